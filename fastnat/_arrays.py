@@ -1,0 +1,160 @@
+"""What the front doors do to their arguments: shapes, axes, dtypes, and every message about them."""
+
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[Any]
+
+
+class Problems:
+    """Independent problems as views of the caller's arrays, laid out for the kernels.
+
+    With ``inner`` = 0 the axes of a view are the batch, then the reduced ones, and the
+    observations of a problem are neighbours in memory (or are made so, block by block).  With
+    ``inner`` > 0 the reduced axes and the last ``inner`` axes of the batch are merged to one
+    each, in this order, and problems are neighbours.
+    """
+
+    __slots__ = ("batch", "inner", "n_fits", "n_obs", "order", "views")
+
+    def __init__(
+        self,
+        x: Array,
+        weights: Array | None,
+        batch: tuple[int, ...],
+        n_obs: int,
+        inner: int = 0,
+        order: tuple[int, ...] | None = None,
+    ) -> None:
+        self.views = (x, weights)
+        self.batch = batch  # in the order of the views
+        self.n_fits = math.prod(batch) if batch else 1
+        self.n_obs = n_obs
+        self.inner = inner
+        self.order = order  # where the axes of the result are in the batch, if not in order
+
+    def to_result(self, flat: Array) -> Array:
+        """(..., n_fits) in the order of the views -> (..., *shape) in the order of the caller."""
+        shaped = flat.reshape(flat.shape[:-1] + self.batch)
+        if self.order is None:
+            return shaped
+        k = flat.ndim - 1
+        return shaped.transpose((*range(k), *(k + i for i in self.order)))
+
+
+def as_array(name: str, value: ArrayLike) -> Array:
+    """A real array of at least one dimension, or one clear sentence."""
+    if type(value) is np.ndarray and value.dtype.kind in "fiub":
+        return value
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(
+            f"{name} is a masked array; pass {name}.filled(np.nan) and nan_policy='omit' instead"
+        )
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must hold real numbers, not {array.dtype}")
+    return array
+
+
+def bad_choice(name: str, value: object, choices: Sequence[object]) -> ValueError:
+    known = ", ".join(repr(choice) for choice in choices)
+    return ValueError(f"{name} must be one of {known}, not {value!r}")
+
+
+def check_n_threads(n_threads: int | None) -> None:
+    if n_threads is None:
+        return
+    try:
+        good = operator.index(n_threads) >= 1
+    except TypeError:
+        raise TypeError(f"n_threads must be an integer or None, not {n_threads!r}") from None
+    if not good:
+        raise ValueError(f"n_threads must be at least 1, not {n_threads}")
+
+
+def check_level(level: float) -> None:
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"level must be between 0 and 1, not {level!r}")
+
+
+def _axes(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
+    """The reduced axes, from 0 to ndim - 1."""
+    if axis is None:
+        return tuple(range(ndim))
+    try:
+        given = [operator.index(a) for a in (axis if isinstance(axis, tuple) else (axis,))]
+    except TypeError:
+        raise TypeError(
+            f"axis must be an integer, a tuple of integers or None, not {axis!r}"
+        ) from None
+    for a in given:
+        if not -ndim <= a < ndim:
+            raise ValueError(f"axis {a} is out of range for data of {ndim} dimensions")
+    axes = tuple(a % ndim for a in given)
+    if len(set(axes)) < len(axes) or not axes:
+        raise ValueError(f"axis must name different axes, at least one, not {axis!r}")
+    return axes
+
+
+def mergeable(view: Array, axes: Sequence[int]) -> bool:
+    """Whether neighbouring axes can be seen as one without a copy."""
+    big = [a for a in axes if view.shape[a] > 1]
+    return all(
+        view.strides[a] == view.shape[b] * view.strides[b]
+        for a, b in zip(big, big[1:], strict=False)
+    )
+
+
+def arrange(x: Array, weights: Array | None, axis: int | tuple[int, ...] | None) -> Problems:
+    """Broadcast x and weights, and see them as problems along ``axis``; nothing is copied."""
+    ndim = x.ndim
+    if weights is None and (axis == -1 or axis == ndim - 1) and ndim and x.flags.c_contiguous:
+        return Problems(x, None, x.shape[:-1], x.shape[-1])
+    if weights is not None:
+        try:
+            shape = np.broadcast_shapes(x.shape, weights.shape)
+        except ValueError:
+            raise ValueError(
+                f"weights of shape {weights.shape} do not broadcast with x of shape {x.shape};"
+                " one weight per problem is weights[:, None]"
+            ) from None
+        x, weights = np.broadcast_to(x, shape), np.broadcast_to(weights, shape)
+        ndim = len(shape)
+    if ndim == 0:
+        raise ValueError("x must have at least one dimension")
+    reduced = _axes(axis, ndim)
+
+    def steps(a: int) -> int:
+        """Bytes between neighbours; repeated or single elements can be anywhere: far apart."""
+        return abs(x.strides[a]) if x.shape[a] > 1 and x.strides[a] else 1 << 62
+
+    views = (x,) if weights is None else (x, weights)
+    outer = sorted((a for a in range(ndim) if a not in reduced), key=steps, reverse=True)
+    reduced = tuple(sorted(reduced, key=steps, reverse=True))
+    closest = steps(reduced[-1])
+    inner = [a for a in outer if steps(a) < closest < 1 << 62]
+    if all(mergeable(v, reduced) and mergeable(v, inner) for v in views):
+        outer = [a for a in outer if a not in inner]
+    else:
+        inner = []
+    n_obs = math.prod(x.shape[a] for a in reduced)
+    axes = (*outer, *reduced, *inner)
+    moved = tuple(v.transpose(axes) for v in views)
+    if inner:
+        shape = (*(x.shape[a] for a in outer), n_obs, -1)
+        moved = tuple(v.reshape(shape) for v in moved)
+    batch_axes = [*outer, *inner]
+    order = tuple(batch_axes.index(a) for a in sorted(batch_axes))
+    return Problems(
+        moved[0],
+        moved[1] if weights is not None else None,
+        tuple(x.shape[a] for a in batch_axes),
+        n_obs,
+        len(inner),
+        None if order == tuple(range(len(order))) else order,
+    )

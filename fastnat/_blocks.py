@@ -1,0 +1,166 @@
+"""Cut work into blocks and run them on one process-wide pool of threads.
+
+Blocks are short (at most about 0.2 s), so that Ctrl-C is seen between them; they write to places
+of their own, and whatever is merged is merged in an order that does not depend on the threads.
+"""
+
+import contextvars
+import itertools
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+DIRECT_BYTES = 1 << 22
+"""What a block of an array that kernels can read as it is may hold."""
+
+SCRATCH_BYTES = 1 << 18
+"""What a block that must be copied first may hold: the copy stays in the second-level cache."""
+
+SERIAL_BYTES = 1 << 24
+"""Less than this is reduced in about a millisecond, too little to wake a second thread for."""
+
+on_block: contextvars.ContextVar[Callable[[int, int], object] | None] = contextvars.ContextVar(
+    "on_block", default=None
+)
+"""Called with (blocks done, blocks in all) in the calling thread: for progress bars."""
+
+_worker = threading.local()
+_lock = threading.Lock()
+_pool: ThreadPoolExecutor | None = None
+
+
+def cpu_count() -> int:
+    """The number of processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _forget_pool() -> None:
+    """In a forked child the threads are gone, and the lock may be held by one of them."""
+    global _pool, _lock
+    _pool = None
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pool)
+
+
+def _get_pool() -> ThreadPoolExecutor:
+    global _pool
+    with _lock:
+        if _pool is None:
+            _pool = ThreadPoolExecutor(cpu_count(), thread_name_prefix="fastnat")
+        return _pool
+
+
+def run(work: Callable[[int], None], n_blocks: int, n_threads: int | None, n_bytes: int) -> None:
+    """Call ``work(i)`` for i < n_blocks, on up to ``n_threads`` threads, the caller's included.
+
+    By default (None), all processors, or one thread if there are fewer than SERIAL_BYTES to read.
+    A call from a thread of the pool runs serially.
+    """
+    if n_threads is None:
+        n_threads = 1 if n_bytes < SERIAL_BYTES else cpu_count()
+    helpers = min(n_threads, cpu_count(), n_blocks) - 1
+    if getattr(_worker, "busy", False):
+        helpers = 0
+    numbers = itertools.count()  # next() on it is atomic
+    stop = threading.Event()
+
+    def help_out() -> None:
+        _worker.busy = True
+        try:
+            while not stop.is_set() and (i := next(numbers)) < n_blocks:
+                work(i)
+        except BaseException:
+            stop.set()
+            raise
+        finally:
+            _worker.busy = False
+
+    futures: list[Future[None]] = [_get_pool().submit(help_out) for _ in range(helpers)]
+    report = on_block.get()
+    try:
+        while not stop.is_set() and (i := next(numbers)) < n_blocks:
+            work(i)
+            if report is not None:
+                report(min(i + 1, n_blocks), n_blocks)
+    except BaseException:
+        stop.set()
+        raise
+    finally:
+        # Helpers that have not begun are not needed any more; the others end within a block.
+        for future in futures:
+            if not future.cancel():
+                future.exception()
+    for future in futures:
+        if not future.cancelled():
+            future.result()
+
+
+def cut(shape: tuple[int, ...], limit: int) -> Iterator[tuple[tuple[int | slice, ...], int, int]]:
+    """Cut the elements of ``shape``, in C order, into blocks of at most ``limit`` (but one).
+
+    Yields (index of the block, its first element, its number of elements).
+    """
+    if not shape:
+        yield (), 0, 1
+        return
+    inner = 1
+    for size in shape[1:]:
+        inner *= size
+    if inner <= limit or len(shape) == 1:
+        step = max(1, limit // max(inner, 1))
+        for i in range(0, shape[0], step):
+            stop = min(i + step, shape[0])
+            yield (slice(i, stop),), i * inner, (stop - i) * inner
+        return
+    for i in range(shape[0]):
+        for index, first, count in cut(shape[1:], limit):
+            yield (i, *index), i * inner + first, count
+
+
+@lru_cache(maxsize=32)
+def offsets(n_rows: int, n: int) -> NDArray[np.int64]:
+    """Where each of ``n_rows`` rows of ``n`` begins, and where the last one ends."""
+    return np.arange(n_rows + 1, dtype=np.int64) * n
+
+
+class _Alias:
+    """The memory of an array, said to be writeable."""
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        interface = dict(array.__array_interface__)
+        interface["data"] = (interface["data"][0], False)
+        self.__array_interface__ = interface
+        self.owner = array
+
+
+_FLOAT64 = np.dtype(np.float64)
+_FLOAT32 = np.dtype(np.float32)
+
+
+def readable(block: NDArray[Any], *, float32: bool = True) -> bool:
+    """Whether kernels can read the block where it is."""
+    flags, dtype = block.flags, block.dtype
+    known = dtype == _FLOAT64 or (float32 and dtype == _FLOAT32)
+    return known and flags.c_contiguous and flags.aligned
+
+
+def flat(block: NDArray[Any], *, float32: bool = True) -> NDArray[Any]:
+    """The block as a flat array that kernels read: the block itself, or a copy as float64."""
+    if not (block.dtype is _FLOAT64 and block.flags.carray):  # the quick way to the same answer
+        if not readable(block, float32=float32):
+            return np.array(block, dtype=np.float64, order="C").reshape(-1)
+        if not block.flags.writeable:
+            # Numba would compile once more for read-only arrays; kernels never write here.
+            block = np.asarray(_Alias(block))
+    return block if block.ndim == 1 else block.reshape(-1)

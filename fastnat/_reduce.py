@@ -1,0 +1,180 @@
+"""Observations to statistics: the moments of every problem, block by block, on threads."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnat import _blocks
+from fastnat._arrays import Array, Problems, mergeable
+from fastnat.kernels import moments
+
+Stats = NDArray[np.float64]
+Limits = NDArray[np.float64] | None
+Finish = Callable[[Stats, int, int], None]
+Work = tuple[Callable[[int], None], int]
+
+_SMALL = 1 << 14  # observations in all that are one block of rows without further planning
+_MAX_FITS = 1 << 14  # problems in a block of rows: their statistics stay in the cache
+_COLUMNS = 1 << 10  # columns in a block that is read where it is, at least
+_COPIED_COLUMNS = 1 << 6  # and in one that must be copied
+
+
+def reduce_moments(
+    problems: Problems, limits: Limits, high: bool, n_threads: int | None, finish: Finish
+) -> None:
+    """Reduce each problem to its moments and hand them on: ``finish(stats, first, n_fits)``.
+
+    limits : (2, 1), values outside are not used; None for no limits.
+    high : also third and fourth moments.
+    finish : called once for every block of problems, from any thread.
+    """
+    flag, n_stats = (True, 7) if high else (None, 5)
+    n_fits, n_obs = problems.n_fits, problems.n_obs
+    if n_obs * n_fits <= _SMALL and not problems.inner:
+        # One block, and no time to lose.
+        stats = np.empty((n_stats, n_fits))
+        values, weights = problems.views
+        values = _blocks.flat(values)
+        if weights is not None:
+            weights = _blocks.flat(weights, float32=False)
+        ends = _blocks.offsets(n_fits, n_obs)
+        moments.reduce_rows(values, weights, ends, limits, flag, 0, stats)
+        finish(stats, 0, n_fits)
+        return
+    n_segments = -(-n_obs // moments.SEGMENT)
+    n_bytes = 8 * n_obs * n_fits * sum(view is not None for view in problems.views)
+    if n_segments <= 1:
+        cut = _columns if problems.inner else _rows
+        work, n_blocks = cut(problems, limits, flag, n_stats, finish)
+        _blocks.run(work, n_blocks, n_threads, n_bytes)
+    else:
+        parts = np.empty((n_stats, n_segments * n_fits))
+        cut_segments = _column_segments if problems.inner else _row_segments
+        work, n_blocks = cut_segments(problems, limits, flag, parts)
+        _blocks.run(work, n_blocks, n_threads, n_bytes)
+        stats = np.empty((n_stats, n_fits))
+        steps = (1, n_fits) if problems.inner else (n_segments, 1)
+        moments.merge_segments(parts, n_segments, *steps, flag, 0, stats)
+        finish(stats, 0, n_fits)
+
+
+def _block_bytes(problems: Problems) -> int:
+    return _blocks.DIRECT_BYTES if _direct(problems) else _blocks.SCRATCH_BYTES
+
+
+def _direct(problems: Problems) -> bool:
+    x, w = problems.views
+    return _blocks.readable(x) and (w is None or _blocks.readable(w, float32=False))
+
+
+def _flat(x: Array, w: Array | None, index: Any) -> tuple[Array, Array | None]:
+    return _blocks.flat(x[index]), None if w is None else _blocks.flat(w[index], float32=False)
+
+
+def _rows(problems: Problems, limits: Limits, high: Any, n_stats: int, finish: Finish) -> Work:
+    """Each block is a number of whole rows."""
+    limit = max(1, min(_MAX_FITS, _block_bytes(problems) // (8 * problems.n_obs + 1)))
+    blocks = list(_blocks.cut(problems.batch, limit))
+
+    def work(i: int) -> None:
+        index, first, n_fits = blocks[i]
+        stats = np.empty((n_stats, n_fits))
+        values, weights = _flat(*problems.views, index)
+        ends = _blocks.offsets(n_fits, problems.n_obs)
+        moments.reduce_rows(values, weights, ends, limits, high, 0, stats)
+        finish(stats, first, n_fits)
+
+    return work, len(blocks)
+
+
+def _row_segments(problems: Problems, limits: Limits, high: Any, parts: Stats) -> Work:
+    """Each block is a number of segments of one row; segment s of row f is f * n_segments + s."""
+    (x, w), n_obs, size = problems.views, problems.n_obs, moments.SEGMENT
+    n_segments = -(-n_obs // size)
+    step = max(1, _block_bytes(problems) // (8 * size))
+    blocks = [(f, s) for f in range(problems.n_fits) for s in range(0, n_segments, step)]
+
+    def work(i: int) -> None:
+        f, s = blocks[i]
+        begin, stop = s * size, min(n_obs, (s + step) * size)
+        index = np.unravel_index(f, problems.batch) if problems.batch else ()
+        values = _blocks.flat(_stretch(x[index], begin, stop))
+        weights = w
+        if w is not None:
+            weights = _blocks.flat(_stretch(w[index], begin, stop), float32=False)
+        ends = np.minimum(_blocks.offsets(min(step, n_segments - s), size), stop - begin)
+        moments.reduce_rows(values, weights, ends, limits, high, f * n_segments + s, parts)
+
+    return work, len(blocks)
+
+
+def _stretch(row: Array, begin: int, stop: int) -> Array:
+    """Elements begin to stop - 1 of the row, whose axes may not merge to one."""
+    stretch: Array = (row.reshape(-1) if mergeable(row, range(row.ndim)) else row.flat)[begin:stop]
+    return stretch
+
+
+def _columns(problems: Problems, limits: Limits, high: Any, n_stats: int, finish: Finish) -> Work:
+    """Each block is a number of columns, or of whole slabs of columns."""
+    blocks, reduce = _column_blocks(problems, limits, high)
+
+    def work(i: int) -> None:
+        first, n_fits = blocks[i][:2]
+        stats = np.empty((n_stats, n_fits))
+        reduce(blocks[i], 0, problems.n_obs, 0, stats)
+        finish(stats, first, n_fits)
+
+    return work, len(blocks)
+
+
+def _column_segments(problems: Problems, limits: Limits, high: Any, parts: Stats) -> Work:
+    """Each block is one segment of columns; segment s of column f is s * n_fits + f."""
+    blocks, reduce = _column_blocks(problems, limits, high)
+    n_obs, size = problems.n_obs, moments.SEGMENT
+    n_segments = -(-n_obs // size)
+
+    def work(i: int) -> None:
+        s, k = divmod(i, len(blocks))
+        column = s * problems.n_fits + blocks[k][0]
+        reduce(blocks[k], s * size, min(n_obs, (s + 1) * size), column, parts)
+
+    return work, n_segments * len(blocks)
+
+
+def _column_blocks(problems: Problems, limits: Limits, high: Any) -> tuple[list[Any], Any]:
+    """Blocks (first, n_fits, index of slabs, first slab, columns) and how to reduce one."""
+    x, w = problems.views
+    *outer, n_obs, width = x.shape
+    n_rows = min(n_obs, moments.SEGMENT)
+    direct, n_bytes = _direct(problems), _block_bytes(problems)
+    slabs_at_once = n_bytes // (8 * n_rows * width + 1)
+    least = _COLUMNS if direct else _COPIED_COLUMNS
+    step = width if slabs_at_once else max(least, n_bytes // (8 * n_rows) // least * least)
+    blocks = []
+    for index, slab, n_slabs in _blocks.cut(tuple(outer), max(1, slabs_at_once)):
+        for j in range(0, width, step):
+            columns = slice(j, min(j + step, width))
+            n_fits = n_slabs * (columns.stop - j)
+            blocks.append((slab * width + j, n_fits, index, slab, columns))
+    if direct:
+        flat_x, flat_w = _flat(x, w, ...)
+
+    def reduce(block: Any, begin: int, stop: int, column: int, stats: Stats) -> None:
+        _, n_fits, index, slab, columns = block
+        n, here = stop - begin, columns.stop - columns.start
+        n_slabs = n_fits // here
+        if direct:
+            values, weights = flat_x, flat_w
+            start, size, stride = (slab * n_obs + begin) * width, n_obs * width, width
+            start += columns.start
+        else:
+            rest = (..., slice(begin, stop), columns)
+            values, weights = _flat(x[index], None if w is None else w[index], rest)
+            start, size, stride = 0, n * here, here
+        moments.reduce_columns(
+            values, weights, start, n_slabs, size, n, stride, here, limits, high, column, stats
+        )
+
+    return blocks, reduce
