@@ -3,6 +3,7 @@
 import math
 import operator
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -104,10 +105,7 @@ def _axes(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
 def mergeable(view: Array, axes: Sequence[int]) -> bool:
     """Whether neighbouring axes can be seen as one without a copy."""
     big = [a for a in axes if view.shape[a] > 1]
-    return all(
-        view.strides[a] == view.shape[b] * view.strides[b]
-        for a, b in zip(big, big[1:], strict=False)
-    )
+    return all(view.strides[a] == view.shape[b] * view.strides[b] for a, b in pairwise(big))
 
 
 def arrange(x: Array, weights: Array | None, axis: int | tuple[int, ...] | None) -> Problems:

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from fastnat import _blocks
 from fastnat._arrays import Array, Problems, mergeable
 from fastnat.kernels import moments
+from fastnat.kernels.columns import reduce_columns
+from fastnat.kernels.rows import reduce_rows
 
 Stats = NDArray[np.float64]
 Limits = NDArray[np.float64] | None
@@ -40,7 +42,7 @@ def reduce_moments(
         if weights is not None:
             weights = _blocks.flat(weights, float32=False)
         ends = _blocks.offsets(n_fits, n_obs)
-        moments.reduce_rows(values, weights, ends, limits, flag, 0, stats)
+        reduce_rows(values, weights, ends, limits, flag, 0, stats)
         finish(stats, 0, n_fits)
         return
     n_segments = -(-n_obs // moments.SEGMENT)
@@ -83,7 +85,7 @@ def _rows(problems: Problems, limits: Limits, high: Any, n_stats: int, finish: F
         stats = np.empty((n_stats, n_fits))
         values, weights = _flat(*problems.views, index)
         ends = _blocks.offsets(n_fits, problems.n_obs)
-        moments.reduce_rows(values, weights, ends, limits, high, 0, stats)
+        reduce_rows(values, weights, ends, limits, high, 0, stats)
         finish(stats, first, n_fits)
 
     return work, len(blocks)
@@ -105,7 +107,7 @@ def _row_segments(problems: Problems, limits: Limits, high: Any, parts: Stats) -
         if w is not None:
             weights = _blocks.flat(_stretch(w[index], begin, stop), float32=False)
         ends = np.minimum(_blocks.offsets(min(step, n_segments - s), size), stop - begin)
-        moments.reduce_rows(values, weights, ends, limits, high, f * n_segments + s, parts)
+        reduce_rows(values, weights, ends, limits, high, f * n_segments + s, parts)
 
     return work, len(blocks)
 
@@ -173,7 +175,7 @@ def _column_blocks(problems: Problems, limits: Limits, high: Any) -> tuple[list[
             rest = (..., slice(begin, stop), columns)
             values, weights = _flat(x[index], None if w is None else w[index], rest)
             start, size, stride = 0, n * here, here
-        moments.reduce_columns(
+        reduce_columns(
             values, weights, start, n_slabs, size, n, stride, here, limits, high, column, stats
         )
 

@@ -1,0 +1,1 @@
+"""Nopython code only: compiled by numba, callable from other compiled code."""

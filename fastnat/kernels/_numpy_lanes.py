@@ -1,0 +1,79 @@
+"""The NumPy side of `lanes`: eight lanes as an array of eight, and what both sides share."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+WIDTH = 8
+
+Body = Callable[[Any, tuple[Any, ...], list[Any], tuple[bool, ...]], list[Any]]
+
+
+class NumpyLanes:
+    """The operations of a body on NumPy arrays of eight: the Python twin of `LlvmLanes`.
+
+    ``fma`` rounds twice here, so compiled and uncompiled sums agree to rounding, and to the bit
+    where every product is exact.
+    """
+
+    def constant(self, value: float) -> Any:
+        return np.full(WIDTH, value)
+
+    def add(self, a: Any, b: Any) -> Any:
+        return a + b
+
+    def sub(self, a: Any, b: Any) -> Any:
+        return a - b
+
+    def mul(self, a: Any, b: Any) -> Any:
+        return a * b
+
+    def fma(self, a: Any, b: Any, c: Any) -> Any:
+        return a * b + c
+
+    def le(self, a: Any, b: Any) -> Any:
+        return a <= b
+
+    def lt(self, a: Any, b: Any) -> Any:
+        return a < b
+
+    def both(self, a: Any, b: Any) -> Any:
+        return a & b
+
+    def select(self, mask: Any, a: Any, b: Any) -> Any:
+        return np.where(mask, a, b)
+
+
+def accumulate(lanes: Any, sums: list[Any], terms: list[Any]) -> list[Any]:
+    """Add what a body returned to the running sums."""
+    return [
+        lanes.fma(term[0], term[1], s) if isinstance(term, tuple) else lanes.add(s, term)
+        for s, term in zip(sums, terms, strict=True)
+    ]
+
+
+def halve(parts: list[Any], add: Callable[[Any, Any], Any]) -> Any:
+    """Add neighbours until one is left."""
+    while len(parts) > 1:
+        parts = [add(parts[i], parts[i + 1]) for i in range(0, len(parts), 2)]
+    return parts[0]
+
+
+def order_of_vectors(n: int, unroll: int) -> Iterator[tuple[int, int, int]]:
+    """(accumulator, first element, active lanes) of each vector of a row, in order."""
+    main = n - n % (WIDTH * unroll)
+    for k in range(0, n, WIDTH):
+        yield (k // WIDTH % unroll if k < main else 0), k, min(WIDTH, n - k)
+    if n == 0:
+        yield 0, 0, 0
+
+
+def padded(values: Any) -> Any:
+    padded = np.zeros(WIDTH)
+    padded[: len(values)] = values
+    return padded
+
+
+def add_lanes(vector: Any) -> Any:
+    return halve(list(vector), np.add)

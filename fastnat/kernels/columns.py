@@ -1,0 +1,133 @@
+"""Moments of columns: the problems are neighbours in memory, and each is a lane."""
+
+import math
+
+import numpy as np
+
+from fastnat.kernels import deviations, lanes, moments
+from fastnat.kernels._jit import helper, kernel
+from fastnat.kernels.rows import is_doubtful, look_again
+
+_BLOCK = 256  # rows between two updates of the running shifts
+_TILE = 1024  # columns swept at a time: their sums stay in the caches
+
+
+@kernel
+def reduce_columns(x, w, start, n_slabs, slab, n, stride, width, limits, high, first, stats):
+    """Statistics of problems whose observations are ``stride`` apart in memory.
+
+    Observation i < n of column j < width of slab a < n_slabs is element
+    ``start + a * slab + i * stride + j`` of the flat arrays x and w; its statistics go to column
+    ``first + a * width + j`` of ``stats``.  The rest as in `reduce_rows`, with limits (2, 1) or
+    (2, n_slabs * width).
+    """
+    consts = np.zeros((deviations.N_CONSTS, _TILE))
+    sums = np.empty((5, _TILE))
+    state = np.empty((5, _TILE))
+    for a in range(n_slabs):
+        for j in range(0, width, _TILE):
+            tile = min(_TILE, width - j)
+            column = a * width + j
+            deviations.set_limits(limits, column, consts)
+            begin = start + a * slab + j
+            _column_tile(x, w, limits, high, begin, n, stride, tile, consts, sums, state)
+            for k in range(tile):
+                m3, m4 = 0.0, 0.0
+                if high is not None:
+                    m3, m4 = state[3, k], state[4, k]
+                origin = consts[deviations.SHIFT, k]
+                values = origin, 1.0, state[0, k], state[1, k], state[2, k], m3, m4
+                moments.store(values, stats, first + column + k)
+    row_consts = np.zeros((deviations.N_CONSTS, lanes.WIDTH))
+    for b in range(n_slabs * width):
+        if is_doubtful(high, stats, first + b):
+            begin = start + b // width * slab + b % width
+            row = _gather(x, begin, n, stride)
+            weights = _gather(w, begin, n, stride)
+            deviations.set_limits(limits, b, row_consts)
+            look_again(row, weights, limits, high, row_consts, sums, first + b, stats)
+
+
+@helper
+def _gather(x, start, n, stride):
+    if x is not None:
+        row = np.empty(n)
+        for i in range(n):
+            row[i] = x[start + i * stride]
+        return row
+    return x
+
+
+@helper
+def _column_tile(x, w, limits, high, start, n, stride, tile, consts, sums, state):
+    """(W, mean, M2, M3, M4) of each column of a tile, about the origins left in ``consts``."""
+    top = deviations.first_sum(w, limits)
+    state[:] = 0.0
+    consts[deviations.RUNNING] = 0.0
+    consts[deviations.SHIFT] = math.nan  # not known yet
+    unknown = tile
+    for i0 in range(0, n, _BLOCK):
+        size = min(_BLOCK, n - i0)
+        sums[:] = 0.0
+        i = 0
+        while i < size:
+            rows = 8 if i + 8 <= size else 1
+            at = start + (i0 + i) * stride
+            if unknown > 0:
+                unknown = _find_origins(x, w, limits, at, rows, stride, tile, consts)
+            flags = (limits, high, True)
+            if rows == 8:
+                deviations.centred_columns((x, w), at, stride, tile, consts, flags, sums[top:])
+            else:
+                deviations.centred_columns_1((x, w), at, stride, tile, consts, flags, sums[top:])
+            i += rows
+        if top:
+            sums[0] = size
+        _merge_columns(high, tile, sums, state, consts[deviations.RUNNING])
+    for k in range(tile):
+        if consts[deviations.SHIFT, k] != consts[deviations.SHIFT, k]:
+            consts[deviations.SHIFT, k] = 0.0
+
+
+@helper
+def _find_origins(x, w, limits, at, rows, stride, tile, consts):
+    """Take the mean of these rows as origin of each column that has none; how many have none."""
+    top = deviations.first_sum(w, limits)
+    total = np.zeros((2, _TILE))
+    flags = (limits, None, None)
+    if rows == 8:
+        deviations.total_of_columns((x, w), at, stride, tile, consts, flags, total[top:])
+    else:
+        deviations.total_of_columns_1((x, w), at, stride, tile, consts, flags, total[top:])
+    unknown = 0
+    for k in range(tile):
+        weight = float(rows) if top else total[0, k]
+        if consts[deviations.SHIFT, k] != consts[deviations.SHIFT, k]:
+            if weight > 0.0:
+                consts[deviations.SHIFT, k] = total[1, k] / weight
+            else:
+                unknown += 1
+    return unknown
+
+
+@helper
+def _merge_columns(high, tile, sums, state, running):
+    """Merge the sums of a block about the running means into the state of each column."""
+    weights, means, m2s = state[0], state[1], state[2]
+    w, e, q = sums[0], sums[1], sums[2]
+    for k in range(tile):
+        c, f, m3, m4 = 0.0, 0.0, 0.0, 0.0
+        if high is not None:
+            c, f, m3, m4 = sums[3, k], sums[4, k], state[3, k], state[4, k]
+        shift, m2b, m3b, m4b = moments.central(high, w[k], e[k], q[k], c, f)
+        before = weights[k], means[k], m2s[k], m3, m4
+        weight, mean, m2, m3, m4 = moments.combine(
+            high, before, (w[k], means[k] + shift, m2b, m3b, m4b)
+        )
+        weights[k] = weight
+        means[k] = mean
+        running[k] = mean
+        m2s[k] = m2
+        if high is not None:
+            state[3, k] = m3
+            state[4, k] = m4

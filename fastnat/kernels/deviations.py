@@ -1,0 +1,95 @@
+"""What an observation adds to the sums: its weight, and powers of its deviation from a shift.
+
+A value is used if its weight is positive and, with limits, if lower <= x <= upper (NaN fails).
+"""
+
+import math
+
+from fastnat.kernels import lanes
+from fastnat.kernels._jit import helper
+
+# Constants of both bodies, a row each.
+SHIFT, RUNNING, LOWER, UPPER = range(4)
+N_CONSTS = 4
+
+
+def _used(v, values, consts, limited):
+    """The mask of the observations that count (None: all), and their weights (None: one)."""
+    x, w = values
+    mask = None
+    if w is not None:
+        mask = v.lt(v.constant(0.0), w)
+    if limited:
+        inside = v.both(v.le(consts[LOWER], x), v.le(x, consts[UPPER]))
+        mask = inside if mask is None else v.both(mask, inside)
+    if mask is None:
+        return None, None
+    weight = v.select(mask, v.constant(1.0) if w is None else w, v.constant(0.0))
+    return mask, weight
+
+
+def _count(v, values, weight):
+    """What is added to W: a negative or NaN weight makes it NaN."""
+    w = values[1]
+    if w is None:
+        return weight
+    return v.select(v.le(v.constant(0.0), w), weight, v.constant(math.nan))
+
+
+def _total(v, values, consts, flags):
+    """Sums: [w, ]w x; the first only if there are weights or limits."""
+    limited, _, _ = flags
+    mask, weight = _used(v, values, consts, limited)
+    x = values[0]
+    if mask is None:
+        return [x]
+    x = v.select(mask, x, v.constant(0.0))
+    return [_count(v, values, weight), (weight, x)]
+
+
+def _centred(v, values, consts, flags):
+    """Sums: [w, ]w d, w d**2[, w d**3, w d**4] with d = x - shift[ - running].
+
+    The shift is subtracted in two steps: it is exact for data close to their origin, and the
+    running mean relative to the origin takes the rest.
+    """
+    limited, high, running = flags
+    mask, weight = _used(v, values, consts, limited)
+    d = v.sub(values[0], consts[SHIFT])
+    if running:
+        d = v.sub(d, consts[RUNNING])
+    if mask is not None:
+        d = v.select(mask, d, v.constant(0.0))
+    wd = d if values[1] is None else v.mul(weight, d)
+    sums = [] if mask is None else [_count(v, values, weight)]
+    sums += [wd, (wd, d)]
+    if high:
+        d2 = v.mul(d, d)
+        sums += [(wd, d2), (v.mul(wd, d), d2)]
+    return sums
+
+
+total_of_rows = lanes.row_sums(_total, N_CONSTS, rows=8, unroll=1)
+total_of_row = lanes.row_sums(_total, N_CONSTS, rows=1, unroll=4)
+total_of_columns = lanes.column_sums(_total, N_CONSTS, rows=8)
+total_of_columns_1 = lanes.column_sums(_total, N_CONSTS, rows=1)
+centred_rows = lanes.row_sums(_centred, N_CONSTS, rows=8, unroll=1)
+centred_row = lanes.row_sums(_centred, N_CONSTS, rows=1, unroll=4)
+centred_columns = lanes.column_sums(_centred, N_CONSTS, rows=8)
+centred_columns_1 = lanes.column_sums(_centred, N_CONSTS, rows=1)
+
+
+@helper
+def first_sum(w, limits):
+    """1 if every observation counts as one, so that the bodies do not sum the weights."""
+    return 1 if w is None and limits is None else 0
+
+
+@helper
+def set_limits(limits, first, consts):
+    """The limits of problem ``first`` and those after it, to the columns of ``consts``."""
+    if limits is not None:
+        for r in range(consts.shape[1]):
+            k = (first + r) % limits.shape[1]
+            consts[LOWER, r] = limits[0, k]
+            consts[UPPER, r] = limits[1, k]

@@ -1,0 +1,218 @@
+"""Moments of rows: the observations of a problem are neighbours in memory."""
+
+import math
+
+import numpy as np
+
+from fastnat.kernels import deviations, lanes, moments
+from fastnat.kernels._jit import helper, kernel
+
+_BLOCK = 4096  # observations between two updates of the running shift
+_SHORT_HEAD = 16  # observations whose mean is the origin of a row that is one block
+_LONG_HEAD = 256  # and of a longer one
+
+_EPS = 2.0**-52
+_TINY = 1e-280  # below it the squares of some deviations may have lost digits
+_MAX_LOSS = 16.0  # the factor of accuracy that a badly placed origin may cost
+
+
+@helper
+def _short_rows(x, w, limits, high, start, n, head, rows, consts, sums, first, stats):
+    """Sums of up to eight rows of n <= _BLOCK about the mean of their first ``head`` values."""
+    top = deviations.first_sum(w, limits)
+    deviations.total_of_rows(
+        (x, w), start, n, head, rows - 1, consts, (limits, None, None), sums[top:], 0
+    )
+    for r in range(lanes.WIDTH):
+        weight = float(head) if top else sums[0, r]
+        consts[deviations.SHIFT, r] = sums[1, r] / weight if weight > 0.0 else 0.0
+    out, column = sums[top:], 0
+    if rows == lanes.WIDTH:
+        out, column = stats[moments.W + top :], first
+    deviations.centred_rows(
+        (x, w), start, n, n, rows - 1, consts, (limits, high, None), out, column
+    )
+    for r in range(rows):
+        stats[moments.ORIGIN, first + r] = consts[deviations.SHIFT, r]
+        if top:
+            stats[moments.W, first + r] = n
+    if rows < lanes.WIDTH:
+        for s in range(moments.W + top, stats.shape[0]):
+            for r in range(rows):
+                stats[s, first + r] = sums[s - moments.W, r]
+
+
+@helper
+def _short_rows_to_moments(high, first, stop, stats):
+    """The sums that `_short_rows` left in these columns, to moments."""
+    scales, weights = stats[moments.SCALE, first:stop], stats[moments.W, first:stop]
+    means, m2s = stats[moments.MEAN, first:stop], stats[moments.M2, first:stop]
+    for j in range(stop - first):
+        q, c, f = m2s[j], 0.0, 0.0
+        if high is not None:
+            c, f = stats[moments.M3, first + j], stats[moments.M4, first + j]
+        mean, m2, m3, m4 = moments.central(high, weights[j], means[j], q, c, f)
+        means[j] = mean
+        m2s[j] = m2
+        scales[j] = _scale_or_nan(q, m2)
+        if high is not None:
+            stats[moments.M3, first + j] = m3
+            stats[moments.M4, first + j] = m4
+
+
+@helper
+def _scale_or_nan(q, m2):
+    """The scale 1, or NaN to ask for a second look: the origin was too far from the mean."""
+    return math.nan if q > _MAX_LOSS * m2 else 1.0
+
+
+@helper
+def _long_row(x, w, limits, high, start, n, consts, sums, first, stats):
+    """A row in blocks: the mean of its first used values is the origin, then a running shift."""
+    top = deviations.first_sum(w, limits)
+    stop = start + n
+    consts[deviations.SHIFT, 0] = 0.0
+    for i in range(start, stop, _LONG_HEAD):
+        size = min(_LONG_HEAD, stop - i)
+        deviations.total_of_row((x, w), i, 0, size, 0, consts, (limits, None, None), sums[top:], 0)
+        weight = float(size) if top else sums[0, 0]
+        if weight != 0.0:
+            consts[deviations.SHIFT, 0] = sums[1, 0] / weight
+            break
+    scale = 1.0
+    state = (0.0, 0.0, 0.0, 0.0, 0.0)
+    for i in range(start, stop, _BLOCK):
+        size = min(_BLOCK, stop - i)
+        consts[deviations.RUNNING, 0] = state[1]
+        deviations.centred_row((x, w), i, 0, size, 0, consts, (limits, high, True), sums[top:], 0)
+        weight = float(size) if top else sums[0, 0]
+        q, c, f = sums[2, 0], 0.0, 0.0
+        if high is not None:
+            c, f = sums[3, 0], sums[4, 0]
+        shift, m2, m3, m4 = moments.central(high, weight, sums[1, 0], q, c, f)
+        if state[0] == 0.0:
+            scale = _scale_or_nan(q, m2)
+        state = moments.combine(high, state, (weight, state[1] + shift, m2, m3, m4))
+    weight, mean, m2, m3, m4 = state
+    moments.store((consts[deviations.SHIFT, 0], scale, weight, mean, m2, m3, m4), stats, first)
+
+
+@kernel
+def reduce_rows(x, w, offsets, limits, high, first, stats):
+    """Statistics of the rows ``x[offsets[b]:offsets[b + 1]]``, to columns ``first + b``.
+
+    x : (n_total,) float64 or float32.  w : (n_total,) float64 weights, or None.
+    offsets : (n_rows + 1,) int64.
+    limits : (2, 1) or (2, n_rows) lower and upper limits of the values to use, or None.
+    high : True for third and fourth moments, or None.
+    stats : (7 or 5, at least first + n_rows), out.
+    """
+    consts = np.zeros((deviations.N_CONSTS, lanes.WIDTH))
+    sums = np.empty((5, lanes.WIDTH))
+    n_rows = offsets.size - 1
+    b = 0
+    while b < n_rows:
+        begin = b
+        while b < n_rows and offsets[b + 1] - offsets[b] <= _BLOCK:
+            start = offsets[b]
+            n = offsets[b + 1] - start
+            rows = 1
+            while rows < lanes.WIDTH and b + rows < n_rows:
+                if offsets[b + rows + 1] - offsets[b + rows] != n:
+                    break
+                rows += 1
+            deviations.set_limits(limits, b, consts)
+            head = min(n, _SHORT_HEAD)
+            _short_rows(x, w, limits, high, start, n, head, rows, consts, sums, first + b, stats)
+            b += rows
+        _short_rows_to_moments(high, first + begin, first + b, stats)
+        if b < n_rows:
+            start = offsets[b]
+            n = offsets[b + 1] - start
+            deviations.set_limits(limits, b, consts)
+            _long_row(x, w, limits, high, start, n, consts, sums, first + b, stats)
+            b += 1
+    for b in range(n_rows):
+        if is_doubtful(high, stats, first + b):
+            row = _part(x, offsets[b], offsets[b + 1])
+            weights = _part(w, offsets[b], offsets[b + 1])
+            deviations.set_limits(limits, b, consts)
+            look_again(row, weights, limits, high, consts, sums, first + b, stats)
+
+
+@helper
+def _part(x, start, stop):
+    if x is not None:
+        return x[start:stop]
+    return x
+
+
+@helper
+def is_doubtful(high, stats, j):
+    """Whether the plain sums may have missed what the contract of the statistics promises."""
+    m2 = stats[moments.M2, j]
+    weight = stats[moments.W, j]
+    level = _EPS * (stats[moments.ORIGIN, j] + stats[moments.MEAN, j])
+    fine = _TINY < m2 < math.inf and m2 > weight * level * level and stats[moments.SCALE, j] == 1.0
+    if high is not None:
+        fine = fine and _TINY < stats[moments.M4, j] < math.inf
+    return weight > 0.0 and not fine
+
+
+@helper
+def _scan(x, w, limits, lower, upper):
+    """(min, max) of the used values; (NaN, NaN) if one of them is NaN."""
+    low, top = math.inf, -math.inf
+    for i in range(x.size):
+        if w is not None:
+            if not w[i] > 0.0:
+                continue
+        value = float(x[i])
+        if limits is not None:
+            if not lower <= value <= upper:
+                continue
+        if value != value:
+            return math.nan, math.nan
+        low = min(low, value)
+        top = max(top, value)
+    return low, top
+
+
+@helper
+def look_again(x, w, limits, high, consts, sums, first, stats):
+    """Look at the values: name NaN, inf and equality, else repeat on a scaled copy."""
+    lower, upper = consts[deviations.LOWER, 0], consts[deviations.UPPER, 0]
+    low, top = _scan(x, w, limits, lower, upper)
+    weight = stats[moments.W, first]
+    bad = math.nan
+    if low != low:
+        moments.store((0.0, 1.0, weight, bad, bad, bad, bad), stats, first)
+        return
+    if low == -math.inf or top == math.inf:
+        moments.store((0.0, 1.0, weight, math.inf, bad, bad, bad), stats, first)
+        return
+    if low == top:
+        moments.store((low, 1.0, weight, 0.0, 0.0, 0.0, 0.0), stats, first)
+        return
+    exponent = max(-1022, min(1023, math.frexp(max(abs(low), abs(top)))[1]))
+    factor = math.ldexp(1.0, -exponent)
+    n = x.size
+    copy = np.empty(n)
+    for i in range(n):
+        value = float(x[i])
+        copy[i] = value * factor - low * factor
+        if limits is not None:
+            if not lower <= value <= upper:
+                copy[i] = math.nan
+    consts[deviations.LOWER, 0] = -math.inf
+    consts[deviations.UPPER, 0] = math.inf
+    # np.int64, for numba compiles a function once more for each literal that it is given.
+    begin, one = np.int64(0), np.int64(1)
+    if n <= _BLOCK:
+        _short_rows(copy, w, limits, high, begin, n, n, one, consts, sums, first, stats)
+        _short_rows_to_moments(high, first, first + 1, stats)
+    else:
+        _long_row(copy, w, limits, high, begin, n, consts, sums, first, stats)
+    stats[moments.MEAN, first] += stats[moments.ORIGIN, first]
+    stats[moments.ORIGIN, first] = low
+    stats[moments.SCALE, first] = math.ldexp(1.0, exponent)
