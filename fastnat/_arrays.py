@@ -1,4 +1,4 @@
-"""What the front doors do to their arguments: shapes, axes, dtypes, and every message about them."""
+"""The arguments of the front doors: shapes, axes, dtypes, and every message about them."""
 
 import math
 import operator

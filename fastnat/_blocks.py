@@ -5,11 +5,10 @@ of their own, and whatever is merged is merged in an order that does not depend 
 """
 
 import contextvars
-import itertools
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import lru_cache
 from typing import Any
 
@@ -65,45 +64,52 @@ def run(work: Callable[[int], None], n_blocks: int, n_threads: int | None, n_byt
     """Call ``work(i)`` for i < n_blocks, on up to ``n_threads`` threads, the caller's included.
 
     By default (None), all processors, or one thread if there are fewer than SERIAL_BYTES to read.
-    A call from a thread of the pool runs serially.
+    A call from a thread of the pool runs serially.  The first exception ends all and is raised.
     """
     if n_threads is None:
         n_threads = 1 if n_bytes < SERIAL_BYTES else cpu_count()
-    helpers = min(n_threads, cpu_count(), n_blocks) - 1
-    if getattr(_worker, "busy", False):
-        helpers = 0
-    numbers = itertools.count()  # next() on it is atomic
+    n_helpers = min(n_threads, cpu_count(), n_blocks) - 1
+    if n_helpers < 1 or getattr(_worker, "busy", False):
+        _take_blocks(work, iter(range(n_blocks)), n_blocks, threading.Event())
+        return
+    numbers = iter(range(n_blocks))  # next() on it is atomic
     stop = threading.Event()
+    pool = _get_pool()
+    helpers = [pool.submit(_help, work, numbers, stop) for _ in range(n_helpers)]
+    try:
+        _take_blocks(work, numbers, n_blocks, stop)
+    finally:
+        # Helpers that have not begun are not needed any more; the others end within a block.
+        started = [helper for helper in helpers if not helper.cancel()]
+        wait(started)
+    for helper in started:
+        helper.result()
 
-    def help_out() -> None:
-        _worker.busy = True
-        try:
-            while not stop.is_set() and (i := next(numbers)) < n_blocks:
-                work(i)
-        except BaseException:
-            stop.set()
-            raise
-        finally:
-            _worker.busy = False
 
-    futures: list[Future[None]] = [_get_pool().submit(help_out) for _ in range(helpers)]
+def _take_blocks(
+    work: Callable[[int], None], numbers: Iterator[int], n_blocks: int, stop: threading.Event
+) -> None:
+    """Work on the blocks that nobody else takes, and report progress."""
     report = on_block.get()
     try:
-        while not stop.is_set() and (i := next(numbers)) < n_blocks:
+        for i in numbers:
+            if stop.is_set():
+                return
             work(i)
             if report is not None:
-                report(min(i + 1, n_blocks), n_blocks)
+                report(i + 1, n_blocks)
     except BaseException:
         stop.set()
         raise
+
+
+def _help(work: Callable[[int], None], numbers: Iterator[int], stop: threading.Event) -> None:
+    """`_take_blocks` in a thread of the pool."""
+    _worker.busy = True
+    try:
+        _take_blocks(work, numbers, 0, stop)
     finally:
-        # Helpers that have not begun are not needed any more; the others end within a block.
-        for future in futures:
-            if not future.cancel():
-                future.exception()
-    for future in futures:
-        if not future.cancelled():
-            future.result()
+        _worker.busy = False
 
 
 def cut(shape: tuple[int, ...], limit: int) -> Iterator[tuple[tuple[int | slice, ...], int, int]]:

@@ -93,26 +93,28 @@ class NormalFit(FitResult):
             value = -dof * (np.log(self.sigma) + 0.5 * (math.log(2.0 * math.pi) + 1.0))
             if self.reml:
                 value = value - 0.5 * np.log(self.nobs)
-        limits = {
-            codes.NO_DATA: 0.0,
-            codes.SIGMA_ZERO: np.inf,
-            codes.SIGMA_INFINITE: np.where(dof < 0.0, np.inf, 0.0),
-            codes.NOT_IDENTIFIED: 0.0,
-        }
-        value = np.where(self._status == codes.OK, value, np.nan)
-        for code, limit in limits.items():
-            value = np.where(self._status == code, limit, value)
-        return value[()]
+        status = self._status
+        limits = (
+            (codes.OK, value),
+            (codes.NO_DATA, 0.0),
+            (codes.SIGMA_ZERO, np.inf),
+            (codes.SIGMA_INFINITE, np.where(dof < 0.0, np.inf, 0.0)),
+            (codes.NOT_IDENTIFIED, 0.0),
+        )
+        at = [status == code for code, _ in limits]
+        return np.select(at, [np.asarray(limit) for _, limit in limits], np.nan)[()]
 
     @property
     def cov_params(self) -> Array:
         with np.errstate(under="ignore", over="ignore"):
-            return self._relative_cov() * np.square(self.sigma)[..., None, None]
+            cov: Array = self._relative_cov() * np.square(self.sigma)[..., None, None]
+        return cov
 
     @property
     def stderr(self) -> Array:
         diagonal = np.diagonal(self._relative_cov(), axis1=-2, axis2=-1)
-        return np.sqrt(diagonal) * np.asarray(self.sigma)[..., None]
+        stderr: Array = np.sqrt(diagonal) * np.asarray(self.sigma)[..., None]
+        return stderr
 
     @property
     def _dof(self) -> Any:

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from numba import njit
+import numpy as np
+from numba import config, njit
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,8 +36,11 @@ def kernel(function: F) -> F:
     the functions it calls.  The digest in the qualified name, from which numba makes the name of
     the cache file, is what keeps an edit or an upgrade from running old machine code.
     """
-    function.__qualname__ += "-" + DIGEST
     compiled: F
+    if config.DISABLE_JIT:  # plain Python, which does not warn about inf and NaN either
+        compiled = np.errstate(all="ignore")(function)
+        return compiled
+    function.__qualname__ += "-" + DIGEST
     try:
         compiled = njit(cache=True, **_POLICY)(function)
     except RuntimeError:  # no directory can be written to: compile in every process

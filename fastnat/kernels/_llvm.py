@@ -1,6 +1,5 @@
 """The LLVM side of `lanes`: eight lanes as ``<8 x double>``, emitted through llvmlite."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -129,31 +128,40 @@ class _Array:
         self.builder.store(value, self._pointer(index), align=self.align)
 
 
-def _arrays_of(context: Any, builder: Any, kinds: Any, value: Any) -> list[_Array | None]:
-    return [
-        None
-        if kind == types.none
-        else _Array(context, builder, kind, builder.extract_value(value, i))
-        for i, kind in enumerate(kinds)
-    ]
+class _Call:
+    """One call of `row_sums` or `column_sums`: its arguments, and its body on eight lanes."""
 
+    def __init__(
+        self, body: Body, n_consts: int, context: Any, builder: Any, kinds: Any, values: Any
+    ) -> None:
+        self.body = body
+        self.n_consts = n_consts
+        self.builder = builder
+        self.arrays = [
+            None
+            if kind == types.none
+            else _Array(context, builder, kind, builder.extract_value(values[0], i))
+            for i, kind in enumerate(kinds[0])
+        ]
+        self.consts = _Array(context, builder, kinds[1], values[1])
+        self.flags = tuple(kind != types.none for kind in kinds[2])
+        self.out = _Array(context, builder, kinds[3], values[3])
+        self.lanes = LlvmLanes(builder)
+        # The number of sums: ask the body, with zeros.
+        zeros = tuple(None if a is None else np.zeros(WIDTH) for a in self.arrays)
+        self.n_sums = len(body(NumpyLanes(), zeros, [np.zeros(WIDTH)] * n_consts, self.flags))
 
-def _prefetch(builder: Any, arrays: list[_Array | None], at: Any, stride: Any, rows: int) -> None:
-    """Ask for what the next ``rows`` rows hold: short streams defeat the hardware's prefetcher."""
-    ahead = builder.add(at, builder.mul(stride, ir.Constant(_INDEX, rows)))
-    for array in arrays:
-        if array is not None:
-            array.prefetch(ahead)
+    def add(self, sums: list[Any], at: Any, constants: list[Any], mask: Any = None) -> list[Any]:
+        """The sums, with the eight elements from ``at``, or those of a mask, added."""
+        values = tuple(None if a is None else a.load(at, mask) for a in self.arrays)
+        terms = self.body(self.lanes, values, constants, self.flags)
+        return accumulate(self.lanes, sums, terms)
 
-
-def _flags_of(kinds: Any) -> tuple[bool, ...]:
-    return tuple(kind != types.none for kind in kinds)
-
-
-def _number_of_sums(body: Body, arrays: list[Any], flags: tuple[bool, ...], n_consts: int) -> int:
-    """Ask the body, with zeros."""
-    values = tuple(None if a is None else np.zeros(WIDTH) for a in arrays)
-    return len(body(NumpyLanes(), values, [np.zeros(WIDTH)] * n_consts, flags))
+    def prefetch(self, at: Any, distance: Any) -> None:
+        """Short streams defeat the hardware's prefetcher: ask for what comes ``distance`` later."""
+        for array in self.arrays:
+            if array is not None:
+                array.prefetch(self.builder.add(at, distance))
 
 
 def _loop(builder: Any, begin: Any, end: Any, step: int, carried: list[Any], emit: Any) -> Any:
@@ -190,22 +198,20 @@ def emit_rows(
     signature: Any,
     args: Any,
 ) -> Any:
-    kinds = signature.args
+    """Code of ``sums(arrays, start, stride, n, last, consts, flags, out, top, column)``."""
+    arguments = (0, 5, 6, 7)
+    kinds, values = [signature.args[i] for i in arguments], [args[i] for i in arguments]
+    call = _Call(body, n_consts, context, builder, kinds, values)
     start, stride, n, last = args[1:5]
-    arrays = _arrays_of(context, builder, kinds[0], args[0])
-    consts = _Array(context, builder, kinds[5], args[5])
-    out = _Array(context, builder, kinds[7], args[7])
-    flags = _flags_of(kinds[6])
-    lanes = LlvmLanes(builder)
-    n_sums = _number_of_sums(body, arrays, flags, n_consts)
+    next_rows = builder.mul(stride, ir.Constant(_INDEX, rows))
 
     starts, constants = [], []
     for r in range(rows):
         row = ir.Constant(_INDEX, r)
         row = builder.select(builder.icmp_signed("<", row, last), row, last)
         starts.append(builder.add(start, builder.mul(row, stride)))
-        columns = [ir.Constant(_INDEX, WIDTH * c + r) for c in range(n_consts)]
-        constants.append([_splat(builder, consts.scalar(c)) for c in columns])
+        cells = [ir.Constant(_INDEX, WIDTH * c + r) for c in range(n_consts)]
+        constants.append([_splat(builder, call.consts.scalar(c)) for c in cells])
 
     def add_vectors(k: Any, sums: list[Any], count: int, mask: Any = None) -> list[Any]:
         """Add ``count`` vectors of each row from element k; sums are [vector][row][sum]."""
@@ -213,11 +219,10 @@ def emit_rows(
         for u in range(count):
             for r in range(rows):
                 at = builder.add(starts[r], builder.add(k, ir.Constant(_INDEX, u * WIDTH)))
-                values = tuple(None if a is None else a.load(at, mask) for a in arrays)
                 if rows > 1:
-                    _prefetch(builder, arrays, at, stride, rows)
-                here = slice((u * rows + r) * n_sums, (u * rows + r + 1) * n_sums)
-                new = accumulate(lanes, sums[here], body(lanes, values, constants[r], flags))
+                    call.prefetch(at, next_rows)
+                here = slice((u * rows + r) * call.n_sums, (u * rows + r + 1) * call.n_sums)
+                new = call.add(sums[here], at, constants[r], mask)
                 if mask is not None:
                     pairs = zip(new, sums[here], strict=True)
                     new = [builder.select(mask, a, b) for a, b in pairs]
@@ -230,29 +235,33 @@ def emit_rows(
     step = WIDTH * unroll
     whole = builder.and_(n, ir.Constant(_INDEX, -step))
     vectors = builder.and_(n, ir.Constant(_INDEX, -WIDTH))
-    k, sums = ir.Constant(_INDEX, 0), [_ZERO] * (unroll * rows * n_sums)
+    k, sums = ir.Constant(_INDEX, 0), [_ZERO] * (unroll * rows * call.n_sums)
     k, sums = _loop(builder, k, whole, step, sums, lambda k, s: add_vectors(k, s, unroll))
     if unroll > 1:
         k, sums = _loop(builder, k, vectors, WIDTH, sums, lambda k, s: add_vectors(k, s, 1))
     k, sums = _loop(builder, k, n, WIDTH, sums, tail)
 
-    for s in range(n_sums):
-        by_row = []
-        for r in range(rows):
-            parts = [sums[(u * rows + r) * n_sums + s] for u in range(unroll)]
-            by_row.append(halve(parts, builder.fadd))
-        at = builder.add(builder.mul(out.columns, ir.Constant(_INDEX, s)), args[8])
-        if rows == WIDTH:
-            out.store(_transpose_and_add(builder, by_row), at)
-        else:
-            for r, vector in enumerate(by_row):
-                elements = [
-                    builder.extract_element(vector, ir.Constant(ir.IntType(32), i))
-                    for i in range(WIDTH)
-                ]
-                cell = builder.gep(out.data, [builder.add(at, ir.Constant(_INDEX, r))])
-                builder.store(halve(elements, builder.fadd), cell)
+    for s in range(call.n_sums):
+        parts = [
+            [sums[(u * rows + r) * call.n_sums + s] for u in range(unroll)] for r in range(rows)
+        ]
+        vectors_of_rows = [halve(part, builder.fadd) for part in parts]
+        row = builder.add(args[8], ir.Constant(_INDEX, s))
+        at = builder.add(builder.mul(call.out.columns, row), args[9])
+        _store_sums(builder, vectors_of_rows, call.out, at)
     return context.get_dummy_value()
+
+
+def _store_sums(builder: Any, vectors: list[Any], out: _Array, at: Any) -> None:
+    """Store the sum over the lanes of each vector to neighbouring elements."""
+    if len(vectors) == WIDTH:
+        out.store(_transpose_and_add(builder, vectors), at)
+        return
+    lanes = [ir.Constant(ir.IntType(32), i) for i in range(WIDTH)]
+    for r, vector in enumerate(vectors):
+        elements = [builder.extract_element(vector, i) for i in lanes]
+        cell = builder.gep(out.data, [builder.add(at, ir.Constant(_INDEX, r))])
+        builder.store(halve(elements, builder.fadd), cell)
 
 
 def _transpose_and_add(builder: Any, vectors: list[Any]) -> Any:
@@ -268,7 +277,7 @@ def _transpose_and_add(builder: Any, vectors: list[Any]) -> Any:
     return vectors[0]
 
 
-# Which lanes of two vectors meet at each level, so that lanes are added as neighbours, like `halve`.
+# Which lanes of two vectors meet at each level: lanes are added as neighbours, as in `halve`.
 _PAIRS = {
     1: ([0, 8, 2, 10, 4, 12, 6, 14], [1, 9, 3, 11, 5, 13, 7, 15]),
     2: ([0, 1, 8, 9, 4, 5, 12, 13], [2, 3, 10, 11, 6, 7, 14, 15]),
@@ -285,35 +294,38 @@ def emit_columns(
     signature: Any,
     args: Any,
 ) -> Any:
-    kinds = signature.args
+    """Code of ``sums(arrays, start, stride, width, consts, flags, out, top)``."""
+    arguments = (0, 4, 5, 6)
+    kinds, values = [signature.args[i] for i in arguments], [args[i] for i in arguments]
+    call = _Call(body, n_consts, context, builder, kinds, values)
     start, stride, width = args[1:4]
-    arrays = _arrays_of(context, builder, kinds[0], args[0])
-    consts = _Array(context, builder, kinds[4], args[4])
-    out = _Array(context, builder, kinds[6], args[6])
-    flags = _flags_of(kinds[5])
-    lanes = LlvmLanes(builder)
-    n_sums = _number_of_sums(body, arrays, flags, n_consts)
+    top = args[7]
+    next_rows = builder.mul(stride, ir.Constant(_INDEX, rows))
 
-    def cell(array: _Array, row: int, j: Any) -> Any:
-        return builder.add(builder.mul(array.columns, ir.Constant(_INDEX, row)), j)
+    def const_at(c: int, j: Any) -> Any:
+        return builder.add(builder.mul(call.consts.columns, ir.Constant(_INDEX, c)), j)
+
+    def sum_at(s: int, j: Any) -> Any:
+        row = builder.add(top, ir.Constant(_INDEX, s))
+        return builder.add(builder.mul(call.out.columns, row), j)
 
     def sweep(j: Any, mask: Any = None) -> list[Any]:
-        constants = [consts.load(cell(consts, c, j)) for c in range(n_consts)]
-        sums = [out.load(cell(out, s, j)) for s in range(n_sums)]
+        constants = [call.consts.load(const_at(c, j)) for c in range(n_consts)]
+        sums = [call.out.load(sum_at(s, j)) for s in range(call.n_sums)]
         for r in range(rows):
             row = builder.add(start, builder.mul(stride, ir.Constant(_INDEX, r)))
             at = builder.add(row, j)
-            values = tuple(None if a is None else a.load(at, mask) for a in arrays)
             if rows > 1:
-                _prefetch(builder, arrays, at, stride, rows)
-            sums = accumulate(lanes, sums, body(lanes, values, constants, flags))
-        for s in range(n_sums):
-            out.store(sums[s], cell(out, s, j))
+                call.prefetch(at, next_rows)
+            sums = call.add(sums, at, constants, mask)
+        for s in range(call.n_sums):
+            call.out.store(sums[s], sum_at(s, j))
         return []
+
+    def tail(j: Any, _: list[Any]) -> list[Any]:
+        return sweep(j, _mask(builder, builder.sub(width, j)))
 
     vectors = builder.and_(width, ir.Constant(_INDEX, -WIDTH))
     j, _ = _loop(builder, ir.Constant(_INDEX, 0), vectors, WIDTH, [], lambda j, _: sweep(j))
-    _loop(
-        builder, j, width, WIDTH, [], lambda j, _: sweep(j, _mask(builder, builder.sub(width, j)))
-    )
+    _loop(builder, j, width, WIDTH, [], tail)
     return context.get_dummy_value()

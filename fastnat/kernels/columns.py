@@ -77,9 +77,9 @@ def _column_tile(x, w, limits, high, start, n, stride, tile, consts, sums, state
                 unknown = _find_origins(x, w, limits, at, rows, stride, tile, consts)
             flags = (limits, high, True)
             if rows == 8:
-                deviations.centred_columns((x, w), at, stride, tile, consts, flags, sums[top:])
+                deviations.centred_columns((x, w), at, stride, tile, consts, flags, sums, top)
             else:
-                deviations.centred_columns_1((x, w), at, stride, tile, consts, flags, sums[top:])
+                deviations.centred_columns_1((x, w), at, stride, tile, consts, flags, sums, top)
             i += rows
         if top:
             sums[0] = size
@@ -96,9 +96,9 @@ def _find_origins(x, w, limits, at, rows, stride, tile, consts):
     total = np.zeros((2, _TILE))
     flags = (limits, None, None)
     if rows == 8:
-        deviations.total_of_columns((x, w), at, stride, tile, consts, flags, total[top:])
+        deviations.total_of_columns((x, w), at, stride, tile, consts, flags, total, top)
     else:
-        deviations.total_of_columns_1((x, w), at, stride, tile, consts, flags, total[top:])
+        deviations.total_of_columns_1((x, w), at, stride, tile, consts, flags, total, top)
     unknown = 0
     for k in range(tile):
         weight = float(rows) if top else total[0, k]

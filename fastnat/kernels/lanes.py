@@ -35,12 +35,12 @@ __all__ = ["WIDTH", "column_sums", "row_sums"]
 
 
 def row_sums(body: Body, n_consts: int, rows: int, unroll: int) -> Callable[..., None]:
-    """Make ``sums(arrays, start, stride, n, last, consts, flags, out, column)``: reduce rows.
+    """Make ``sums(arrays, start, stride, n, last, consts, flags, out, top, column)``.
 
     Row r, for r < ``rows``, is the ``n`` elements from ``start + min(r, last) * stride`` of each
     flat array.  Its constants are ``consts[:, r]`` (of eight columns), its sums go to
-    ``out[:, column + r]``.  Each sum is held in ``unroll`` vectors, so the order of summation depends on ``n``
-    and ``unroll`` alone, not on how many rows are taken at a time.
+    ``out[top:, column + r]``.  Each sum is held in ``unroll`` vectors, so the order of summation
+    depends on ``n`` and ``unroll`` alone, not on how many rows are taken at a time.
     """
 
     def twin(
@@ -52,6 +52,7 @@ def row_sums(body: Body, n_consts: int, rows: int, unroll: int) -> Callable[...,
         consts: Any,
         flags: Any,
         out: Any,
+        top: int,
         column: int,
     ) -> None:
         lanes = NumpyLanes()
@@ -71,7 +72,7 @@ def row_sums(body: Body, n_consts: int, rows: int, unroll: int) -> Callable[...,
                 sums[u] = [np.where(inside, a, b) for a, b in zip(new, sums[u], strict=True)]
             for s in range(len(sums[0])):
                 parts = [np.zeros(WIDTH) if not part else part[s] for part in sums]
-                out[s, column + r] = add_lanes(halve(parts, np.add))
+                out[top + s, column + r] = add_lanes(halve(parts, np.add))
 
     if config.DISABLE_JIT:
         return twin
@@ -87,11 +88,12 @@ def row_sums(body: Body, n_consts: int, rows: int, unroll: int) -> Callable[...,
         c: Any,
         flags: Any,
         out: Any,
+        top: Any,
         column: Any,
     ) -> Any:
         check_types(arrays, c, out)
         ints = types.int64
-        signature = types.void(arrays, ints, ints, ints, ints, c, flags, out, ints)
+        signature = types.void(arrays, ints, ints, ints, ints, c, flags, out, ints, ints)
         return signature, lambda *call: emit_rows(body, n_consts, rows, unroll, *call)
 
     sums.twin = twin
@@ -100,15 +102,23 @@ def row_sums(body: Body, n_consts: int, rows: int, unroll: int) -> Callable[...,
 
 
 def column_sums(body: Body, n_consts: int, rows: int) -> Callable[..., None]:
-    """Make ``sums(arrays, start, stride, width, consts, flags, out)``, a sweep over columns.
+    """Make ``sums(arrays, start, stride, width, consts, flags, out, top)``, a sweep over columns.
 
     For each column j < ``width``, the elements ``start + r * stride + j``, r < ``rows``, of each
-    flat array are added to ``out[:, j]``; the column's constants are ``consts[:, j]``.  The number
-    of columns of ``consts`` and ``out`` is a multiple of eight; those beyond ``width`` get junk.
+    flat array are added to ``out[top:, j]``; the column's constants are ``consts[:, j]``.  The
+    number of columns of ``consts`` and ``out`` is a multiple of eight; those beyond ``width`` get
+    junk.
     """
 
     def twin(
-        arrays: Any, start: int, stride: int, width: int, consts: Any, flags: Any, out: Any
+        arrays: Any,
+        start: int,
+        stride: int,
+        width: int,
+        consts: Any,
+        flags: Any,
+        out: Any,
+        top: int,
     ) -> None:
         lanes = NumpyLanes()
         booleans = tuple(flag is not None for flag in flags)
@@ -121,19 +131,27 @@ def column_sums(body: Body, n_consts: int, rows: int) -> Callable[..., None]:
                     None if a is None else padded(a[first : first + active]) for a in arrays
                 )
                 terms = body(lanes, values, [c[here] for c in consts[:n_consts]], booleans)
-                for s, new in enumerate(accumulate(lanes, [o[here] for o in out], terms)):
-                    out[s, here] = new
+                sums = out[top : top + len(terms), here]
+                sums[:] = accumulate(lanes, list(sums), terms)
 
     if config.DISABLE_JIT:
         return twin
 
     @intrinsic  # type: ignore[untyped-decorator]
     def sums(
-        typing: Any, arrays: Any, start: Any, stride: Any, width: Any, c: Any, flags: Any, out: Any
+        typing: Any,
+        arrays: Any,
+        start: Any,
+        stride: Any,
+        width: Any,
+        c: Any,
+        flags: Any,
+        out: Any,
+        top: Any,
     ) -> Any:
         check_types(arrays, c, out)
         ints = types.int64
-        signature = types.void(arrays, ints, ints, ints, c, flags, out)
+        signature = types.void(arrays, ints, ints, ints, c, flags, out, ints)
         return signature, lambda *call: emit_columns(body, n_consts, rows, *call)
 
     sums.twin = twin

@@ -21,16 +21,16 @@ def _short_rows(x, w, limits, high, start, n, head, rows, consts, sums, first, s
     """Sums of up to eight rows of n <= _BLOCK about the mean of their first ``head`` values."""
     top = deviations.first_sum(w, limits)
     deviations.total_of_rows(
-        (x, w), start, n, head, rows - 1, consts, (limits, None, None), sums[top:], 0
+        (x, w), start, n, head, rows - 1, consts, (limits, None, None), sums, top, 0
     )
     for r in range(lanes.WIDTH):
         weight = float(head) if top else sums[0, r]
         consts[deviations.SHIFT, r] = sums[1, r] / weight if weight > 0.0 else 0.0
-    out, column = sums[top:], 0
+    out, row, column = sums, top, 0
     if rows == lanes.WIDTH:
-        out, column = stats[moments.W + top :], first
+        out, row, column = stats, moments.W + top, first
     deviations.centred_rows(
-        (x, w), start, n, n, rows - 1, consts, (limits, high, None), out, column
+        (x, w), start, n, n, rows - 1, consts, (limits, high, None), out, row, column
     )
     for r in range(rows):
         stats[moments.ORIGIN, first + r] = consts[deviations.SHIFT, r]
@@ -74,7 +74,7 @@ def _long_row(x, w, limits, high, start, n, consts, sums, first, stats):
     consts[deviations.SHIFT, 0] = 0.0
     for i in range(start, stop, _LONG_HEAD):
         size = min(_LONG_HEAD, stop - i)
-        deviations.total_of_row((x, w), i, 0, size, 0, consts, (limits, None, None), sums[top:], 0)
+        deviations.total_of_row((x, w), i, 0, size, 0, consts, (limits, None, None), sums, top, 0)
         weight = float(size) if top else sums[0, 0]
         if weight != 0.0:
             consts[deviations.SHIFT, 0] = sums[1, 0] / weight
@@ -84,7 +84,7 @@ def _long_row(x, w, limits, high, start, n, consts, sums, first, stats):
     for i in range(start, stop, _BLOCK):
         size = min(_BLOCK, stop - i)
         consts[deviations.RUNNING, 0] = state[1]
-        deviations.centred_row((x, w), i, 0, size, 0, consts, (limits, high, True), sums[top:], 0)
+        deviations.centred_row((x, w), i, 0, size, 0, consts, (limits, high, True), sums, top, 0)
         weight = float(size) if top else sums[0, 0]
         q, c, f = sums[2, 0], 0.0, 0.0
         if high is not None:

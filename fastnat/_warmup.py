@@ -1,0 +1,50 @@
+"""`warmup`: compile before the clock runs."""
+
+from collections.abc import Callable
+from itertools import product
+
+import numpy as np
+
+from fastnat.kernels.moments import SEGMENT
+from fastnat.normal import fit_normal
+
+
+def warmup(*names: str) -> None:
+    """Compile what public functions need, or load it from numba's cache.
+
+    Numba compiles at the first call with arguments of a new kind, which takes seconds once per
+    installation; later processes load the result.  Call this in an image build, or before a
+    measurement, to have it behind you.
+
+    Parameters
+    ----------
+    *names : str
+        Functions to warm up: "fit_normal".  By default all.
+
+    Raises
+    ------
+    ValueError
+        If a name is not known.
+
+    Examples
+    --------
+    >>> import fastnat
+    >>> fastnat.warmup("fit_normal")
+    """
+    for name in names:
+        if name not in _WARMUPS:
+            raise ValueError(f"names must be among {', '.join(_WARMUPS)}, not {name!r}")
+    for name in names or _WARMUPS:
+        _WARMUPS[name]()
+
+
+def _fit_normal() -> None:
+    """Rows and columns; with and without weights; with and without missing values; one long row."""
+    x = np.arange(6.0).reshape(2, 3)
+    for axis, weights, policy in product((0, -1), (None, x), ("propagate", "omit")):
+        fit_normal(x, axis=axis, weights=weights, nan_policy=policy)
+    fit_normal(x.astype(np.float32))
+    fit_normal(np.arange(SEGMENT + 1.0))
+
+
+_WARMUPS: dict[str, Callable[[], None]] = {"fit_normal": _fit_normal}

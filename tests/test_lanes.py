@@ -1,0 +1,184 @@
+"""The lane reductions: compiled against their Python twin and against plain sums."""
+
+import ctypes
+import ctypes.util
+import mmap
+
+import numba
+import numpy as np
+import pytest
+from numba import njit
+
+from fastnat.kernels import deviations, lanes
+
+rng = np.random.default_rng(20)
+
+JIT = not numba.config.DISABLE_JIT
+FLAGS = [None, True]
+
+
+def dyadic(*shape):
+    """Values whose products and sums are exact, so that fused and separate rounding agree."""
+    return rng.integers(-64, 64, shape).astype(float) / 8
+
+
+def compiled(sums):
+    """The reduction as Python can call it."""
+    if not JIT:
+        return sums
+
+    @njit
+    def rows(arrays, start, stride, n, last, consts, flags, out, top, column):
+        sums(arrays, start, stride, n, last, consts, flags, out, top, column)
+
+    @njit
+    def columns(arrays, start, stride, width, consts, flags, out, top):
+        sums(arrays, start, stride, width, consts, flags, out, top)
+
+    return lambda *args: (rows if len(args) == 10 else columns)(*args)
+
+
+def twin(sums):
+    return sums.twin if JIT else sums
+
+
+def constants(columns):
+    consts = np.zeros((deviations.N_CONSTS, columns))
+    consts[deviations.SHIFT] = np.arange(columns) / 4
+    consts[deviations.RUNNING] = 0.5
+    consts[deviations.LOWER] = -6.0
+    consts[deviations.UPPER] = 7.0
+    return consts
+
+
+def used_terms(x, w, consts, limited, high):
+    """What the body `_centred` adds up, for one problem, in plain NumPy."""
+    used = np.ones(x.shape, bool) if w is None else w > 0
+    if limited:
+        used &= (consts[2] <= x) & (x <= consts[3])
+    d = np.where(used, x - consts[0] - consts[1], 0)
+    wd = d if w is None else np.where(used, w, 0) * d
+    sums = [] if w is None and not limited else [np.where(used, 1 if w is None else w, 0).sum()]
+    sums += [wd.sum(), (wd * d).sum()]
+    return [*sums, (wd * d**2).sum(), (wd * d**3).sum()] if high else sums
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("limited", FLAGS)
+@pytest.mark.parametrize("high", FLAGS)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_rows_equal_twin_and_plain_sums(weighted, limited, high, dtype):
+    """Eight rows at a time and one row in four vectors, for every length of the tail."""
+    for sums, rows in ((deviations.centred_rows, 8), (deviations.centred_row, 1)):
+        run = compiled(sums)
+        for n in (0, 1, 7, 8, 9, 16, 31, 32, 33, 75):
+            x = dyadic(rows * n).astype(dtype)
+            w = rng.integers(0, 3, rows * n).astype(float) if weighted else None
+            consts = constants(8)
+            out, expected = np.full((6, 8), 7.0), np.full((6, 8), 7.0)
+            flags = (limited, high, True)
+            run((x, w), 0, n, n, rows - 1, consts, flags, out, 1, 0)
+            twin(sums)((x, w), 0, n, n, rows - 1, consts, flags, expected, 1, 0)
+            np.testing.assert_array_equal(out, expected)
+            assert np.all(out[0] == 7.0), "the rows of the output above `top` are not touched"
+            for r in range(rows):
+                row = slice(r * n, (r + 1) * n)
+                plain = used_terms(
+                    x[row].astype(float), None if w is None else w[row], consts[:, r], limited, high
+                )
+                np.testing.assert_array_equal(out[1 : 1 + len(plain), r], plain)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("limited", FLAGS)
+@pytest.mark.parametrize("high", FLAGS)
+def test_columns_equal_twin_and_plain_sums(weighted, limited, high):
+    for sums, rows in ((deviations.centred_columns, 8), (deviations.centred_columns_1, 1)):
+        run = compiled(sums)
+        for width in (1, 7, 8, 9, 17):
+            x = dyadic(3 + rows * 20)
+            w = rng.integers(0, 3, x.size).astype(float) if weighted else None
+            consts = constants(24)
+            out = np.zeros((6, 24))
+            expected = out.copy()
+            flags = (limited, high, True)
+            run((x, w), 3, 20, width, consts, flags, out, 1)
+            twin(sums)((x, w), 3, 20, width, consts, flags, expected, 1)
+            np.testing.assert_array_equal(out[:, :width], expected[:, :width])
+            for j in range(width):
+                column = slice(3 + j, 3 + j + (rows - 1) * 20 + 1, 20)
+                plain = used_terms(
+                    x[column], None if w is None else w[column], consts[:, j], limited, high
+                )
+                np.testing.assert_array_equal(out[1 : 1 + len(plain), j], plain)
+
+
+def test_order_of_summation_does_not_depend_on_rows_taken_together():
+    """A row gives the same bits in each of the eight places, and alone."""
+    run = compiled(deviations.total_of_rows)
+    consts = np.zeros((4, 8))
+    for n in (5, 40, 77):
+        row = rng.standard_normal(n)
+        together, alone = np.empty((1, 8)), np.empty((1, 8))
+        run((np.tile(row, 8), None), 0, n, n, 7, consts, (None, None, None), together, 0, 0)
+        run((row, None), 0, n, n, 0, consts, (None, None, None), alone, 0, 0)
+        assert len(set(together[0])) == 1
+        assert together[0, 0] == alone[0, 0]
+
+
+def test_bad_weights_poison_the_total():
+    run = compiled(deviations.total_of_row)
+    for bad in (-1.0, np.nan):
+        w = np.ones(11)
+        w[9] = bad
+        out = np.empty((2, 8))
+        run((np.ones(11), w), 0, 0, 11, 0, np.zeros((4, 8)), (None, None, None), out, 0, 0)
+        assert np.isnan(out[0, 0])
+    w[9] = np.inf
+    run((np.ones(11), w), 0, 0, 11, 0, np.zeros((4, 8)), (None, None, None), out, 0, 0)
+    assert out[0, 0] == np.inf
+
+
+def test_arrays_that_are_not_contiguous_are_refused():
+    if not JIT:
+        return  # only the compiled form has types
+    run = compiled(deviations.total_of_row)
+    x = np.ones((4, 2))[:, 0]
+    with pytest.raises(numba.TypingError, match="lanes read C-contiguous arrays"):
+        run((x, None), 0, 0, 4, 0, np.zeros((4, 8)), (None, None, None), np.empty((2, 8)), 0, 0)
+
+
+def before_guard_page(n, dtype):
+    """An array of n elements whose end is the end of the memory that may be read."""
+    page = mmap.PAGESIZE
+    memory = mmap.mmap(-1, 2 * page)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    libc = ctypes.CDLL(ctypes.util.find_library("c"), use_errno=True)
+    libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    assert libc.mprotect(address + page, page, 0) == 0  # PROT_NONE
+    array = np.frombuffer(memory, dtype, n, page - n * np.dtype(dtype).itemsize)
+    return array, memory
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_nothing_is_read_beyond_the_end(dtype):
+    """Bounds checks do not see vector loads; a page that cannot be read does."""
+    rows, row = compiled(deviations.centred_rows), compiled(deviations.centred_row)
+    columns = compiled(deviations.centred_columns)
+    for n in (1, 5, 8, 13, 35):
+        x, memory = before_guard_page(8 * n, dtype)
+        x[:] = 1.0
+        out = np.zeros((5, 8))
+        rows((x, None), 0, n, n, 7, np.zeros((4, 8)), (None, None, True), out, 0, 0)
+        assert np.all(out[:2] == n)
+        row((x, None), 0, 0, 8 * n, 0, np.zeros((4, 8)), (None, None, True), out, 0, 0)
+        assert out[0, 0] == 8 * n
+        out = np.zeros((5, 40))
+        columns((x, None), 0, n, n, np.zeros((4, 40)), (None, None, True), out, 0)
+        assert np.all(out[:2, :n] == 8)
+        del x
+        assert not memory.closed  # it has lived until here
+
+
+def test_width_is_eight():
+    assert lanes.WIDTH == 8
