@@ -51,7 +51,7 @@ def reduce_columns(x, w, start, n_slabs, slab, n, stride, width, limits, high, f
 @helper
 def _gather(x, start, n, stride):
     if x is not None:
-        row = np.empty(n)
+        row = np.empty(n, x.dtype)
         for i in range(n):
             row[i] = x[start + i * stride]
         return row
