@@ -21,7 +21,7 @@ class Problems:
     each, in this order, and problems are neighbours.
     """
 
-    __slots__ = ("batch", "inner", "n_fits", "n_obs", "order", "views")
+    __slots__ = ("batch", "inner", "n_fits", "n_obs", "order", "weights", "x")
 
     def __init__(
         self,
@@ -32,7 +32,8 @@ class Problems:
         inner: int = 0,
         order: tuple[int, ...] | None = None,
     ) -> None:
-        self.views = (x, weights)
+        self.x = x
+        self.weights = weights
         self.batch = batch  # in the order of the views
         self.n_fits = math.prod(batch) if batch else 1
         self.n_obs = n_obs

@@ -37,8 +37,7 @@ def reduce_moments(
     if n_obs * n_fits <= _SMALL and not problems.inner:
         # One block, and no time to lose.
         stats = np.empty((n_stats, n_fits))
-        values, weights = problems.views
-        values = _blocks.flat(values)
+        values, weights = _blocks.flat(problems.x), problems.weights
         if weights is not None:
             weights = _blocks.flat(weights, float32=False)
         ends = _blocks.offsets(n_fits, n_obs)
@@ -46,7 +45,7 @@ def reduce_moments(
         finish(stats, 0, n_fits)
         return
     n_segments = -(-n_obs // moments.SEGMENT)
-    n_bytes = 8 * n_obs * n_fits * sum(view is not None for view in problems.views)
+    n_bytes = 8 * n_obs * n_fits * (1 if problems.weights is None else 2)
     if n_segments <= 1:
         cut = _columns if problems.inner else _rows
         work, n_blocks = cut(problems, limits, flag, n_stats, finish)
@@ -67,7 +66,7 @@ def _block_bytes(problems: Problems) -> int:
 
 
 def _direct(problems: Problems) -> bool:
-    x, w = problems.views
+    x, w = problems.x, problems.weights
     return _blocks.readable(x) and (w is None or _blocks.readable(w, float32=False))
 
 
@@ -83,7 +82,7 @@ def _rows(problems: Problems, limits: Limits, high: Any, n_stats: int, finish: F
     def work(i: int) -> None:
         index, first, n_fits = blocks[i]
         stats = np.empty((n_stats, n_fits))
-        values, weights = _flat(*problems.views, index)
+        values, weights = _flat(problems.x, problems.weights, index)
         ends = _blocks.offsets(n_fits, problems.n_obs)
         reduce_rows(values, weights, ends, limits, high, 0, stats)
         finish(stats, first, n_fits)
@@ -93,7 +92,7 @@ def _rows(problems: Problems, limits: Limits, high: Any, n_stats: int, finish: F
 
 def _row_segments(problems: Problems, limits: Limits, high: Any, parts: Stats) -> Work:
     """Each block is a number of segments of one row; segment s of row f is f * n_segments + s."""
-    (x, w), n_obs, size = problems.views, problems.n_obs, moments.SEGMENT
+    x, w, n_obs, size = problems.x, problems.weights, problems.n_obs, moments.SEGMENT
     n_segments = -(-n_obs // size)
     step = max(1, _block_bytes(problems) // (8 * size))
     blocks = [(f, s) for f in range(problems.n_fits) for s in range(0, n_segments, step)]
@@ -147,7 +146,7 @@ def _column_segments(problems: Problems, limits: Limits, high: Any, parts: Stats
 
 def _column_blocks(problems: Problems, limits: Limits, high: Any) -> tuple[list[Any], Any]:
     """Blocks (first, n_fits, index of slabs, first slab, columns) and how to reduce one."""
-    x, w = problems.views
+    x, w = problems.x, problems.weights
     *outer, n_obs, width = x.shape
     n_rows = min(n_obs, moments.SEGMENT)
     direct, n_bytes = _direct(problems), _block_bytes(problems)

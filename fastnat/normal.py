@@ -43,32 +43,28 @@ class NormalFit(FitResult):
 
     _positive: ClassVar[tuple[int, ...]] = (1,)
 
-    def __init__(
-        self,
-        problems: Problems,
-        out: Array,
-        status: NDArray[np.int8],
-        cov_type: CovType,
-        reml: bool,
-    ) -> None:
+    def __init__(self, problems: Problems, out: Array, cov_type: CovType, reml: bool) -> None:
         self._problems = problems
-        self._flat_out = out
-        self._flat_status = status
-        self._weighted = problems.views[1] is not None
+        self._flat = out
         self.cov_type = cov_type
         self.reml = reml
 
     @cached_property
     def _out(self) -> Array:
-        return self._problems.to_result(self._flat_out)
+        return self._problems.to_result(self._flat)
 
     @cached_property
     def _status(self) -> NDArray[np.int8]:
-        return self._problems.to_result(self._flat_status)
+        return np.asarray(self._out[kernels.STATUS], np.int8)
+
+    @cached_property
+    def _weighted(self) -> bool:
+        return self._problems.weights is not None
 
     def __getstate__(self) -> dict[str, Any]:
         """All but the input, in the shape of the result."""
-        return self.__dict__ | {"_out": self._out, "_status": self._status, "_problems": None}
+        shaped = {"_out": self._out, "_status": self._status, "_weighted": self._weighted}
+        return self.__dict__ | shaped | {"_problems": None, "_flat": None}
 
     @property
     def mu(self) -> Any:
@@ -319,15 +315,14 @@ def fit_normal(
     problems = arrange(values, factors, axis)
     high = cov_type == "opg" or cov_type == "sandwich"
     lost = 1.0 if reml else 0.0
-    out = np.empty((5 if high else 3, problems.n_fits))
-    status = np.empty(problems.n_fits, np.int8)
+    out = np.empty((6 if high else 4, problems.n_fits))
 
     def finish(stats: Array, first: int, n_fits: int) -> None:
-        if kernels.finish(stats, n_fits, lost, first, out, status):
+        if kernels.finish(stats, n_fits, lost, first, out):
             raise ValueError("weights must be finite and not negative")
 
     limits = _FINITE_AND_INFINITE if nan_policy == "omit" else None
     reduce_moments(problems, limits, high, n_threads, finish)
-    if nan_policy == "raise" and np.any(status == codes.NAN_INPUT):
+    if nan_policy == "raise" and np.any(out[kernels.STATUS] == codes.NAN_INPUT):
         raise ValueError("x contains NaN, and nan_policy is 'raise'")
-    return NormalFit(problems, out, status, cov_type, reml)
+    return NormalFit(problems, out, cov_type, reml)

@@ -5,8 +5,8 @@ import math
 from fastnat.kernels import codes, moments
 from fastnat.kernels._jit import helper, kernel
 
-MU, SIGMA, NOBS, SKEWNESS, KURTOSIS = range(5)
-"""Rows of the output; without third and fourth moments it ends with NOBS."""
+MU, SIGMA, NOBS, STATUS, SKEWNESS, KURTOSIS = range(6)
+"""Rows of the output; without third and fourth moments it ends with STATUS."""
 
 
 @helper
@@ -28,11 +28,11 @@ def _degenerate(weight, mean, m2, dof, mu):
 
 
 @kernel
-def finish(stats, n_fits, lost, first, out, status):
+def finish(stats, n_fits, lost, first, out):
     """Maximise the likelihood of columns 0 to n_fits - 1 of ``stats``; returns bad weights.
 
     lost : degrees of freedom used up by the mean, 0 (maximum likelihood) or 1 (restricted).
-    out : (5 or 3, at least first + n_fits), status : (at least first + n_fits,) int8, both out.
+    out : (6 or 4, at least first + n_fits), out.
 
     The mean parameters (E x, E x**2) of the maximum are the weighted means of (x, x**2): one
     natural-gradient step in that chart, from anywhere.
@@ -54,7 +54,7 @@ def finish(stats, n_fits, lost, first, out, status):
         out[MU, first + j] = mu
         out[SIGMA, first + j] = sigma
         out[NOBS, first + j] = weight
-        status[first + j] = code
+        out[STATUS, first + j] = code
         if stats.shape[0] > moments.M3:
             variance = m2 / weight
             third = stats[moments.M3, j] / weight

@@ -107,8 +107,8 @@ def reduce_rows(x, w, offsets, limits, high, first, stats):
     high : True for third and fourth moments, or None.
     stats : (7 or 5, at least first + n_rows), out.
     """
-    consts = np.zeros((deviations.N_CONSTS, lanes.WIDTH))
-    sums = np.empty((5, lanes.WIDTH))
+    workspace = np.empty((deviations.N_CONSTS + 5, lanes.WIDTH))
+    consts, sums = workspace[: deviations.N_CONSTS], workspace[deviations.N_CONSTS :]
     n_rows = offsets.size - 1
     b = 0
     while b < n_rows:

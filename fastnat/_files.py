@@ -1,0 +1,319 @@
+"""The files of the command line: samples in, estimates out, and a sentence if that cannot be."""
+
+import csv
+import io
+import os
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any, NamedTuple, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnat.normal import NormalFit
+from fastnat.result import Status
+
+Array = NDArray[Any]
+Report = Callable[[int, int], object]
+"""Told (done, in all) of whatever is counted: for progress bars."""
+
+_CHUNK = 512  # rows of text at a time: more would leave the cache, and be collected as garbage
+_ROWS = 1 << 14  # rows written at a time
+_MISSING = ("", "NA")  # and whatever float() reads as NaN
+_INPUTS = (".csv", ".npy")
+_OUTPUTS = (".csv", ".npz")
+
+
+class Refused(Exception):  # noqa: N818 (what happened to the command, not a defect)
+    """What the command line cannot do, in one sentence, and its exit code: 2 for wrong usage."""
+
+    def __init__(self, sentence: str, code: int = 1) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+class Sample(NamedTuple):
+    """What a CSV file holds: names of k columns, their values (k, n), and weights (n,) or None."""
+
+    names: list[str]
+    values: Array
+    weights: Array | None
+    skipped: list[str]  # columns of text
+
+
+def check_input(path: Path) -> None:
+    """Refuse a file whose name does not say how to read it."""
+    if path.suffix.lower() not in _INPUTS:
+        raise Refused(f"{path}: the name of the input must end in {' or '.join(_INPUTS)}", 2)
+
+
+def check_output(path: Path, inputs: Sequence[Path]) -> None:
+    """Refuse what could not be written, before anything is computed."""
+    if path.suffix.lower() not in _OUTPUTS:
+        raise Refused(f"{path}: the name of --out must end in {' or '.join(_OUTPUTS)}", 2)
+    if not path.parent.is_dir():
+        raise Refused(f"{path}: there is no directory {path.parent}")
+    if path.is_dir():
+        raise Refused(f"{path}: is a directory")
+    if path.exists() and any(given.exists() and path.samefile(given) for given in inputs):
+        raise Refused(f"{path}: --out would replace the input", 2)
+
+
+def read_npy(path: Path) -> Array:
+    """The array in the file, mapped into memory; pickled objects are never loaded."""
+    try:
+        # Unlike np.load, this takes .npy files only, and never a zip archive or a pickle.
+        return np.lib.format.open_memmap(path, mode="r")
+    except (ValueError, EOFError) as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise Refused(f"{path}: not an array that can be read ({reason})") from error
+
+
+def read_csv(
+    file: IO[bytes], label: str, columns: Sequence[str] | None, weights: str | None, report: Report
+) -> Sample:
+    """Read columns of numbers.
+
+    Parameters
+    ----------
+    file : open binary file
+    label : what messages call it
+    columns : names of the columns to read, in this order; None for all that hold numbers
+    weights : name of the column of weights
+    report : called with (bytes read, bytes in all) now and then
+    """
+    size = 0
+    if file.seekable():
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+    # np.loadtxt would need a second path for missing cells and text, with other rules, and is
+    # only 1.6 times as fast (and slower as soon as some of the columns will do).
+    try:
+        chunks = _chunks(text, label)
+        names = next(chunks)[0][0]
+        readers = _select(names, label, columns, weights)
+        for i, (rows, lines) in enumerate(chunks):
+            cells = list(zip(*rows, strict=True))
+            for reader in readers:
+                reader.add(cells[reader.position], lines)
+            if not i & 127:
+                report(file.tell() if size else 0, size)
+    except UnicodeDecodeError as error:
+        raise Refused(f"{label}: is not UTF-8 text ({error.reason})") from error
+    finally:
+        text.detach()  # the file is the caller's to close
+    factors = readers.pop().numbers() if weights is not None else None
+    used = [reader for reader in readers if reader.bad is None]
+    if not used:
+        raise Refused(f"{label}: there is no column of numbers to fit")
+    skipped = [reader.name for reader in readers if reader.bad is not None]
+    values = np.stack([reader.numbers() for reader in used])
+    return Sample([reader.name for reader in used], values, factors, skipped)
+
+
+def _chunks(text: TextIO, label: str) -> Iterator[tuple[list[list[str]], list[int]]]:
+    """First the names of the columns, as the only row; then rows and the lines they end on.
+
+    A first row of nothing but numbers and missing cells is no header.  Blank lines are skipped.
+    """
+    reader = csv.reader(text, strict=True, skipinitialspace=True)
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    width = 0
+    try:
+        for row in reader:
+            if len(row) != width:
+                if not row or (len(row) == 1 and not row[0].strip()):
+                    continue
+                if width:
+                    raise _unlike(label, reader.line_num, len(row), width)
+                width = len(row)
+                header = any(_number(cell) is None for cell in row)
+                yield [_names(row if header else [""] * width)], [reader.line_num]
+                if header:
+                    continue
+            rows.append(row)
+            lines.append(reader.line_num)
+            if len(rows) == _CHUNK:
+                yield rows, lines
+                rows, lines = [], []
+    except csv.Error as error:
+        raise Refused(f"{label}, line {reader.line_num}: {error}") from error
+    if not width:
+        raise Refused(f"{label}: is empty")
+    if rows:
+        yield rows, lines
+
+
+def _names(header: list[str]) -> list[str]:
+    return [cell.strip() or f"column_{i + 1}" for i, cell in enumerate(header)]
+
+
+def _unlike(label: str, line: int, found: int, width: int) -> Refused:
+    cells = "1 cell" if found == 1 else f"{found} cells"
+    return Refused(f"{label}, line {line}: {cells}, but the first row has {width}")
+
+
+def _select(
+    names: list[str], label: str, columns: Sequence[str] | None, weights: str | None
+) -> list["_Column"]:
+    """The columns to read, that of the weights last."""
+    wanted = [name for name in names if name != weights] if columns is None else columns
+    if weights is not None and weights in wanted:
+        raise Refused(f"{label}: column {weights!r} holds the weights and cannot be fitted too", 2)
+    readers = [
+        _Column(label, name, _position(names, name, label), columns is not None)
+        for name in dict.fromkeys(wanted)
+    ]
+    if weights is not None:
+        position = _position(names, weights, label)
+        readers.append(_Column(label, weights, position, True, weights=True))
+    return readers
+
+
+def _position(names: list[str], name: str, label: str) -> int:
+    count = names.count(name)
+    if count == 0:
+        known = ", ".join(map(repr, names[:10])) + ", ..." * (len(names) > 10)
+        raise Refused(f"{label}: there is no column {name!r}; there are {known}")
+    if count > 1:
+        raise Refused(f"{label}: {count} columns are named {name!r}")
+    return names.index(name)
+
+
+class _Column:
+    """One column while it is read."""
+
+    __slots__ = ("bad", "label", "name", "numeric", "parts", "position", "required", "weights")
+
+    def __init__(
+        self, label: str, name: str, position: int, required: bool, weights: bool = False
+    ) -> None:
+        self.label = label
+        self.name = name
+        self.position = position
+        self.required = required  # asked for, so that text is an error
+        self.weights = weights
+        self.parts: list[Array] = []
+        self.numeric = False  # there has been a number
+        self.bad: tuple[int, str] | None = None  # line and text of the first bad cell
+
+    def add(self, cells: Sequence[str], lines: list[int]) -> None:
+        part = _floats(cells)
+        if part is None:
+            part = self._mixed(cells, lines)
+        self.numeric = self.numeric or not np.isnan(part).all()
+        if self.bad is not None:
+            if self.required or self.numeric:
+                line, cell = self.bad
+                raise self._refused(
+                    line, f"{_shorten(cell)} is not a number (a missing cell is empty, NA or nan)"
+                )
+            return
+        if self.weights:
+            wrong = ~(np.isfinite(part) & (part >= 0.0))
+            if wrong.any():
+                i = int(np.argmax(wrong))
+                raise self._refused(
+                    lines[i], f"a weight must be finite and not negative, not {part[i]:g}"
+                )
+        self.parts.append(part)
+
+    def _mixed(self, cells: Sequence[str], lines: list[int]) -> Array:
+        """The slow way, for cells that are not all numbers."""
+        known = {cell: _number(cell) for cell in set(cells)}
+        if self.bad is None and None in known.values():
+            i = next(i for i, cell in enumerate(cells) if known[cell] is None)
+            self.bad = lines[i], cells[i]
+        return np.array([known[cell] for cell in cells], np.float64)  # None becomes NaN
+
+    def _refused(self, line: int, what: str) -> Refused:
+        return Refused(f"{self.label}, line {line}, column {self.name!r}: {what}")
+
+    def numbers(self) -> Array:
+        return np.concatenate([np.empty(0), *self.parts])
+
+
+def _floats(cells: Sequence[str]) -> Array | None:
+    """The numbers in the cells; None if one of them is something else."""
+    try:
+        numbers = np.fromiter(map(float, cells), np.float64, len(cells))
+    except ValueError:
+        return None
+    # float() takes 1_000, which nobody means in a table.
+    return None if "_" in "".join(cells) else numbers
+
+
+def _number(cell: str) -> float | None:
+    """The number in the cell, NaN if it is missing, None if it is something else."""
+    cell = cell.strip()
+    if cell in _MISSING:
+        return np.nan
+    try:
+        return None if "_" in cell else float(cell)
+    except ValueError:
+        return None
+
+
+def _shorten(cell: str) -> str:
+    return repr(cell if len(cell) <= 40 else cell[:37] + "...")
+
+
+def labels(
+    names: list[str] | None, shape: tuple[int, ...], rows: Sequence[int]
+) -> list[tuple[Any, ...]]:
+    """What problems are called: the names of the columns, or the indices in the batch."""
+    if names is not None:
+        return [(names[i],) for i in rows]
+    if not shape:
+        return [()] * len(rows)
+    indices = np.unravel_index(np.asarray(rows, np.intp), shape)
+    return list(zip(*(i.tolist() for i in indices), strict=True))
+
+
+def write_fit(path: Path, fit: NormalFit, names: list[str] | None, report: Report) -> None:
+    """Write all estimates; whatever goes wrong, ``path`` is whole or as it was before."""
+    target = path.resolve()  # renaming would replace a link, not what it points to
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    try:
+        if path.suffix.lower() == ".npz":
+            with temporary.open("xb") as binary:
+                _write_npz(binary, fit, names)
+        else:
+            with temporary.open("x", encoding="utf-8", newline="") as text:
+                _write_csv(text, fit, names, report)
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _write_npz(file: IO[bytes], fit: NormalFit, names: list[str] | None) -> None:
+    arrays = {key: getattr(fit, key) for key in ("mu", "sigma", "stderr", "loglik", "nobs")}
+    arrays["status"] = np.asarray(fit.status, np.int8)
+    if names is not None:
+        arrays["names"] = np.array(names)
+    np.savez(file, **arrays)
+
+
+def _write_csv(file: TextIO, fit: NormalFit, names: list[str] | None, report: Report) -> None:
+    shape = np.shape(fit.mu)
+    errors = fit.stderr.reshape(-1, 2).T
+    estimates = [fit.nobs, fit.mu, errors[0], fit.sigma, errors[1], fit.loglik]
+    columns = [np.reshape(column, -1) for column in estimates]
+    status = np.reshape(fit.status, -1)
+    words = {int(code): code.name.lower() for code in Status}
+    writer = csv.writer(file, lineterminator="\n")
+    head = ["name"] if names is not None else [f"index_{k}" for k in range(len(shape))]
+    writer.writerow([*head, "n", "mu", "se_mu", "sigma", "se_sigma", "loglik", "status"])
+    for start in range(0, status.size, _ROWS):
+        stop = min(start + _ROWS, status.size)
+        nobs, *rest = (column[start:stop].tolist() for column in columns)
+        counts = [repr(n).removesuffix(".0") for n in nobs]
+        outcomes = [words[code] for code in status[start:stop].tolist()]
+        called = labels(names, shape, range(start, stop))
+        for label, *values in zip(called, counts, *rest, outcomes, strict=True):
+            writer.writerow([*label, *values])
+        report(stop, status.size)
