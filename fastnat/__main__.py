@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 import fastnat
 from fastnat import _blocks, _files
-from fastnat.kernels.moments import SEGMENT
 from fastnat.normal import NanPolicy, NormalFit, fit_normal
 from fastnat.result import ConfIntMethod, Status
 
@@ -321,7 +320,7 @@ def _demo(options: argparse.Namespace) -> None:
     n_fits, n_obs = options.fits, 32
     print(f"fastnat {fastnat.__version__}, NumPy {np.__version__}\n", flush=True)
     print("Getting the kernels ready (the first run compiles them, which takes some seconds) ...")
-    seconds = _timed(lambda: [fit_normal(np.zeros(n)) for n in (1, SEGMENT + 1)])[0]
+    seconds = _timed(lambda: [fit_normal(np.zeros(n)) for n in (n_obs, 10 * n_fits)])[0]
     print(f"... {_duration(seconds)}\n", flush=True)
     _demo_michelson()
     rng = np.random.default_rng(1879)

@@ -129,15 +129,15 @@ def arrange(x: Array, weights: Array | None, axis: int | tuple[int, ...] | None)
     reduced = _axes(axis, ndim)
 
     def steps(a: int) -> int:
-        """Bytes between neighbours; repeated or single elements can be anywhere: far apart."""
-        return abs(x.strides[a]) if x.shape[a] > 1 and x.strides[a] else 1 << 62
+        """Bytes between neighbours; those of repeated elements are not in the way."""
+        return abs(x.strides[a]) or 1 << 62
 
     views = (x,) if weights is None else (x, weights)
     outer = sorted((a for a in range(ndim) if a not in reduced), key=steps, reverse=True)
     reduced = tuple(sorted(reduced, key=steps, reverse=True))
     closest = steps(reduced[-1])
     inner = [a for a in outer if steps(a) < closest < 1 << 62]
-    if all(mergeable(v, reduced) and mergeable(v, inner) for v in views):
+    if x.size and all(mergeable(v, reduced) and mergeable(v, inner) for v in views):
         outer = [a for a in outer if a not in inner]
     else:
         inner = []

@@ -121,13 +121,13 @@ def _chunks(text: TextIO, label: str) -> Iterator[tuple[list[list[str]], list[in
     reader = csv.reader(text, strict=True, skipinitialspace=True)
     rows: list[list[str]] = []
     lines: list[int] = []
-    width = 0
+    width = -1  # not known
     try:
         for row in reader:
             if len(row) != width:
                 if not row or (len(row) == 1 and not row[0].strip()):
                     continue
-                if width:
+                if width > 0:
                     raise _unlike(label, reader.line_num, len(row), width)
                 width = len(row)
                 header = any(_number(cell) is None for cell in row)
@@ -141,7 +141,7 @@ def _chunks(text: TextIO, label: str) -> Iterator[tuple[list[list[str]], list[in
                 rows, lines = [], []
     except csv.Error as error:
         raise Refused(f"{label}, line {reader.line_num}: {error}") from error
-    if not width:
+    if width < 0:
         raise Refused(f"{label}: is empty")
     if rows:
         yield rows, lines

@@ -8,9 +8,7 @@ from numpy.typing import NDArray
 
 from fastnat import _blocks
 from fastnat._arrays import Array, Problems, mergeable
-from fastnat.kernels import moments
-from fastnat.kernels.columns import reduce_columns
-from fastnat.kernels.rows import reduce_rows
+from fastnat.kernels import columns, moments, rows
 
 Stats = NDArray[np.float64]
 Limits = NDArray[np.float64] | None
@@ -20,7 +18,7 @@ Work = tuple[Callable[[int], None], int]
 _SMALL = 1 << 14  # observations in all that are one block of rows without further planning
 _MAX_FITS = 1 << 14  # problems in a block of rows: their statistics stay in the cache
 _COLUMNS = 1 << 10  # columns in a block that is read where it is, at least
-_COPIED_COLUMNS = 1 << 6  # and in one that must be copied
+_COPIED_COLUMNS = 1 << 4  # and in one that must be copied
 
 
 def reduce_moments(
@@ -41,10 +39,11 @@ def reduce_moments(
         if weights is not None:
             weights = _blocks.flat(weights, float32=False)
         ends = _blocks.offsets(n_fits, n_obs)
-        reduce_rows(values, weights, ends, limits, flag, 0, stats)
+        rows.reduce_rows(values, weights, ends, limits, flag, 0, stats)
         finish(stats, 0, n_fits)
         return
-    n_segments = -(-n_obs // moments.SEGMENT)
+    segment = columns.SEGMENT if problems.inner else rows.SEGMENT
+    n_segments = -(-n_obs // segment)
     n_bytes = 8 * n_obs * n_fits * (1 if problems.weights is None else 2)
     if n_segments <= 1:
         cut = _columns if problems.inner else _rows
@@ -84,7 +83,7 @@ def _rows(problems: Problems, limits: Limits, high: Any, n_stats: int, finish: F
         stats = np.empty((n_stats, n_fits))
         values, weights = _flat(problems.x, problems.weights, index)
         ends = _blocks.offsets(n_fits, problems.n_obs)
-        reduce_rows(values, weights, ends, limits, high, 0, stats)
+        rows.reduce_rows(values, weights, ends, limits, high, 0, stats)
         finish(stats, first, n_fits)
 
     return work, len(blocks)
@@ -92,7 +91,7 @@ def _rows(problems: Problems, limits: Limits, high: Any, n_stats: int, finish: F
 
 def _row_segments(problems: Problems, limits: Limits, high: Any, parts: Stats) -> Work:
     """Each block is a number of segments of one row; segment s of row f is f * n_segments + s."""
-    x, w, n_obs, size = problems.x, problems.weights, problems.n_obs, moments.SEGMENT
+    x, w, n_obs, size = problems.x, problems.weights, problems.n_obs, rows.SEGMENT
     n_segments = -(-n_obs // size)
     step = max(1, _block_bytes(problems) // (8 * size))
     blocks = [(f, s) for f in range(problems.n_fits) for s in range(0, n_segments, step)]
@@ -106,7 +105,7 @@ def _row_segments(problems: Problems, limits: Limits, high: Any, parts: Stats) -
         if w is not None:
             weights = _blocks.flat(_stretch(w[index], begin, stop), float32=False)
         ends = np.minimum(_blocks.offsets(min(step, n_segments - s), size), stop - begin)
-        reduce_rows(values, weights, ends, limits, high, f * n_segments + s, parts)
+        rows.reduce_rows(values, weights, ends, limits, high, f * n_segments + s, parts)
 
     return work, len(blocks)
 
@@ -133,7 +132,7 @@ def _columns(problems: Problems, limits: Limits, high: Any, n_stats: int, finish
 def _column_segments(problems: Problems, limits: Limits, high: Any, parts: Stats) -> Work:
     """Each block is one segment of columns; segment s of column f is s * n_fits + f."""
     blocks, reduce = _column_blocks(problems, limits, high)
-    n_obs, size = problems.n_obs, moments.SEGMENT
+    n_obs, size = problems.n_obs, columns.SEGMENT
     n_segments = -(-n_obs // size)
 
     def work(i: int) -> None:
@@ -148,7 +147,7 @@ def _column_blocks(problems: Problems, limits: Limits, high: Any) -> tuple[list[
     """Blocks (first, n_fits, index of slabs, first slab, columns) and how to reduce one."""
     x, w = problems.x, problems.weights
     *outer, n_obs, width = x.shape
-    n_rows = min(n_obs, moments.SEGMENT)
+    n_rows = min(n_obs, columns.SEGMENT)
     direct, n_bytes = _direct(problems), _block_bytes(problems)
     slabs_at_once = n_bytes // (8 * n_rows * width + 1)
     least = _COLUMNS if direct else _COPIED_COLUMNS
@@ -156,26 +155,26 @@ def _column_blocks(problems: Problems, limits: Limits, high: Any) -> tuple[list[
     blocks = []
     for index, slab, n_slabs in _blocks.cut(tuple(outer), max(1, slabs_at_once)):
         for j in range(0, width, step):
-            columns = slice(j, min(j + step, width))
-            n_fits = n_slabs * (columns.stop - j)
-            blocks.append((slab * width + j, n_fits, index, slab, columns))
+            here = slice(j, min(j + step, width))
+            n_fits = n_slabs * (here.stop - j)
+            blocks.append((slab * width + j, n_fits, index, slab, here))
     if direct:
         flat_x, flat_w = _flat(x, w, ...)
 
     def reduce(block: Any, begin: int, stop: int, column: int, stats: Stats) -> None:
-        _, n_fits, index, slab, columns = block
-        n, here = stop - begin, columns.stop - columns.start
-        n_slabs = n_fits // here
+        _, n_fits, index, slab, here = block
+        n, n_columns = stop - begin, here.stop - here.start
+        n_slabs = n_fits // n_columns
         if direct:
             values, weights = flat_x, flat_w
             start, size, stride = (slab * n_obs + begin) * width, n_obs * width, width
-            start += columns.start
+            start += here.start
         else:
-            rest = (..., slice(begin, stop), columns)
+            rest = (..., slice(begin, stop), here)
             values, weights = _flat(x[index], None if w is None else w[index], rest)
-            start, size, stride = 0, n * here, here
-        reduce_columns(
-            values, weights, start, n_slabs, size, n, stride, here, limits, high, column, stats
+            start, size, stride = 0, n * n_columns, n_columns
+        columns.reduce_columns(
+            values, weights, start, n_slabs, size, n, stride, n_columns, limits, high, column, stats
         )
 
     return blocks, reduce

@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 
-from fastnat.kernels.moments import SEGMENT
+from fastnat.kernels.rows import SEGMENT
 from fastnat.normal import fit_normal
 
 

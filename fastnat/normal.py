@@ -310,6 +310,8 @@ def fit_normal(
         raise bad_choice("nan_policy", nan_policy, _NAN_POLICIES)
     if cov_type not in _COV_TYPES:
         raise bad_choice("cov_type", cov_type, _COV_TYPES)
+    if reml is not True and reml is not False:
+        raise TypeError(f"reml must be True or False, not {reml!r}")
     if n_threads is not None:
         check_n_threads(n_threads)
     problems = arrange(values, factors, axis)

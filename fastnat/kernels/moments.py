@@ -25,9 +25,6 @@ from fastnat.kernels._jit import helper, kernel
 ORIGIN, SCALE, W, MEAN, M2, M3, M4 = range(7)
 """Rows of a statistics array; without third and fourth moments it ends with M2."""
 
-SEGMENT = 1 << 17
-"""A longer problem is cut into segments of this size, whose statistics are merged in a tree."""
-
 
 @helper
 def central(high, weight, e, q, c, f):

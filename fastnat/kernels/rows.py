@@ -7,6 +7,9 @@ import numpy as np
 from fastnat.kernels import deviations, lanes, moments
 from fastnat.kernels._jit import helper, kernel
 
+SEGMENT = 1 << 17
+"""A longer row is cut into segments of this size, whose statistics are merged in a tree."""
+
 _BLOCK = 4096  # observations between two updates of the running shift
 _SHORT_HEAD = 16  # observations whose mean is the origin of a row that is one block
 _LONG_HEAD = 256  # and of a longer one
