@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from fastnat.kernels import codes, moments
 from fastnat.kernels._jit import helper, kernel
 
@@ -37,28 +39,37 @@ def finish(stats, n_fits, lost, first, out):
     The mean parameters (E x, E x**2) of the maximum are the weighted means of (x, x**2): one
     natural-gradient step in that chart, from anywhere.
     """
-    bad_weights = 0
-    for j in range(n_fits):
-        weight = stats[moments.W, j]
-        mean = stats[moments.MEAN, j]
-        m2 = stats[moments.M2, j]
-        scale = stats[moments.SCALE, j]
-        dof = weight - lost
-        mu = stats[moments.ORIGIN, j] + scale * mean
-        sigma = scale * math.sqrt(m2 / dof) if dof > 0.0 else math.inf
-        code = codes.OK
-        if not (m2 > 0.0 and dof > 0.0 and weight < math.inf):
-            if not weight < math.inf:
-                bad_weights += 1
-            code, mu, sigma = _degenerate(weight, mean, m2, dof, mu)
-        out[MU, first + j] = mu
-        out[SIGMA, first + j] = sigma
-        out[NOBS, first + j] = weight
-        out[STATUS, first + j] = code
-        if stats.shape[0] > moments.M3:
-            variance = m2 / weight
-            third = stats[moments.M3, j] / weight
-            fourth = stats[moments.M4, j] / weight
-            out[SKEWNESS, first + j] = third / (variance * math.sqrt(variance))
+    here = slice(first, first + n_fits)
+    mus, sigmas, nobs, statuses = (
+        out[MU, here],
+        out[SIGMA, here],
+        out[NOBS, here],
+        out[STATUS, here],
+    )
+    origins, scales, weights = stats[moments.ORIGIN], stats[moments.SCALE], stats[moments.W]
+    means, m2s = stats[moments.MEAN], stats[moments.M2]
+    irregular = 0
+    for j in range(n_fits):  # without branches, so that LLVM vectorises it
+        dof = weights[j] - lost
+        mus[j] = origins[j] + scales[j] * means[j]
+        sigmas[j] = scales[j] * np.sqrt(m2s[j] / dof)
+        nobs[j] = weights[j]
+        statuses[j] = codes.OK
+        irregular += not (m2s[j] > 0.0 and dof > 0.0 and weights[j] < math.inf)
+    if stats.shape[0] > moments.M3:
+        for j in range(n_fits):
+            variance = m2s[j] / weights[j]
+            third = stats[moments.M3, j] / weights[j]
+            fourth = stats[moments.M4, j] / weights[j]
+            out[SKEWNESS, first + j] = third / (variance * np.sqrt(variance))
             out[KURTOSIS, first + j] = fourth / (variance * variance)
+    bad_weights = 0
+    if irregular:
+        for j in range(n_fits):
+            dof = weights[j] - lost
+            if not weights[j] < math.inf:
+                bad_weights += 1
+            elif not (m2s[j] > 0.0 and dof > 0.0):
+                code, mu, sigma = _degenerate(weights[j], means[j], m2s[j], dof, mus[j])
+                statuses[j], mus[j], sigmas[j] = code, mu, sigma
     return bad_weights
