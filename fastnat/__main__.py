@@ -1,7 +1,6 @@
 """The command line: `python -m fastnat fit FILE` and `python -m fastnat demo`."""
 
 import argparse
-import os
 import statistics
 import sys
 import time
@@ -62,9 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except _files.Refused as refusal:
         return _complain(str(refusal), refusal.code)
-    except BrokenPipeError:
-        # The reader, `head` perhaps, has seen enough; the flush at exit must not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader, `head` perhaps, has seen enough
         return 1
     except OSError as error:
         name = "" if error.filename is None else f"{error.filename}: "

@@ -1,0 +1,46 @@
+# For a newcomer: `make demo`, `make test`.  Both need Python >= 3.11 with venv, and nothing else.
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+BIN := $(VENV)/bin
+
+.PHONY: help demo test lint bench clean
+
+help:
+	@echo "make demo   fit a million normal distributions"
+	@echo "make test   run the tests (ARGS='-k nan' hands options to pytest)"
+	@echo "make lint   ruff and mypy"
+	@echo "make bench  run every benchmark once on small data"
+	@echo "make clean  remove $(VENV) and what was built"
+
+demo: $(VENV)/.stamp-cli
+	@$(BIN)/python -m fastnat demo
+
+test: $(VENV)/.stamp-test
+	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+lint: $(VENV)/.stamp-lint
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+# asv keeps what it knows about the machine in the home directory: give it one of its own.
+bench: export HOME := $(abspath $(VENV))
+bench: export FASTNAT_BENCH_QUICK := 1
+bench: $(VENV)/.stamp-bench
+	@cd asv_bench && $(abspath $(BIN))/asv machine --yes > /dev/null
+	@cd asv_bench && $(abspath $(BIN))/asv run --quick --python=same --show-stderr
+
+clean:
+	rm -rf $(VENV) build dist asv_bench/env asv_bench/html asv_bench/results
+	find fastnat tests asv_bench -name __pycache__ -prune -exec rm -rf {} +
+
+# One stamp for each extra of pyproject.toml that has been installed.
+$(VENV)/.stamp-%: pyproject.toml
+	@echo "Installing fastnat[$*] in $(VENV)"
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'fastnat needs Python 3.11')"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[$*]'
+	@touch $@

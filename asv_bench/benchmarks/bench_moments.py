@@ -1,0 +1,147 @@
+"""The moments kernels, called as the driver calls them, on data that fit the caches."""
+
+import numpy as np
+
+from fastnat.kernels import normal as kernels
+from fastnat.kernels.columns import reduce_columns
+from fastnat.kernels.moments import merge_segments
+from fastnat.kernels.rows import SEGMENT, reduce_rows
+
+from . import common
+
+KINDS = ["plain", "weights", "limits", "high"]
+
+
+class Kind:
+    """Arguments of a kernel for each of `KINDS`, and what NumPy has to do for the same."""
+
+    def _prepare(self, shape, kind, axis):
+        self.x = common.normal(*shape)
+        self.flat = self.x.reshape(-1)
+        self.w = common.weights_for(self.flat) if kind == "weights" else None
+        self.limits = np.array([[-np.inf], [np.inf]]) if kind == "limits" else None
+        self.high = True if kind == "high" else None
+        self.stats = np.empty((7 if kind == "high" else 5, self.x.size // self.x.shape[axis]))
+        if kind == "weights":
+            w = self.w.reshape(self.x.shape)
+            self.peer = lambda: common.numpy_weighted_fit(self.x, w, axis)
+        else:
+            peers = {
+                "plain": common.numpy_fit,
+                "limits": common.numpy_nan_fit,
+                "high": common.numpy_four_moments,
+            }
+            self.peer = lambda: peers[kind](self.x, axis)
+
+
+class ReduceRows(Kind):
+    shapes = {"1x131072": (1, SEGMENT), "1000x100": (1000, 100), "10000x10": (10000, 10)}
+    params = [common.few(shapes), KINDS]
+    param_names = ["shape", "kind"]
+
+    def setup(self, shape, kind):
+        self._prepare(self.shapes[shape], kind, -1)
+        n_rows, n = self.x.shape
+        self.ends = np.arange(n_rows + 1) * n
+        self._reduce()
+
+    def _reduce(self):
+        reduce_rows(self.flat, self.w, self.ends, self.limits, self.high, 0, self.stats)
+
+    def time_reduce_rows(self, shape, kind):
+        self._reduce()
+
+    def time_numpy(self, shape, kind):
+        self.peer()
+
+    def track_ratio_numpy(self, shape, kind):
+        return common.ratio(self.peer, self._reduce)
+
+
+class ReduceColumns(Kind):
+    shapes = {"10x10000": (10, 10000), "1000x100": (1000, 100), "10000x10": (10000, 10)}
+    params = [common.few(shapes), KINDS]
+    param_names = ["shape", "kind"]
+
+    def setup(self, shape, kind):
+        self._prepare(self.shapes[shape], kind, 0)
+        self._reduce()
+
+    def _reduce(self):
+        n, width = self.x.shape
+        sizes = (0, 1, n * width, n, width, width)  # one slab of n rows
+        reduce_columns(self.flat, self.w, *sizes, self.limits, self.high, 0, self.stats)
+
+    def time_reduce_columns(self, shape, kind):
+        self._reduce()
+
+    def time_numpy(self, shape, kind):
+        self.peer()
+
+    def track_ratio_numpy(self, shape, kind):
+        return common.ratio(self.peer, self._reduce)
+
+
+class MergeSegments:
+    """One problem of about 1e8 observations."""
+
+    n_segments = 1024
+
+    def setup(self):
+        means = common.normal(self.n_segments)
+        n = means.size
+        self.fresh = np.stack(
+            [np.zeros(n), np.ones(n), np.full(n, float(SEGMENT)), means, np.full(n, 1.0)]
+        )
+        self.parts = self.fresh.copy()
+        self.stats = np.empty((5, 1))
+        self._merge()
+
+    def _merge(self):
+        self.parts[:] = self.fresh  # the kernel uses it up
+        merge_segments(self.parts, self.parts.shape[1], self.parts.shape[1], 1, None, 0, self.stats)
+
+    def _numpy(self):
+        _, _, w, mean, m2 = self.fresh
+        total = np.average(mean, weights=w)
+        return np.sum(w), total, np.sum(m2) + np.sum(w * (mean - total) ** 2)
+
+    def time_merge_segments(self):
+        self._merge()
+
+    def time_numpy(self):
+        self._numpy()
+
+    def track_ratio_numpy(self):
+        return common.ratio(self._numpy, self._merge)
+
+
+class Finish:
+    """Statistics of many problems to their estimates."""
+
+    n_fits = 10000
+
+    def setup(self):
+        n = common.normal(self.n_fits).size
+        self.stats = np.abs(common.normal(5, n)) + 1.0
+        self.out = np.empty((4, n))
+        self._finish()
+
+    def _finish(self):
+        kernels.finish(self.stats, self.out.shape[1], 0.0, 0, self.out)
+
+    def _numpy(self):
+        origin, scale, w, mean, m2 = self.stats
+        self.out[kernels.MU] = origin + scale * mean
+        self.out[kernels.SIGMA] = scale * np.sqrt(m2 / w)
+        self.out[kernels.NOBS] = w
+        self.out[kernels.STATUS] = ~((m2 > 0.0) & (w > 0.0))
+
+    def time_finish(self):
+        self._finish()
+
+    def time_numpy(self):
+        self._numpy()
+
+    def track_ratio_numpy(self):
+        return common.ratio(self._numpy, self._finish)

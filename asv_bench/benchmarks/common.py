@@ -1,0 +1,144 @@
+"""Data, peers and interleaved measurements, shared by the benchmarks and side_by_side.py."""
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import bottleneck
+import numba
+import numbagg
+import numpy as np
+import threadpoolctl
+
+import fastnat
+
+QUICK = os.environ.get("FASTNAT_BENCH_QUICK") == "1"
+"""Small data, for a smoke run: whether benchmarks work, not what they measure."""
+
+
+def limit_threads(n):
+    """Let NumPy's BLAS and numba (so numbagg) use n threads."""
+    threadpoolctl.threadpool_limits(n)
+    numba.set_num_threads(n)
+
+
+limit_threads(1)
+
+# ---- data ------------------------------------------------------------------------------------
+
+
+def few(cases):
+    """Names of cases, or the last one in a smoke run."""
+    return list(cases)[-1:] if QUICK else list(cases)
+
+
+def normal(*shape):
+    """Standard normal numbers of this shape, or of a small one in a smoke run."""
+    shape = tuple(min(n, 1000) for n in shape) if QUICK else shape
+    return np.random.default_rng(1).standard_normal(shape)
+
+
+def with_nans(x):
+    """A copy in which one value in ten is missing."""
+    return np.where(np.random.default_rng(2).random(x.shape) < 0.1, np.nan, x)
+
+
+def weights_for(x):
+    """Small positive integers."""
+    return np.random.default_rng(3).integers(1, 5, x.shape).astype(np.float64)
+
+
+# ---- peers -----------------------------------------------------------------------------------
+
+
+def numpy_fit(x, axis=-1):
+    return np.mean(x, axis=axis), np.std(x, axis=axis)
+
+
+def numpy_nan_fit(x, axis=-1):
+    return np.nanmean(x, axis=axis), np.nanstd(x, axis=axis)
+
+
+def numpy_weighted_fit(x, w, axis=-1):
+    mean = np.average(x, axis=axis, weights=w, keepdims=True)
+    return mean, np.average((x - mean) ** 2, axis=axis, weights=w)
+
+
+def numpy_four_moments(x, axis=-1):
+    mean = np.mean(x, axis=axis, keepdims=True)
+    d = x - mean
+    d2 = d * d
+    return mean, *(np.mean(power, axis=axis) for power in (d2, d2 * d, d2 * d2))
+
+
+def bottleneck_fit(x, axis=-1):
+    return bottleneck.nanmean(x, axis=axis), bottleneck.nanstd(x, axis=axis)
+
+
+def numbagg_fit(x, axis=-1):
+    return numbagg.nanmean(x, axis=axis), numbagg.nanstd(x, axis=axis, ddof=0)
+
+
+def read(*arrays):
+    """Read arrays from end to end: the fastest of the sums tried, over NumPy's and numba's."""
+    for x in arrays:
+        np.dot(x.reshape(-1), x.reshape(-1))
+
+
+# ---- measurements ----------------------------------------------------------------------------
+
+
+def medians(*functions, rounds=9):
+    """Median seconds of a call of each function; they take turns, so all see the same noise."""
+    numbers = []
+    for function in functions:
+        function()  # compiles, and touches the data
+        start = time.perf_counter()
+        function()
+        numbers.append(max(1, int(0.005 / (time.perf_counter() - start))))
+    seconds = [[] for _ in functions]
+    for _ in range(2 if QUICK else rounds):
+        for function, number, measured in zip(functions, numbers, seconds, strict=True):
+            start = time.perf_counter()
+            for _ in range(number):
+                function()
+            measured.append((time.perf_counter() - start) / number)
+    return [statistics.median(measured) for measured in seconds]
+
+
+def ratio(peer, ours):
+    """How many times longer the peer takes."""
+    theirs, mine = medians(peer, ours)
+    return theirs / mine
+
+
+def seconds_in_new_process(code, cache_dir):
+    """The seconds that ``code`` takes in a process of its own.
+
+    code : a line of Python; what stands before a ``|`` does not count.
+    cache_dir : where numba caches machine code.
+    """
+    before, _, timed = code.rpartition("|")
+    clock = f"import time; start = time.perf_counter(); {timed}; print(time.perf_counter() - start)"
+    root = Path(fastnat.__file__).parents[1]
+    env = os.environ | {"PYTHONPATH": str(root), "NUMBA_CACHE_DIR": str(cache_dir)}
+    line = f"{before}; {clock}" if before else clock
+    done = subprocess.run([sys.executable, "-c", line], env=env, stdout=subprocess.PIPE, check=True)
+    return float(done.stdout)
+
+
+def median_in_new_processes(code, cache_dir, rounds=5):
+    """The median of some processes after a first one, which fills the caches."""
+    seconds_in_new_process(code, cache_dir)
+    rounds = 1 if QUICK else rounds
+    return statistics.median(seconds_in_new_process(code, cache_dir) for _ in range(rounds))
+
+
+IMPORT_BEYOND_NUMPY = "import numpy | import fastnat"
+IMPORT_AND_FIT = "import fastnat; fastnat.fit_normal([1.0, 2.0, 4.0])"
+WARMUP = "import fastnat | fastnat.warmup()"
+SCIPY_STATS_BEYOND_NUMPY = "import numpy | import scipy.stats"
+SCIPY_STATS_AND_FIT = "import scipy.stats; scipy.stats.norm.fit([1.0, 2.0, 4.0])"

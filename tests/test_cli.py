@@ -1,0 +1,789 @@
+"""The command line: what it reads, prints, writes and refuses."""
+
+import csv
+import errno
+import functools
+import io
+import os
+import pickle
+import re
+import signal
+import subprocess
+import sys
+import time
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tqdm
+
+import fastnat
+from fastnat import __main__ as cli
+from fastnat import _blocks, _files
+from fastnat.__main__ import main
+
+ROOT = Path(fastnat.__file__).parents[1]
+NAN = float("nan")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty working directory, so that messages hold short names."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run(here, capsys):
+    """Run the command line in process -> (exit code, stdout, stderr)."""
+
+    assert Path.cwd() == here
+
+    def run(*argv):
+        try:
+            code = main([str(word) for word in argv])
+        except SystemExit as end:
+            code = end.code
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def estimates(run, here):
+    """Fit the bytes of a CSV file -> {name: (n, mu, se_mu, sigma, se_sigma, loglik, status)}."""
+
+    def estimates(content, *argv):
+        (here / "data.csv").write_bytes(content)
+        code, _, err = run("fit", "data.csv", "--out", "out.csv", *argv)
+        assert (code, err) == (0, "")
+        with Path("out.csv").open(newline="", encoding="utf-8") as file:
+            head, *rows = csv.reader(file)
+        assert head == ["name", "n", "mu", "se_mu", "sigma", "se_sigma", "loglik", "status"]
+        return {row[0]: (*map(float, row[1:-1]), row[-1]) for row in rows}
+
+    return estimates
+
+
+def refused(run, *argv, code=1):
+    """The one sentence on stderr."""
+    got, out, err = run(*argv)
+    assert (got, out) == (code, "")
+    assert re.fullmatch(r"fastnat: [^\n]+\n", err)
+    return err[len("fastnat: ") : -1]
+
+
+def refused_csv(run, content, *argv, code=1):
+    Path("bad.csv").write_bytes(content)
+    return refused(run, "fit", "bad.csv", *argv, code=code)
+
+
+def expected(x, **options):
+    fit = fastnat.fit_normal(np.array(x, np.float64), **options)
+    errors = fit.stderr
+    numbers = (fit.nobs, fit.mu, errors[0], fit.sigma, errors[1], fit.loglik)
+    return (*map(float, numbers), fit.status.name.lower())
+
+
+def assert_same(got, want):
+    """Bit for bit, NaN included."""
+    assert got[-1] == want[-1]
+    np.testing.assert_array_equal(got[:-1], want[:-1])
+
+
+# CSV
+
+
+def test_csv_columns_are_problems(estimates):
+    got = estimates(b"b,a\n1,2.5\n2,-3\n4,1e2\n")
+    assert list(got) == ["b", "a"]
+    assert_same(got["b"], expected([1, 2, 4]))
+    assert_same(got["a"], expected([2.5, -3, 100]))
+    np.testing.assert_allclose(got["b"][1], 7 / 3, rtol=1e-15)
+    np.testing.assert_allclose(got["b"][3], np.std([1, 2, 4]), rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"a,b\r\n1,5\r\n2,6\r\n4,9\r\n",
+        b"a,b\r1,5\r2,6\r4,9\r",
+        b"\xef\xbb\xbfa,b\n1,5\n2,6\n4,9\n",
+        b'\xef\xbb\xbf"a","b"\n1,5\n2,6\n4,9\n',
+        b"a,b\n1,5\n2,6\n4,9",
+        b"\n\na,b\n\n1,5\n  \n2,6\n4,9\n\n\n",
+        b' a , "b"\n 1, 5 \n2 , "6"\n4,\t9\n',
+        b"a,text,b\n1,x,5\n2,4x,6\n4,,9\n",
+    ],
+    ids=["crlf", "cr", "bom", "bom quoted", "no last newline", "blank", "spaces", "text column"],
+)
+def test_csv_dialects(estimates, content):
+    got = estimates(content)
+    assert list(got) == ["a", "b"]
+    assert_same(got["a"], expected([1, 2, 4]))
+    assert_same(got["b"], expected([5, 6, 9]))
+
+
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf", b"\n"])
+def test_csv_without_header(estimates, start):
+    got = estimates(start + b"1,NA\n2,5\n4,6\n", "--nan-policy", "omit")
+    assert list(got) == ["column_1", "column_2"]
+    assert_same(got["column_1"], expected([1, 2, 4]))
+    assert_same(got["column_2"], expected([5, 6]))
+
+
+def test_csv_names(estimates, run):
+    names = ['width, "mm"', "two\nlines", "na\u00efve", "column_4", "1"]
+    content = io.StringIO()
+    writer = csv.writer(content)
+    writer.writerow(names)
+    writer.writerows([[1, 2, 3, 4, 5], [2, 4, 6, 8, 10]])
+    got = estimates(content.getvalue().encode())
+    assert list(got) == names
+    for k, name in enumerate(names, 1):
+        assert_same(got[name], expected([k, 2 * k]))
+    out = run("fit", "data.csv")[1]
+    assert "\ntwo\\nlines" in out
+    assert "\nna\u00efve" in out
+
+
+def test_csv_empty_name_is_filled_in(estimates):
+    assert list(estimates(b",x\n1,2\n2,3\n")) == ["column_1", "x"]
+
+
+def test_csv_missing_cells(estimates, run):
+    content = b'a,b,c\n1,,3\n2,NA,nan\n"",7,NaN\n4, NA ,5\n'
+    got = estimates(content)
+    for name in "abc":
+        assert got[name][-1] == "nan_input"
+        assert np.isnan(got[name][1])
+    out = run("fit", "data.csv")[1]
+    assert out.count(" nan_input") == 4  # the rows, and the counts
+    assert "--nan-policy omit" in out
+    got = estimates(content, "--nan-policy", "omit")
+    assert_same(got["a"], expected([1, 2, 4]))
+    assert_same(got["b"], expected([7]))
+    assert_same(got["c"], expected([3, 5]))
+    assert "nan" in refused(run, "fit", "data.csv", "--nan-policy", "raise").lower()
+
+
+def test_csv_columns_option(estimates, run):
+    content = b"a,b,text,b,c\n1,2,x,3,4\n2,3,y,4,9\n"
+    got = estimates(content, "--columns", "c", "a", "c")
+    assert list(got) == ["c", "a"]
+    assert len(Path("out.csv").read_text().splitlines()) == 3
+    assert_same(got["c"], expected([4, 9]))
+    assert "2 columns are named 'b'" in refused(run, "fit", "data.csv")
+    assert "2 columns are named 'b'" in refused(run, "fit", "data.csv", "--columns", "b")
+    sentence = refused(run, "fit", "data.csv", "--columns", "a", "q")
+    assert sentence == "data.csv: there is no column 'q'; there are 'a', 'b', 'text', 'b', 'c'"
+    sentence = refused(run, "fit", "data.csv", "--columns", "text")
+    assert "line 2, column 'text': 'x' is not a number" in sentence
+
+
+def test_csv_weights(estimates, run):
+    content = b"x,w,y\n1,2,5\n2,0,6\n,0,8\n4,1.5,9\n"
+    got = estimates(content, "--weights", "w")
+    w = [2, 0, 0, 1.5]
+    assert list(got) == ["x", "y"]
+    assert_same(got["x"], expected([1, 2, NAN, 4], weights=np.array(w)))
+    assert_same(got["y"], expected([5, 6, 8, 9], weights=np.array(w)))
+    assert got["x"][0] == 3.5
+    assert list(estimates(content, "--weights", "w", "--columns", "y")) == ["y"]
+    assert "no column 'v'" in refused(run, "fit", "data.csv", "--weights", "v")
+    both = refused(run, "fit", "data.csv", "--weights", "w", "--columns", "x", "w", code=2)
+    assert "'w' holds the weights" in both
+
+
+@pytest.mark.parametrize("cell", [b"-1", b"", b"inf", b"nan"])
+def test_csv_bad_weight(run, cell):
+    sentence = refused_csv(run, b"x,w\n1,2\n2," + cell + b"\n", "--weights", "w")
+    assert sentence.startswith("bad.csv, line 3, column 'w': a weight must be finite and not neg")
+
+
+def test_csv_reml(estimates):
+    got = estimates(b"a\n1\n2\n4\n", "--reml")
+    assert_same(got["a"], expected([1, 2, 4], reml=True))
+    np.testing.assert_allclose(got["a"][3], np.std([1, 2, 4], ddof=1), rtol=1e-15)
+
+
+def test_csv_degenerate_is_no_error(estimates, run):
+    got = estimates(b"a,b,c\n3,inf,1\n3,2,2\n")
+    assert [row[-1] for row in got.values()] == ["sigma_zero", "invalid_input", "ok"]
+    out = run("fit", "data.csv")[1]
+    assert "3 fits: 1 ok, 1 invalid_input, 1 sigma_zero" in out
+    assert f"sigma_zero: {fastnat.Status.SIGMA_ZERO.message}" in out
+
+
+def test_csv_header_only(estimates):
+    got = estimates(b"a,b\n")
+    assert [(row[0], row[-1]) for row in got.values()] == [(0.0, "no_data")] * 2
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n  \n", b"\xef\xbb\xbf"])
+def test_csv_empty(run, content):
+    assert refused_csv(run, content) == "bad.csv: is empty"
+
+
+def test_csv_text_only(run):
+    assert refused_csv(run, b"a,b\nx,y\nz,\n") == "bad.csv: there is no column of numbers to fit"
+
+
+@pytest.mark.parametrize("cell", ["x", "1_000", "0x10", "1 2", "N/A", "1e", "--", "1+2j"])
+def test_csv_bad_cell(run, cell):
+    # Line numbers count blank lines and line breaks in quotes.
+    content = f'"a\nb",c\n1,2\n\n3,{cell}\n5,6\n'.encode()
+    sentence = refused_csv(run, content)
+    assert sentence.startswith(f"bad.csv, line 5, column 'c': {cell!r} is not a number")
+
+
+def test_csv_bad_cell_far_from_numbers(run):
+    # A number anywhere makes text an error, also chunks later, and the first text is named.
+    rows = [b"1,t"] * 1000 + [b"1,7"] + [b"1,u"] * 1000
+    sentence = refused_csv(run, b"a,b\n" + b"\n".join(rows))
+    assert sentence.startswith("bad.csv, line 2, column 'b': 't' is not a number")
+    rows = [b"1,7"] * 2000 + [b"1," + 50 * b"u"] + [b"1,2"] * 1000
+    sentence = refused_csv(run, b"a,b\n" + b"\n".join(rows))
+    assert sentence.startswith("bad.csv, line 2002, column 'b': 'uuuuu")
+    assert 50 * "u" not in sentence
+    chunks = 2 * _files._CHUNK
+    rows = [b"1,7"] * chunks + [b"1,u"] * chunks
+    sentence = refused_csv(run, b"a,b\n" + b"\n".join(rows))
+    assert sentence.startswith(f"bad.csv, line {chunks + 2}, column 'b': 'u' is not a number")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"a,b\n1,2\n3\n", "line 3: 1 cell, but the first row has 2"),
+        (b"a,b\n1,2\n3,4,\n", "line 3: 3 cells, but the first row has 2"),
+        (b"1\n1,234\n", "line 2: 2 cells, but the first row has 1"),
+        (b'a,b\n1,"2\n3,4\n', "line 3: unexpected end of data"),
+        (b'a,b\n1,"2"3\n', "line 2: "),
+        (b'a\n1\n"' + 200_000 * b"x" + b"\n", "line 3: field larger than field limit"),
+        (b"a,b\n1,\xff\n", "is not UTF-8 text"),
+        ("a,b\n1,2\n".encode("utf-16"), "is not UTF-8 text"),
+        (b"a\n1\n2\0\n", "line 3, column 'a': '2\\x00' is not a number"),
+    ],
+)
+def test_csv_broken(run, content, words):
+    assert words in refused_csv(run, content)
+
+
+def test_csv_long(estimates):
+    """Across chunks, with missing cells here and there."""
+    x = np.random.default_rng(3).normal(size=(3001, 2))
+    text = "\n".join(f"{a!r},{b!r}" for a, b in x.tolist())
+    got = estimates(text.encode())
+    assert_same(got["column_2"], expected(x[:, 1]))
+    x[[5, 700, 3000], 0] = NAN
+    text = "\n".join(f"{a!r},{b!r}".replace("nan", "") for a, b in x.tolist())
+    got = estimates(text.encode(), "--nan-policy", "omit")
+    assert_same(got["column_1"], expected(x[:, 0], nan_policy="omit"))
+    assert got["column_1"][0] == 2998
+
+
+def test_csv_never_runs_code(run, here):
+    cell = "__import__('pathlib').Path('made').touch()"
+    refused_csv(run, f'a\n1\n"{cell}"\n'.encode())
+    assert not (here / "made").exists()
+
+
+def test_csv_takes_no_axis(run):
+    assert "--axis is for .npy" in refused_csv(run, b"a\n1\n", "--axis", "-1", code=2)
+
+
+# .npy
+
+
+@pytest.fixture
+def arrays(run):
+    """Fit an array through a file -> the arrays in the .npz that comes out."""
+
+    def arrays(x, *argv):
+        np.save("x.npy", x)
+        code, _, err = run("fit", "x.npy", "--out", "out.npz", *argv)
+        assert (code, err) == (0, "")
+        with np.load("out.npz") as file:
+            return dict(file)
+
+    return arrays
+
+
+def assert_equals_fit(got, fit):
+    assert set(got) == {"mu", "sigma", "stderr", "loglik", "nobs", "status"}
+    for key in ("mu", "sigma", "stderr", "loglik", "nobs"):
+        np.testing.assert_array_equal(got[key], getattr(fit, key))
+        assert got[key].shape == np.shape(getattr(fit, key))
+        assert got[key].dtype == np.float64
+    np.testing.assert_array_equal(got["status"], fit.status)
+    assert got["status"].dtype == np.int8
+
+
+@pytest.mark.parametrize("dtype", ["f8", ">f8", "f4", "f2", "i1", "u2", "i8", "?"])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize(
+    ("argv", "axis"),
+    [
+        ([], -1),
+        (["--axis", "0"], 0),
+        (["--axis", "-2"], -2),
+        (["--axis", "0,2"], (0, 2)),
+        (["--axis=-1,-3"], (-1, -3)),
+        (["--axis", "none"], None),
+    ],
+)
+def test_npy(arrays, dtype, order, argv, axis):
+    x = np.random.default_rng(1).normal(3.0, 20.0, (4, 5, 6)).clip(0, 100)
+    x = np.asarray(x.astype(dtype), order=order)
+    fit = fastnat.fit_normal(x, axis=axis)
+    assert_equals_fit(arrays(x, *argv), fit)
+    np.testing.assert_allclose(fit.mu, np.mean(x.astype(float), axis=axis), rtol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(3, 0), (0, 3), (0, 0), (0,), (2, 0, 3)])
+@pytest.mark.parametrize("axis", [-1, 0])
+def test_npy_zero_size(arrays, run, shape, axis):
+    x = np.empty(shape)
+    got = arrays(x, f"--axis={axis}")
+    assert_equals_fit(got, fastnat.fit_normal(x, axis=axis))
+    assert run("fit", "x.npy", f"--axis={axis}", "--out", "out.csv")[0] == 0
+    assert len(Path("out.csv").read_text().splitlines()) == 1 + got["mu"].size
+
+
+def test_npy_options(arrays, run):
+    x = np.random.default_rng(2).normal(size=(3, 7))
+    x[1, 2] = NAN
+    w = np.arange(7.0)
+    np.save("w.npy", w)
+    got = arrays(x, "--weights", "w.npy", "--nan-policy", "omit", "--reml")
+    assert_equals_fit(got, fastnat.fit_normal(x, weights=w, nan_policy="omit", reml=True))
+    np.save("w.npy", -w)
+    assert "weights must be finite" in refused(run, "fit", "x.npy", "--weights", "w.npy")
+    np.save("w.npy", np.ones(4))
+    assert "do not broadcast" in refused(run, "fit", "x.npy", "--weights", "w.npy")
+    assert "w.npy" in refused(run, "fit", "x.npy", "--weights", "w.csv", code=2).replace(
+        "csv", "npy"
+    )
+    assert "--columns is for .csv" in refused(run, "fit", "x.npy", "--columns", "a", code=2)
+    assert "axis 2 is out of range" in refused(run, "fit", "x.npy", "--axis", "2")
+
+
+def test_npy_of_objects_is_not_unpickled(run, here):
+    class Trap:
+        def __reduce__(self):
+            return Path.touch, (here / "made",)
+
+    np.save("x.npy", np.array([Trap()], object), allow_pickle=True)
+    assert "x.npy: not an array that can be read" in refused(run, "fit", "x.npy")
+    Path("x.npy").write_bytes(pickle.dumps(Trap()))
+    assert "x.npy: not an array that can be read" in refused(run, "fit", "x.npy")
+    np.save("w.npy", np.ones(3))
+    assert "x.npy" in refused(run, "fit", "w.npy", "--weights", "x.npy")
+    assert not (here / "made").exists()
+
+
+@pytest.mark.parametrize("keep", [0, 5, 60, 128, 1000])
+def test_npy_truncated(run, keep):
+    np.save("x.npy", np.ones(1000))
+    Path("x.npy").write_bytes(Path("x.npy").read_bytes()[:keep])
+    assert "x.npy: not an array that can be read" in refused(run, "fit", "x.npy")
+
+
+def test_npy_that_is_an_archive(run):
+    with Path("x.npy").open("wb") as file:
+        np.savez(file, a=np.ones(3))
+    assert "x.npy: not an array that can be read" in refused(run, "fit", "x.npy")
+
+
+@pytest.mark.parametrize(
+    ("x", "words"),
+    [
+        (np.ones(3, complex), "real numbers, not complex128"),
+        (np.array(["a"]), "real numbers"),
+        (np.zeros(3, [("a", "f8")]), "real numbers"),
+        (np.array(["2020-01-01"], "M8[D]"), "real numbers"),
+        (np.array(3.0), "at least one dimension"),
+    ],
+    ids=["complex", "text", "structured", "dates", "one number"],
+)
+def test_npy_that_cannot_be_fitted(run, x, words):
+    np.save("x.npy", x)
+    sentence = refused(run, "fit", "x.npy")
+    assert sentence.startswith("x.npy: ")
+    assert words in sentence
+
+
+# The table
+
+
+def test_table_is_aligned(run):
+    Path("data.csv").write_text("length,n\n300.1,3\n299.9,3\n300.3,3\n")
+    fit = fastnat.fit_normal([300.1, 299.9, 300.3])
+    mu, se_mu, sigma, se_sigma = fit.mu, fit.stderr[0], fit.sigma, fit.stderr[1]
+    assert run("fit", "data.csv")[1] == (
+        "data.csv, maximum likelihood: 2 fits: 1 ok, 1 sigma_zero\n\n"
+        "name    n        mu   +- se   sigma   +- se  status\n"
+        f"length  3  {mu:.4f}  {se_mu:.4f}  {sigma:.4f}  {se_sigma:.4f}  ok\n"
+        "n       3    3               0               sigma_zero\n\n"
+        f"sigma_zero: {fastnat.Status.SIGMA_ZERO.message}\n"
+    )
+
+
+def test_table_of_one_problem(run):
+    np.save("x.npy", np.arange(5.0))
+    assert run("fit", "x.npy")[1] == (
+        "x.npy, maximum likelihood\n\n"
+        "n     mu  +- se  sigma  +- se  status\n"
+        "5  2.000  0.632  1.414  0.447  ok\n\n"
+    )
+
+
+@pytest.mark.parametrize(("n_fits", "n_lines"), [(20, 21), (21, 22), (10_011, 22)])
+def test_table_of_a_batch_is_short(run, n_fits, n_lines):
+    x = np.repeat(np.arange(float(n_fits)), 2).reshape(-1, 2)
+    x[:, 1] += 1.0
+    x[3, 0] = NAN
+    np.save("x.npy", x)
+    code, out, _ = run("fit", "x.npy")
+    assert code == 0
+    assert f"{n_fits:,} fits: {n_fits - 1:,} ok, 1 nan_input" in out
+    table = out.split("\n\n")[1].splitlines()
+    assert len(table) == n_lines
+    assert ("..." in table) == (n_fits > 20)
+    shown = [int(line.split()[0]) for line in table[1:] if line != "..."]
+    assert shown == [*range(10), *range(n_fits - 10, n_fits)]
+    assert float(table[-1].split()[2]) == n_fits - 0.5
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "want"),
+    [
+        (299.8524, 0.00786, ("299.85240", "0.00786")),
+        (-12345.678, 1234.5, ("-12346", "1234")),
+        (1e9, 1e-9, ("1000000000", "1e-09")),
+        (1e20, 1.2345, ("1e+20", "1.23")),
+        (3.0, NAN, ("3", "")),
+        (NAN, NAN, ("nan", "")),
+        (1.5e-300, 2e-301, ("1.5e-300", "2e-301")),
+    ],
+)
+def test_numbers_are_shown_to_their_error(value, error, want):
+    assert cli._number(value, error) == want
+
+
+@pytest.mark.usefixtures("here")
+def test_characters_the_terminal_lacks(monkeypatch):
+    Path("data.csv").write_text("na\u00efve,\x1b[31mred\n1,2\n2,3\n", encoding="utf-8")
+    stdout = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stdout)
+    assert main(["fit", "data.csv"]) == 0
+    shown = stdout.buffer.getvalue()
+    assert b"\nna\\xefve" in shown
+    assert b"\n\\x1b[31mred" in shown
+
+
+# --out
+
+
+def test_out_csv_of_a_batch(run):
+    x = np.random.default_rng(4).normal(size=(3, 50, 200, 4))
+    x[1, 2, 3] = 7.0
+    np.save("x.npy", x)
+    assert run("fit", "x.npy", "--out", "o.csv")[0] == 0
+    fit = fastnat.fit_normal(x)
+    with Path("o.csv").open(newline="") as file:
+        head, *rows = csv.reader(file)
+    want = ["n", "mu", "se_mu", "sigma", "se_sigma", "loglik", "status"]
+    assert head == ["index_0", "index_1", "index_2", *want]
+    assert len(rows) == 30_000
+    index = np.array([row[:3] for row in rows], int)
+    np.testing.assert_array_equal(index, np.array(list(np.ndindex(3, 50, 200))))
+    got = np.array([row[3:-1] for row in rows], float).T
+    parts = [fit.nobs, fit.mu, fit.stderr[..., 0], fit.sigma, fit.stderr[..., 1], fit.loglik]
+    np.testing.assert_array_equal(got, [np.ravel(part) for part in parts])
+    assert [row[-1] for row in rows if row[-1] != "ok"] == ["sigma_zero"]
+    assert rows[10_403][:4] == ["1", "2", "3", "4"]
+    assert rows[10_403][-1] == "sigma_zero"
+
+
+def test_out_csv_of_one_problem(run):
+    np.save("x.npy", np.arange(5.0))
+    assert run("fit", "x.npy", "--out", "o.csv")[0] == 0
+    head, row = Path("o.csv").read_text().splitlines()
+    assert head == "n,mu,se_mu,sigma,se_sigma,loglik,status"
+    assert_same((*map(float, row.split(",")[:-1]), row.split(",")[-1]), expected(range(5)))
+
+
+def test_out_npz_of_csv(run):
+    Path("data.csv").write_text("a,na\u00efve\n1,2\n2,7\n", encoding="utf-8")
+    code, out, _ = run("fit", "data.csv", "--out", "o.NPZ")
+    assert code == 0
+    assert "o.NPZ" in out
+    with np.load("o.NPZ") as file:  # nothing in it is pickled
+        got = dict(file)
+    assert got.pop("names").tolist() == ["a", "na\u00efve"]
+    assert_equals_fit(got, fastnat.fit_normal([[1.0, 2.0], [2.0, 7.0]]))
+
+
+def test_out_is_refused_before_anything_is_read(run, here):
+    (here / "dir.csv").mkdir()
+    assert "must end in .csv or .npz" in refused(run, "fit", "none.csv", "--out", "o.txt", code=2)
+    assert "must end in .csv or .npz" in refused(run, "fit", "none.csv", "--out", "o", code=2)
+    assert "no directory" in refused(run, "fit", "none.csv", "--out", "no/o.csv")
+    assert "is a directory" in refused(run, "fit", "none.csv", "--out", "dir.csv")
+
+
+def test_out_does_not_replace_the_input(run):
+    content = "a\n1\n2\n"
+    Path("data.csv").write_text(content)
+    Path("link.csv").symlink_to("data.csv")
+    for name in ("data.csv", "./data.csv", "link.csv"):
+        assert "replace the input" in refused(run, "fit", "data.csv", "--out", name, code=2)
+    assert Path("data.csv").read_text() == content
+
+
+def test_out_follows_a_link_and_keeps_the_umask(run, here):
+    Path("data.csv").write_text("a\n1\n2\n")
+    (here / "there").mkdir()
+    Path("link.csv").symlink_to("there/o.csv")
+    assert run("fit", "data.csv", "--out", "link.csv")[0] == 0
+    assert Path("link.csv").is_symlink()
+    assert Path("there/o.csv").stat().st_mode == Path("data.csv").stat().st_mode
+
+
+class Fails:
+    """Raises an error whenever it is called."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def __call__(self, *_args, **_options):
+        raise self.error
+
+
+@pytest.mark.parametrize("name", ["o.csv", "o.npz"])
+@pytest.mark.parametrize("old", [None, b"as it was"])
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), 1, "No space left on device"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (MemoryError(), 1, "not enough memory"),
+    ],
+    ids=["full", "ctrl-c", "memory"],
+)
+def test_failing_write_leaves_nothing_behind(run, here, monkeypatch, name, old, error, code, words):
+    Path("data.csv").write_text("a\n1\n2\n")
+    if old is not None:
+        Path(name).write_bytes(old)
+    before = sorted(here.iterdir())
+    write = _files._write_npz if name.endswith("npz") else _files._write_csv
+
+    def write_and_fail(*args):
+        write(*args)
+        assert len(list(here.iterdir())) == len(before) + 1
+        raise error
+
+    monkeypatch.setattr(_files, write.__name__, write_and_fail)
+    assert words in refused(run, "fit", "data.csv", "--out", name, code=code)
+    assert sorted(here.iterdir()) == before
+    assert old is None or Path(name).read_bytes() == old
+
+
+# Refusals, exit codes, help
+
+
+def test_input_that_is_not_there(run):
+    assert refused(run, "fit", "none.csv") == "none.csv: No such file or directory"
+    assert refused(run, "fit", "none.npy") == "none.npy: No such file or directory"
+    assert "must end in .csv or .npy" in refused(run, "fit", "none.xlsx", code=2)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [],
+        ["fit"],
+        ["fly"],
+        ["fit", "x.npy", "--axis", "a"],
+        ["fit", "x.npy", "--axis", "0,"],
+        ["fit", "x.npy", "--nan-policy", "drop"],
+        ["fit", "x.npy", "--ou", "o.csv"],
+        ["demo", "--fits", "0"],
+        ["demo", "--fits", "-3"],
+    ],
+)
+def test_usage(run, argv):
+    code, out, err = run(*argv)
+    assert (code, out) == (2, "")
+    assert err.startswith("usage: python -m fastnat")
+
+
+def test_help_and_version(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run("--version") == (0, f"fastnat {fastnat.__version__}\n", "")
+    for argv in (["--help"], ["fit", "--help"], ["demo", "--help"]):
+        code, out, err = run(*argv)
+        assert (code, err) == (0, "")
+        assert max(map(len, out.splitlines())) <= 80
+    assert "python -m fastnat fit lengths.csv" in run("fit", "--help")[1]
+
+
+def test_interrupt(run, monkeypatch):
+    np.save("x.npy", np.ones(3))
+    monkeypatch.setattr(cli, "fit_normal", Fails(KeyboardInterrupt()))
+    assert refused(run, "fit", "x.npy", code=130) == "interrupted"
+
+
+# Progress
+
+
+@pytest.fixture
+def terminal(run, monkeypatch):
+    """Run where a bar is drawn at every step of whatever lasts at all."""
+    monkeypatch.setattr(cli, "_PROGRESS_AFTER", 0.0)
+    monkeypatch.setattr(tqdm, "tqdm", functools.partial(tqdm.tqdm, mininterval=0.0))
+    np.save("x.npy", np.zeros((2, 20_000)))
+
+    def terminal(*argv, isatty=True):
+        # Pytest puts another stderr in place between fixtures and tests.
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: isatty)
+        return run(*argv)
+
+    return terminal
+
+
+def test_progress(terminal):
+    code, out, err = terminal("fit", "x.npy", "--out", "o.csv")
+    assert code == 0
+    assert "%" not in out
+    assert re.search(r"Fitting +100 % .*Writing +100 %", err, re.DOTALL)
+    assert "Reading" not in err
+    assert re.search(r"\r +\r$", err)  # nothing of it stays
+    assert _blocks.on_block.get() is None
+    Path("x.csv").write_text("1\n" * 2000)
+    assert re.search(r"Reading +\d+ %.*Reading +100 %", terminal("fit", "x.csv")[2], re.DOTALL)
+
+
+def test_no_progress_for_short_runs(terminal, monkeypatch):
+    monkeypatch.setattr(cli, "_PROGRESS_AFTER", 1000.0)
+    assert terminal("fit", "x.npy", "--out", "o.csv")[2] == ""
+
+
+def test_no_progress_without_a_terminal(terminal):
+    assert terminal("fit", "x.npy", isatty=False)[2] == ""
+
+
+def test_no_progress_without_tqdm(terminal, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    assert terminal("fit", "x.npy")[2] == ""
+
+
+# The demo
+
+
+def test_michelson_data():
+    text = resources.files("fastnat").joinpath("data", "michelson.csv").read_text("ascii")
+    name, *values = text.split()
+    x = np.array(values, float)
+    assert name == "speed_of_light"
+    assert x.size == 100
+    # Exact in hundredths: NIST's certified mean is the mean of these numbers and no others.
+    hundredths = np.rint(100.0 * x).astype(int)
+    assert hundredths.sum() == 2_998_524
+    ss = 100 * int((hundredths**2).sum()) - int(hundredths.sum()) ** 2
+    assert f"{np.sqrt(ss / 9900) / 100:.12f}" == "0.079010547819"
+
+
+def test_demo(run):
+    code, out, err = run("demo", "--fits", "20")
+    assert (code, err) == (0, "")
+    lines = {line[:30].strip(): line for line in out.splitlines()}
+    assert "299.852400000000" in lines["restricted (reml=True): mean"]
+    assert "299.852400000000" in lines["maximum likelihood: mean"]
+    assert "299.852400000000" in lines["certified by NIST: mean"]
+    assert "0.0790105478190518" in lines["certified by NIST: sd"]
+    shown = re.search(r": sd +(\d\.\d{16}) ", lines["restricted (reml=True): sd"])
+    assert abs(float(shown[1]) / 0.0790105478190518 - 1.0) < 1e-13
+    shown = re.search(r": sd +(\d\.\d{16}) ", lines["maximum likelihood: sd"])
+    assert abs(float(shown[1]) / (0.0790105478190518 * np.sqrt(0.99)) - 1.0) < 1e-13
+    assert "20 samples of 32" in out
+    assert "20 fits: 20 ok" in out
+    assert "200 made-up values" in out
+    assert out.count("NumPy, np.mean and np.std") == 2
+    assert "NumPy gives no standard errors" in out
+
+
+# Another process
+
+
+def python(*argv, **options):
+    command = [sys.executable, *map(str, argv)]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False, **options
+    )
+
+
+def test_module_runs(tmp_path):
+    path = tmp_path / "data.csv"
+    path.write_text("a\n1\n2\nx\n")
+    done = python("-m", "fastnat", "fit", path)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"fastnat: {path}, line 4, column 'a': 'x' is not a number")
+    path.write_text("a\n1\n2\n3\n")
+    done = python("-W", "error", "-m", "fastnat", "fit", path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(r"^a +3 +2\.000 +0\.471 +0\.816 +0\.333 +ok$", done.stdout, re.MULTILINE)
+
+
+def test_closed_pipe(tmp_path):
+    """`| head` is neither an error message nor the end of --out."""
+    np.save(tmp_path / "x.npy", np.ones((30, 3)))
+    reader, writer = os.pipe()
+    os.close(reader)
+    argv = ["-m", "fastnat", "fit", tmp_path / "x.npy", "--out", tmp_path / "o.csv"]
+    done = subprocess.run(
+        [sys.executable, *map(str, argv)],
+        cwd=ROOT,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        timeout=300,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")
+    assert len((tmp_path / "o.csv").read_text().splitlines()) == 31
+
+
+def test_ctrl_c(tmp_path):
+    """While it waits for the data."""
+    fifo = tmp_path / "slow.csv"
+    os.mkfifo(fifo)
+    # A shell may have started these tests with the signal ignored, which would be inherited.
+    code = (
+        "import runpy, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "sys.argv = ['fastnat', 'fit', sys.argv[1], '--out', sys.argv[1] + '.npz'];"
+        "runpy.run_module('fastnat', run_name='__main__')"
+    )
+    command = [sys.executable, "-c", code, str(fifo)]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        while process.poll() is None:
+            try:
+                pipe = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError:  # nobody reads yet
+                time.sleep(0.02)
+            else:
+                break
+        os.write(pipe, b"a\n1\n2\n")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        os.close(pipe)
+    assert (process.returncode, out, err) == (130, b"", b"fastnat: interrupted\n")
+    assert list(tmp_path.iterdir()) == [fifo]

@@ -1,0 +1,146 @@
+"""What is shipped: version, files, imports, and the examples of the README."""
+
+import ast
+import importlib
+import importlib.metadata
+import inspect
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from conftest import COMPILED
+
+import fastnat
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = Path(fastnat.__file__).parent
+
+# ---- files and versions ----------------------------------------------------------------------
+
+
+def project():
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def test_version_is_that_of_the_changelog():
+    newest = re.search(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest[1] == fastnat.__version__
+
+
+def test_version_is_that_of_the_metadata():
+    try:
+        installed = importlib.metadata.version("fastnat")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("fastnat is not installed: the source tree is on the path")
+    assert installed == fastnat.__version__
+
+
+def test_oldest_versions_are_those_declared():
+    """.ci/full tests on the versions that the metadata promise."""
+    path = ROOT / ".ci" / "oldest.txt"
+    if not path.exists():
+        pytest.skip("not a checkout: source distributions have no .ci")
+    oldest = dict(re.findall(r"^(\w+)==(.+)$", path.read_text(), re.MULTILINE))
+    declared = project()["dependencies"] + project()["optional-dependencies"]["cli"]
+    assert oldest == dict(requirement.split(">=") for requirement in declared)
+
+
+def test_py_typed_is_shipped():
+    assert (PACKAGE / "py.typed").is_file()
+
+
+def test_text_is_ascii():
+    for path in (*PACKAGE.rglob("*.py"), *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")):
+        assert path.read_text(encoding="utf-8").isascii(), path
+
+
+def test_every_public_name_exists_and_is_documented():
+    for name in fastnat.__all__:
+        assert inspect.getdoc(getattr(fastnat, name)), name
+
+
+# ---- imports ---------------------------------------------------------------------------------
+
+IMPORT = """
+import sys
+import numba  # which imports the top of scipy
+before = set(sys.modules)
+with numba.core.event.install_recorder("numba:compile") as compiled:
+    import fastnat
+assert not compiled.buffer, compiled.buffer
+slow = {name for name in set(sys.modules) - before if name.startswith(("scipy", "tqdm"))}
+assert not slow, slow
+"""
+
+
+def test_import_compiles_nothing_and_leaves_scipy_alone():
+    subprocess.run([sys.executable, "-c", IMPORT], cwd=ROOT, check=True)
+
+
+# Every module may import those in rows above its own, and none else of the package.
+FLOORS = [
+    {"kernels._jit", "kernels._numpy_lanes", "kernels.codes"},
+    {"kernels._llvm"},
+    {"kernels.lanes"},
+    {"kernels.deviations", "kernels.moments"},
+    {"kernels.rows"},
+    {"kernels.columns", "kernels.normal", "kernels"},
+    {"_arrays", "_blocks"},
+    {"_reduce", "result"},
+    {"normal"},
+    {"_warmup"},
+    {""},  # fastnat itself: the public names
+    {"_files"},
+    {"__main__"},
+]
+
+
+def module_name(path):
+    parts = ("fastnat", *path.relative_to(PACKAGE).with_suffix("").parts)
+    return ".".join(part for part in parts if part != "__init__")
+
+
+MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+FLOOR_OF = {
+    ".".join(filter(None, ("fastnat", name))): k for k, names in enumerate(FLOORS) for name in names
+}
+
+
+def imports_of(path):
+    """What a module imports, ``from a import b`` being a.b if that is a module of ours, else a."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: imports are absolute"
+            full = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (name if name in MODULES else node.module for name in full)
+            if node.module == "numba" and path.name != "_jit.py":
+                assert not {alias.name for alias in node.names} & {"njit", "jit"}, path
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports_point_down(name):
+    assert name in FLOOR_OF, f"{name} is new: give it a floor above"
+    ours = [other for other in imports_of(MODULES[name]) if other.partition(".")[0] == "fastnat"]
+    for other in ours:
+        assert FLOOR_OF[other] < FLOOR_OF[name], f"{name} imports {other}"
+
+
+# ---- the README ------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not COMPILED, reason="examples of 100,000 fits take minutes as plain Python")
+def test_readme_examples_run(capsys):
+    """All blocks in one namespace; a print whose comment says what comes is held to it."""
+    text = (ROOT / "README.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert blocks
+    code = "\n".join(blocks)
+    exec(compile(code, "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    for expected in re.findall(r"^print\(.*\) +# (<.*>)$", code, re.MULTILINE):
+        assert expected in printed
