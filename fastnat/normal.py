@@ -103,13 +103,15 @@ class NormalFit(FitResult):
     @property
     def cov_params(self) -> Array:
         with np.errstate(under="ignore", over="ignore"):
-            cov: Array = self._relative_cov() * np.square(self.sigma)[..., None, None]
+            sigma = np.asarray(self.sigma)[..., None, None]
+            cov: Array = self._relative_cov() * sigma * sigma
         return cov
 
     @property
     def stderr(self) -> Array:
         diagonal = np.diagonal(self._relative_cov(), axis1=-2, axis2=-1)
-        stderr: Array = np.sqrt(diagonal) * np.asarray(self.sigma)[..., None]
+        with np.errstate(over="ignore"):
+            stderr: Array = np.sqrt(diagonal) * np.asarray(self.sigma)[..., None]
         return stderr
 
     @property
@@ -156,10 +158,12 @@ class NormalFit(FitResult):
             )
         total = np.where(self._status == codes.OK, self.nobs, np.nan)
         drop = chdtri(1.0, 1.0 - level) / total
-        half = self.sigma * np.sqrt(np.expm1(drop))
+        with np.errstate(over="ignore"):  # the root may be a number where expm1(drop) is not
+            half = self.sigma * np.exp(0.5 * drop) * np.sqrt(-np.expm1(-drop))
         lower, upper = _roots_of_profile(drop)
         mu = np.stack([self.mu - half, self.mu + half], axis=-1)
-        sigma = np.stack([self.sigma * np.exp(-upper), self.sigma * np.exp(-lower)], axis=-1)
+        with np.errstate(over="ignore", under="ignore"):
+            sigma = np.stack([self.sigma * np.exp(lower), self.sigma * np.exp(upper)], axis=-1)
         return np.stack([mu, sigma], axis=-2)
 
     def _exact(self, level: float) -> Array:
@@ -168,7 +172,8 @@ class NormalFit(FitResult):
         if self._weighted:
             raise ValueError("method='exact' needs unweighted data; use method='profile'")
         total = np.where(self._status == codes.OK, self.nobs, np.nan)
-        squares = self.sigma * np.sqrt(self._dof)  # the root of the sum of squares
+        dof = np.where(self._status == codes.OK, self._dof, np.nan)
+        squares = self.sigma * np.sqrt(dof)  # the root of the sum of squares
         tail = 0.5 - 0.5 * level
         half = stdtrit(total - 1.0, 1.0 - tail) * squares / np.sqrt((total - 1.0) * total)
         mu = np.stack([self.mu - half, self.mu + half], axis=-1)
@@ -204,7 +209,10 @@ class NormalFit(FitResult):
         cov = self._relative_cov()
         var = cov[..., 0, 0][rest] + 2.0 * z * cov[..., 0, 1][rest]
         var = var + np.square(z) * cov[..., 1, 1][rest]
-        return Quantile((mu + z * sigma)[()], (sigma * np.sqrt(var))[()])
+        # Rounding may leave less than zero of a variance that is zero.
+        with np.errstate(invalid="ignore", over="ignore"):
+            value, stderr = mu + z * sigma, sigma * np.sqrt(np.maximum(var, 0.0))
+        return Quantile(value[()], stderr[()])
 
     def _describe(self) -> str:
         if not self.success:
@@ -217,11 +225,12 @@ class NormalFit(FitResult):
 
 
 def _roots_of_profile(drop: Any) -> tuple[Any, Any]:
-    """The d < 0 and d > 0 with 2 d + exp(-2 d) - 1 = drop: log sigma-hat - log sigma."""
+    """The d < 0 and d > 0 with 2 d + exp(-2 d) - 1 = drop: log sigma - log sigma-hat."""
     roots = []
     for sign in (-1.0, 1.0):
-        # Start outside of the root on the convex side, where Newton's steps are monotone.
-        u = sign * np.sqrt(2.0 * drop) if sign < 0.0 else np.sqrt(2.0 * drop) + drop
+        # Start beyond the root, from where Newton's steps on a convex function are monotone.
+        size = np.sqrt(2.0 * drop) + drop
+        u = -np.log1p(size) if sign < 0.0 else size
         for _ in range(60):
             step = (_excess(u) - drop) / -np.expm1(-u)
             u = u - step

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tqdm
+from scipy import stats
 
 import fastnat
 from fastnat import __main__ as cli
@@ -700,6 +701,7 @@ def test_michelson_data():
 
 
 def test_demo(run):
+    sd = 0.0790105478190518
     code, out, err = run("demo", "--fits", "20")
     assert (code, err) == (0, "")
     lines = {line[:30].strip(): line for line in out.splitlines()}
@@ -708,9 +710,17 @@ def test_demo(run):
     assert "299.852400000000" in lines["certified by NIST: mean"]
     assert "0.0790105478190518" in lines["certified by NIST: sd"]
     shown = re.search(r": sd +(\d\.\d{16}) ", lines["restricted (reml=True): sd"])
-    assert abs(float(shown[1]) / 0.0790105478190518 - 1.0) < 1e-13
+    assert abs(float(shown[1]) / sd - 1.0) < 1e-13
     shown = re.search(r": sd +(\d\.\d{16}) ", lines["maximum likelihood: sd"])
-    assert abs(float(shown[1]) / (0.0790105478190518 * np.sqrt(0.99)) - 1.0) < 1e-13
+    assert abs(float(shown[1]) / (sd * np.sqrt(0.99)) - 1.0) < 1e-13
+    half = stats.t.ppf(0.975, 99) * sd / 10
+    interval = f"{299.8524 - half:.4f} to {299.8524 + half:.4f}"
+    assert interval in lines["restricted (reml=True): mean"]
+    low, high = sd * np.sqrt(99 / stats.chi2.ppf([0.975, 0.025], 99))
+    assert f"{low:.4f} to {high:.4f}" in lines["restricted (reml=True): sd"]
+    half = stats.norm.ppf(0.975) * sd * np.sqrt(0.99) / 10
+    interval = f"{299.8524 - half:.4f} to {299.8524 + half:.4f}"
+    assert interval in lines["maximum likelihood: mean"]
     assert "20 samples of 32" in out
     assert "20 fits: 20 ok" in out
     assert "200 made-up values" in out

@@ -6,7 +6,7 @@ import numpy as np
 
 from fastnat.kernels import deviations, lanes, moments
 from fastnat.kernels._jit import helper, kernel
-from fastnat.kernels.rows import is_doubtful, look_again
+from fastnat.kernels.rows import is_doubtful, look_again, scale_or_nan
 
 SEGMENT = 1 << 13
 """Longer columns are cut into segments of this size, whose statistics are merged in a tree."""
@@ -26,7 +26,7 @@ def reduce_columns(x, w, start, n_slabs, slab, n, stride, width, limits, high, f
     """
     consts = np.zeros((deviations.N_CONSTS, _TILE))
     sums = np.empty((5, _TILE))
-    state = np.empty((5, _TILE))
+    state = np.empty((6, _TILE))
     for a in range(n_slabs):
         for j in range(0, width, _TILE):
             tile = min(_TILE, width - j)
@@ -38,8 +38,8 @@ def reduce_columns(x, w, start, n_slabs, slab, n, stride, width, limits, high, f
                 m3, m4 = 0.0, 0.0
                 if high is not None:
                     m3, m4 = state[3, k], state[4, k]
-                origin = consts[deviations.SHIFT, k]
-                values = origin, 1.0, state[0, k], state[1, k], state[2, k], m3, m4
+                origin, scale = consts[deviations.SHIFT, k], scale_or_nan(state[5, k], state[2, k])
+                values = origin, scale, state[0, k], state[1, k], state[2, k], m3, m4
                 moments.store(values, stats, first + column + k)
     row_consts = np.zeros((deviations.N_CONSTS, lanes.WIDTH))
     for b in range(n_slabs * width):
@@ -63,7 +63,10 @@ def _gather(x, start, n, stride):
 
 @helper
 def _column_tile(x, w, limits, high, start, n, stride, tile, consts, sums, state):
-    """(W, mean, M2, M3, M4) of each column of a tile, about the origins left in ``consts``."""
+    """(W, mean, M2, M3, M4) of each column of a tile, about the origins left in ``consts``.
+
+    The last row of ``state`` collects the squares about the running means.
+    """
     top = deviations.first_sum(w, limits)
     state[:] = 0.0
     consts[deviations.RUNNING] = 0.0
@@ -116,7 +119,7 @@ def _find_origins(x, w, limits, at, rows, stride, tile, consts):
 @helper
 def _merge_columns(high, tile, sums, state, running):
     """Merge the sums of a block about the running means into the state of each column."""
-    weights, means, m2s = state[0], state[1], state[2]
+    weights, means, m2s, squares = state[0], state[1], state[2], state[5]
     w, e, q = sums[0], sums[1], sums[2]
     for k in range(tile):
         c, f, m3, m4 = 0.0, 0.0, 0.0, 0.0
@@ -131,6 +134,7 @@ def _merge_columns(high, tile, sums, state, running):
         means[k] = mean
         running[k] = mean
         m2s[k] = m2
+        squares[k] += q[k]
         if high is not None:
             state[3, k] = m3
             state[4, k] = m4

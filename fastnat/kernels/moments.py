@@ -45,14 +45,15 @@ def combine(high, a, b):
     wa, ma, m2a, m3a, m4a = a
     wb, mb, m2b, m3b, m4b = b
     w = wa + wb
+    fa = wa / w if w > 0.0 else 0.0
     fb = wb / w if w > 0.0 else 0.0
     delta = mb - ma
-    mean = ma + delta * fb
+    # From the heavier side: the lighter mean may be far away.
+    mean = ma + delta * fb if wa >= wb else mb - delta * fa
     between = delta * delta * (wa * fb)
     m2 = m2a + m2b + between
     if high is None:
         return w, mean, m2, 0.0, 0.0
-    fa = wa / w if w > 0.0 else 0.0
     m3 = m3a + m3b + between * delta * (fa - fb) + 3.0 * delta * (fa * m2b - fb * m2a)
     m4 = (
         m4a
@@ -83,7 +84,12 @@ def _common_scale(a_scale, a_m2, b_scale, b_m2, gap):
 
 @helper
 def merge(high, a, b):
-    """Merge two columns of statistics, given and returned as tuples of seven."""
+    """Merge two columns of statistics, given and returned as tuples of seven.
+
+    The origin of the heavier one stays: the other may be far away, with next to no weight.
+    """
+    if b[W] > a[W]:
+        a, b = b, a
     origin_a, scale_a, wa, ma, m2a, m3a, m4a = a
     origin_b, scale_b, wb, mb, m2b, m3b, m4b = b
     if wa == 0.0:

@@ -51,11 +51,12 @@ def finish(stats, n_fits, lost, first, out):
     irregular = 0
     for j in range(n_fits):  # without branches, so that LLVM vectorises it
         dof = weights[j] - lost
-        mus[j] = origins[j] + scales[j] * means[j]
-        sigmas[j] = scales[j] * np.sqrt(m2s[j] / dof)
+        mus[j] = origins[j] + means[j]
+        sigmas[j] = np.sqrt(m2s[j] / dof)
         nobs[j] = weights[j]
         statuses[j] = codes.OK
-        irregular += not (m2s[j] > 0.0 and dof > 0.0 and weights[j] < math.inf)
+        plain = m2s[j] > 0.0 and dof > 0.0 and weights[j] < math.inf and scales[j] == 1.0
+        irregular += not plain
     if stats.shape[0] > moments.M3:
         for j in range(n_fits):
             variance = m2s[j] / weights[j]
@@ -69,7 +70,11 @@ def finish(stats, n_fits, lost, first, out):
             dof = weights[j] - lost
             if not weights[j] < math.inf:
                 bad_weights += 1
-            elif not (m2s[j] > 0.0 and dof > 0.0):
+                continue
+            # The sum may be a number where scale * mean is not.
+            mus[j] = scales[j] * (origins[j] / scales[j] + means[j])
+            sigmas[j] *= scales[j]
+            if not (m2s[j] > 0.0 and dof > 0.0):
                 code, mu, sigma = _degenerate(weights[j], means[j], m2s[j], dof, mus[j])
                 statuses[j], mus[j], sigmas[j] = code, mu, sigma
     return bad_weights

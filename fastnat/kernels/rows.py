@@ -57,47 +57,55 @@ def _short_rows_to_moments(high, first, stop, stats):
         mean, m2, m3, m4 = moments.central(high, weights[j], means[j], q, c, f)
         means[j] = mean
         m2s[j] = m2
-        scales[j] = _scale_or_nan(q, m2)
+        scales[j] = scale_or_nan(q, m2)
         if high is not None:
             stats[moments.M3, first + j] = m3
             stats[moments.M4, first + j] = m4
 
 
 @helper
-def _scale_or_nan(q, m2):
-    """The scale 1, or NaN to ask for a second look: the origin was too far from the mean."""
+def scale_or_nan(q, m2):
+    """The scale 1, or NaN to ask for a second look: the shifts were too far from the mean.
+
+    The rounding error of M2 is that of the squares q about the shifts, which it came from.
+    """
     return math.nan if q > _MAX_LOSS * m2 else 1.0
 
 
 @helper
-def _long_row(x, w, limits, high, start, n, consts, sums, first, stats):
-    """A row in blocks: the mean of its first used values is the origin, then a running shift."""
+def _long_row(x, w, limits, high, start, n, head, follow, consts, sums, first, stats):
+    """A row in blocks, about the mean of its first ``head`` used values or so.
+
+    follow : 1 to shift each block by the running mean, 0 if the origin is the mean of all.
+    """
     top = deviations.first_sum(w, limits)
     stop = start + n
-    consts[deviations.SHIFT, 0] = 0.0
-    for i in range(start, stop, _LONG_HEAD):
-        size = min(_LONG_HEAD, stop - i)
+    origin = 0.0
+    for i in range(start, stop, head):
+        size = min(head, stop - i)
         deviations.total_of_row((x, w), i, 0, size, 0, consts, (limits, None, None), sums, top, 0)
         weight = float(size) if top else sums[0, 0]
         if weight != 0.0:
-            consts[deviations.SHIFT, 0] = sums[1, 0] / weight
+            origin = sums[1, 0] / weight
             break
-    scale = 1.0
+    consts[deviations.SHIFT, 0] = origin
+    squares = 0.0
     state = (0.0, 0.0, 0.0, 0.0, 0.0)
     for i in range(start, stop, _BLOCK):
         size = min(_BLOCK, stop - i)
-        consts[deviations.RUNNING, 0] = state[1]
+        running = follow * state[1]
+        consts[deviations.RUNNING, 0] = running
         deviations.centred_row((x, w), i, 0, size, 0, consts, (limits, high, True), sums, top, 0)
         weight = float(size) if top else sums[0, 0]
         q, c, f = sums[2, 0], 0.0, 0.0
         if high is not None:
             c, f = sums[3, 0], sums[4, 0]
+        squares += q
         shift, m2, m3, m4 = moments.central(high, weight, sums[1, 0], q, c, f)
-        if state[0] == 0.0:
-            scale = _scale_or_nan(q, m2)
-        state = moments.combine(high, state, (weight, state[1] + shift, m2, m3, m4))
+        state = moments.combine(high, state, (weight, running + shift, m2, m3, m4))
     weight, mean, m2, m3, m4 = state
-    moments.store((consts[deviations.SHIFT, 0], scale, weight, mean, m2, m3, m4), stats, first)
+    scale = scale_or_nan(squares, m2)
+    moments.store((origin, scale, weight, mean, m2, m3, m4), stats, first)
 
 
 @kernel
@@ -133,7 +141,8 @@ def reduce_rows(x, w, offsets, limits, high, first, stats):
             start = offsets[b]
             n = offsets[b + 1] - start
             deviations.set_limits(limits, b, consts)
-            _long_row(x, w, limits, high, start, n, consts, sums, first + b, stats)
+            head, follow = min(n, _LONG_HEAD), 1.0
+            _long_row(x, w, limits, high, start, n, head, follow, consts, sums, first + b, stats)
             b += 1
     for b in range(n_rows):
         if is_doubtful(high, stats, first + b):
@@ -167,13 +176,11 @@ def _scan(x, w, limits, lower, upper):
     """(min, max) of the used values; (NaN, NaN) if one of them is NaN."""
     low, top = math.inf, -math.inf
     for i in range(x.size):
-        if w is not None:
-            if not w[i] > 0.0:
-                continue
+        if w is not None and not w[i] > 0.0:
+            continue
         value = float(x[i])
-        if limits is not None:
-            if not lower <= value <= upper:
-                continue
+        if limits is not None and not lower <= value <= upper:
+            continue
         if value != value:
             return math.nan, math.nan
         low = min(low, value)
@@ -197,25 +204,31 @@ def look_again(x, w, limits, high, consts, sums, first, stats):
     if low == top:
         moments.store((low, 1.0, weight, 0.0, 0.0, 0.0, 0.0), stats, first)
         return
-    exponent = max(-1022, min(1023, math.frexp(max(abs(low), abs(top)))[1]))
+    # In units of 2**exponent the largest value is near 1, but for weights near the ends of the
+    # range of numbers: there the powers of t have to make up for them.
+    exponent = math.frexp(max(abs(low), abs(top)))[1]
+    if weight < 1e-200:
+        exponent -= 250
+    elif weight > 1e200:
+        exponent += 250
+    exponent = max(-1022, min(1022, exponent))
     factor = math.ldexp(1.0, -exponent)
     n = x.size
     copy = np.empty(n)
     for i in range(n):
         value = float(x[i])
         copy[i] = value * factor - low * factor
-        if limits is not None:
-            if not lower <= value <= upper:
-                copy[i] = math.nan
+        if limits is not None and not lower <= value <= upper:
+            copy[i] = math.nan
     consts[deviations.LOWER, 0] = -math.inf
     consts[deviations.UPPER, 0] = math.inf
     # np.int64, for numba compiles a function once more for each literal that it is given.
-    begin, one = np.int64(0), np.int64(1)
+    begin, one, follow = np.int64(0), np.int64(1), 0.0
     if n <= _BLOCK:
         _short_rows(copy, w, limits, high, begin, n, n, one, consts, sums, first, stats)
         _short_rows_to_moments(high, first, first + 1, stats)
     else:
-        _long_row(copy, w, limits, high, begin, n, consts, sums, first, stats)
+        _long_row(copy, w, limits, high, begin, n, n, follow, consts, sums, first, stats)
     stats[moments.MEAN, first] += stats[moments.ORIGIN, first]
     stats[moments.ORIGIN, first] = low
     stats[moments.SCALE, first] = math.ldexp(1.0, exponent)
