@@ -102,51 +102,45 @@ class NormalFit(FitResult):
 
     @property
     def cov_params(self) -> Array:
+        mu, both, sigma = self._relative_cov()
+        cov = np.empty((*self._status.shape, 2, 2))
+        cov[..., 0, 0], cov[..., 0, 1], cov[..., 1, 0], cov[..., 1, 1] = mu, both, both, sigma
         with np.errstate(under="ignore", over="ignore"):
-            sigma = np.asarray(self.sigma)[..., None, None]
-            cov: Array = self._relative_cov() * sigma * sigma
+            for _ in range(2):
+                cov *= np.asarray(self.sigma)[..., None, None]
         return cov
 
     @property
     def stderr(self) -> Array:
-        diagonal = np.diagonal(self._relative_cov(), axis1=-2, axis2=-1)
+        mu, _, sigma = self._relative_cov()
         with np.errstate(over="ignore"):
-            stderr: Array = np.sqrt(diagonal) * np.asarray(self.sigma)[..., None]
-        return stderr
+            return np.stack([np.sqrt(mu) * self.sigma, np.sqrt(sigma) * self.sigma], axis=-1)
 
     @property
     def _dof(self) -> Any:
         return self.nobs - 1.0 if self.reml else self.nobs
 
-    def _relative_cov(self) -> Array:
-        """Covariance of (mu, sigma) / sigma, so that nothing underflows; NaN unless OK.
+    def _relative_cov(self) -> tuple[Any, Any, Any]:
+        """Entries (mu, mu), (mu, sigma), (sigma, sigma) of the covariance of (mu, sigma) / sigma.
 
-        J and K are the information and the summed outer products of the scores, in units of
-        1 / sigma**2.  With restricted likelihood the scores of sigma are z**2 - (W - 1) / W.
+        Relative to sigma, nothing underflows; NaN unless OK.  Restricted likelihood makes the
+        scores of sigma z**2 - (W - 1) / W.
         """
         if self.cov_type is None:
             raise ValueError("cov_type=None was asked for; fit again with cov_type='observed'")
         total = np.where(self._status == codes.OK, self.nobs, np.nan)
         share = self._dof / total  # 1, or (W - 1) / W with restricted likelihood
-        cov = np.zeros((*self._status.shape, 2, 2))
         if self.cov_type in ("observed", "expected"):
-            cov[..., 0, 0] = 1.0 / total
-            cov[..., 1, 1] = 0.5 / (share * total)
-            cov[..., 0, 1] = cov[..., 1, 0] = 0.0 * total
-            return cov
+            return 1.0 / total, 0.0 * total, 0.5 / (share * total)
         skewness, kurtosis = self._out[kernels.SKEWNESS], self._out[kernels.KURTOSIS]
         if self.cov_type == "sandwich":
-            cov[..., 0, 0] = share / total
-            cov[..., 1, 1] = 0.25 * (kurtosis - 1.0) / total
-            cov[..., 0, 1] = cov[..., 1, 0] = 0.5 * skewness * np.sqrt(share) / total
-            return cov
+            both = 0.5 * skewness * np.sqrt(share) / total
+            return share / total, both, 0.25 * (kurtosis - 1.0) / total
         det = kurtosis - 1.0 - np.square(skewness)
         # It is zero for two distinct values; what rounding leaves of zero is no information.
         det = np.where(det > 64.0 * np.finfo(float).eps * kurtosis, det, np.nan)
-        cov[..., 0, 0] = (kurtosis - 1.0) / (share * det * total)
-        cov[..., 1, 1] = 1.0 / (np.square(share) * det * total)
-        cov[..., 0, 1] = cov[..., 1, 0] = -skewness / (share * np.sqrt(share) * det * total)
-        return cov
+        unit = 1.0 / (share * det * total)
+        return unit * (kurtosis - 1.0), unit * -skewness / np.sqrt(share), unit / share
 
     def _profile(self, level: float) -> Array:
         from scipy.special import chdtri
@@ -206,9 +200,8 @@ class NormalFit(FitResult):
         z = ndtri(probability)
         rest = (..., *(None,) * z.ndim)
         mu, sigma = np.asarray(self.mu)[rest], np.asarray(self.sigma)[rest]
-        cov = self._relative_cov()
-        var = cov[..., 0, 0][rest] + 2.0 * z * cov[..., 0, 1][rest]
-        var = var + np.square(z) * cov[..., 1, 1][rest]
+        of_mu, of_both, of_sigma = (np.asarray(v)[rest] for v in self._relative_cov())
+        var = of_mu + 2.0 * z * of_both + np.square(z) * of_sigma
         # Rounding may leave less than zero of a variance that is zero.
         with np.errstate(invalid="ignore", over="ignore"):
             value, stderr = mu + z * sigma, sigma * np.sqrt(np.maximum(var, 0.0))

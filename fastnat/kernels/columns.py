@@ -11,7 +11,7 @@ from fastnat.kernels.rows import is_doubtful, look_again, scale_or_nan
 SEGMENT = 1 << 13
 """Longer columns are cut into segments of this size, whose statistics are merged in a tree."""
 
-_BLOCK = 256  # rows between two updates of the running shifts
+_BLOCK = 128  # rows between two updates of the running shifts
 _TILE = 1024  # columns swept at a time: their sums stay in the caches
 
 

@@ -10,8 +10,11 @@ from fastnat.kernels._jit import helper, kernel
 SEGMENT = 1 << 17
 """A longer row is cut into segments of this size, whose statistics are merged in a tree."""
 
-_BLOCK = 4096  # observations between two updates of the running shift
-_SHORT_HEAD = 16  # observations whose mean is the origin of a row that is one block
+# A lane of a short row or of a block adds up 128 or 64 numbers: where data are periodic it gets
+# the same one each time, and rounding errors do not average out.
+_SHORT = 1024  # observations of a row that is reduced together with its neighbours
+_BLOCK = 2048  # observations of a longer one between two updates of the running shift
+_SHORT_HEAD = 16  # observations whose mean is the origin of a short row
 _LONG_HEAD = 256  # and of a longer one
 
 _EPS = 2.0**-52
@@ -21,7 +24,7 @@ _MAX_LOSS = 16.0  # the factor of accuracy that a badly placed origin may cost
 
 @helper
 def _short_rows(x, w, limits, high, start, n, head, rows, consts, sums, first, stats):
-    """Sums of up to eight rows of n <= _BLOCK about the mean of their first ``head`` values."""
+    """Sums of up to eight rows of n <= _SHORT about the mean of their first ``head`` values."""
     top = deviations.first_sum(w, limits)
     deviations.total_of_rows(
         (x, w), start, n, head, rows - 1, consts, (limits, None, None), sums, top, 0
@@ -124,7 +127,7 @@ def reduce_rows(x, w, offsets, limits, high, first, stats):
     b = 0
     while b < n_rows:
         begin = b
-        while b < n_rows and offsets[b + 1] - offsets[b] <= _BLOCK:
+        while b < n_rows and offsets[b + 1] - offsets[b] <= _SHORT:
             start = offsets[b]
             n = offsets[b + 1] - start
             rows = 1
@@ -224,7 +227,7 @@ def look_again(x, w, limits, high, consts, sums, first, stats):
     consts[deviations.UPPER, 0] = math.inf
     # np.int64, for numba compiles a function once more for each literal that it is given.
     begin, one, follow = np.int64(0), np.int64(1), 0.0
-    if n <= _BLOCK:
+    if n <= _SHORT:
         _short_rows(copy, w, limits, high, begin, n, n, one, consts, sums, first, stats)
         _short_rows_to_moments(high, first, first + 1, stats)
     else:
