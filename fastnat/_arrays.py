@@ -1,6 +1,7 @@
 """The arguments of the front doors: shapes, axes, dtypes, and every message about them."""
 
 import math
+import numbers
 import operator
 from collections.abc import Sequence
 from itertools import pairwise
@@ -50,14 +51,19 @@ class Problems:
 
 
 def as_array(name: str, value: ArrayLike) -> Array:
-    """A real array of at least one dimension, or one clear sentence."""
+    """A real array, or one clear sentence."""
     if type(value) is np.ndarray and value.dtype.kind in "fiub":
         return value
     if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(
-            f"{name} is a masked array; pass {name}.filled(np.nan) and nan_policy='omit' instead"
-        )
-    array = np.asarray(value)
+        real = "" if value.dtype.kind == "f" else ".astype(float)"
+        way_out = f"{name}{real}.filled(np.nan) and nan_policy='omit'"
+        if name == "weights":
+            way_out = "weights.filled(0)"
+        raise TypeError(f"{name} is a masked array; pass {way_out} instead")
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} must be rectangular: its rows differ in length") from error
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} must hold real numbers, not {array.dtype}")
     return array
@@ -80,6 +86,8 @@ def check_n_threads(n_threads: int | None) -> None:
 
 
 def check_level(level: float) -> None:
+    if not isinstance(level, numbers.Real):
+        raise TypeError(f"level must be a number between 0 and 1, not {level!r}")
     if not 0.0 < level < 1.0:
         raise ValueError(f"level must be between 0 and 1, not {level!r}")
 
@@ -110,20 +118,18 @@ def mergeable(view: Array, axes: Sequence[int]) -> bool:
 
 
 def arrange(x: Array, weights: Array | None, axis: int | tuple[int, ...] | None) -> Problems:
-    """Broadcast x and weights, and see them as problems along ``axis``; nothing is copied."""
+    """Broadcast x and weights, and see them as problems along ``axis``.
+
+    Nothing is copied, but for weights that vary along some of several axes that are reduced.  The
+    layout is that of x: weights do not change the order of summation.
+    """
     ndim = x.ndim
-    if weights is None and (axis == -1 or axis == ndim - 1) and ndim and x.flags.c_contiguous:
-        return Problems(x, None, x.shape[:-1], x.shape[-1])
+    if weights is None and type(axis) is int and (axis == -1 or axis == ndim - 1):
+        if ndim and x.flags.c_contiguous:
+            return Problems(x, None, x.shape[:-1], x.shape[-1])
     if weights is not None:
-        try:
-            shape = np.broadcast_shapes(x.shape, weights.shape)
-        except ValueError:
-            raise ValueError(
-                f"weights of shape {weights.shape} do not broadcast with x of shape {x.shape};"
-                " one weight per problem is weights[:, None]"
-            ) from None
-        x, weights = np.broadcast_to(x, shape), np.broadcast_to(weights, shape)
-        ndim = len(shape)
+        x, weights = _broadcast(x, weights)
+        ndim = x.ndim
     if ndim == 0:
         raise ValueError("x must have at least one dimension")
     reduced = _axes(axis, ndim)
@@ -132,28 +138,70 @@ def arrange(x: Array, weights: Array | None, axis: int | tuple[int, ...] | None)
         """Bytes between neighbours; those of repeated elements are not in the way."""
         return abs(x.strides[a]) or 1 << 62
 
-    views = (x,) if weights is None else (x, weights)
     outer = sorted((a for a in range(ndim) if a not in reduced), key=steps, reverse=True)
     reduced = tuple(sorted(reduced, key=steps, reverse=True))
     closest = steps(reduced[-1])
-    inner = [a for a in outer if steps(a) < closest < 1 << 62]
-    if x.size and all(mergeable(v, reduced) and mergeable(v, inner) for v in views):
+    inner: list[int] = []
+    if x.size and closest < 1 << 62 and mergeable(x, reduced):
+        views = (x,) if weights is None else (x, weights)
+        inner = _inner_axes(views, [a for a in outer if steps(a) < closest])
         outer = [a for a in outer if a not in inner]
-    else:
-        inner = []
     n_obs = math.prod(x.shape[a] for a in reduced)
+    batch_axes = (*outer, *inner)
     axes = (*outer, *reduced, *inner)
-    moved = tuple(v.transpose(axes) for v in views)
+    view = x.transpose(axes)
     if inner:
-        shape = (*(x.shape[a] for a in outer), n_obs, -1)
-        moved = tuple(v.reshape(shape) for v in moved)
-    batch_axes = [*outer, *inner]
+        merged = (*(x.shape[a] for a in outer), n_obs, math.prod(x.shape[a] for a in inner))
+        view = view.reshape(merged)
+        if weights is not None:
+            weights = _merge_weights(weights, outer, reduced, inner, merged)
+    elif weights is not None:
+        weights = weights.transpose(axes)
     order = tuple(batch_axes.index(a) for a in sorted(batch_axes))
     return Problems(
-        moved[0],
-        moved[1] if weights is not None else None,
+        view,
+        weights,
         tuple(x.shape[a] for a in batch_axes),
         n_obs,
         len(inner),
         None if order == tuple(range(len(order))) else order,
     )
+
+
+def _broadcast(x: Array, weights: Array) -> tuple[Array, Array]:
+    try:
+        shape = np.broadcast_shapes(x.shape, weights.shape)
+    except ValueError:
+        raise ValueError(
+            f"weights of shape {weights.shape} do not broadcast with x of shape {x.shape};"
+            " one weight per problem is weights[:, None]"
+        ) from None
+    return np.broadcast_to(x, shape), np.broadcast_to(weights, shape)
+
+
+def _inner_axes(views: tuple[Array, ...], axes: list[int]) -> list[int]:
+    """The most of the last axes that can be seen as one."""
+    while not all(mergeable(view, axes) for view in views):
+        axes = axes[1:]
+    return axes
+
+
+def _merge_weights(
+    weights: Array,
+    outer: list[int],
+    reduced: tuple[int, ...],
+    inner: list[int],
+    shape: tuple[int, ...],
+) -> Array:
+    """Weights in the shape of the columns; a copy only if the reduced axes do not merge."""
+    if not mergeable(weights, reduced):
+        repeated = (*outer, *inner)
+        index = tuple(
+            slice(0, 1) if a in repeated and weights.strides[a] == 0 else slice(None)
+            for a in range(weights.ndim)
+        )
+        small = weights[index].transpose((*outer, *reduced, *inner))
+        sizes = (*small.shape[: len(outer)], shape[-2], *small.shape[small.ndim - len(inner) :])
+        full = (*shape[:-2], shape[-2], *(weights.shape[a] for a in inner))
+        return np.broadcast_to(small.reshape(sizes), full).reshape(shape)
+    return weights.transpose((*outer, *reduced, *inner)).reshape(shape)

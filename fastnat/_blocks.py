@@ -165,7 +165,8 @@ def flat(block: NDArray[Any], *, float32: bool = True) -> NDArray[Any]:
     """The block as a flat array that kernels read: the block itself, or a copy as float64."""
     if not (block.dtype is _FLOAT64 and block.flags.carray):  # the quick way to the same answer
         if not readable(block, float32=float32):
-            return np.array(block, dtype=np.float64, order="C").reshape(-1)
+            with np.errstate(over="ignore", invalid="ignore"):  # of long doubles and odd NaN
+                return np.array(block, dtype=np.float64, order="C").reshape(-1)
         if not block.flags.writeable:
             # Numba would compile once more for read-only arrays; kernels never write here.
             block = np.asarray(_Alias(block))

@@ -135,7 +135,8 @@ class NormalFit(FitResult):
         skewness, kurtosis = self._out[kernels.SKEWNESS], self._out[kernels.KURTOSIS]
         if self.cov_type == "sandwich":
             both = 0.5 * skewness * np.sqrt(share) / total
-            return share / total, both, 0.25 * (kurtosis - 1.0) / total
+            excess = np.maximum(kurtosis - 1.0, 0.0)  # rounding may leave less than nothing
+            return share / total, both, 0.25 * excess / total
         det = kurtosis - 1.0 - np.square(skewness)
         # It is zero for two distinct values; what rounding leaves of zero is no information.
         det = np.where(det > 64.0 * np.finfo(float).eps * kurtosis, det, np.nan)
@@ -152,12 +153,11 @@ class NormalFit(FitResult):
             )
         total = np.where(self._status == codes.OK, self.nobs, np.nan)
         drop = chdtri(1.0, 1.0 - level) / total
-        with np.errstate(over="ignore"):  # the root may be a number where expm1(drop) is not
-            half = self.sigma * np.exp(0.5 * drop) * np.sqrt(-np.expm1(-drop))
+        # The root may be a number where expm1(drop) is not.
+        half = self.sigma * np.exp(0.5 * drop) * np.sqrt(-np.expm1(-drop))
         lower, upper = _roots_of_profile(drop)
         mu = np.stack([self.mu - half, self.mu + half], axis=-1)
-        with np.errstate(over="ignore", under="ignore"):
-            sigma = np.stack([self.sigma * np.exp(lower), self.sigma * np.exp(upper)], axis=-1)
+        sigma = np.stack([self.sigma * np.exp(lower), self.sigma * np.exp(upper)], axis=-1)
         return np.stack([mu, sigma], axis=-2)
 
     def _exact(self, level: float) -> Array:
@@ -194,7 +194,7 @@ class NormalFit(FitResult):
         """
         from scipy.special import ndtri
 
-        probability = np.asarray(q, dtype=np.float64)
+        probability = as_array("q", q).astype(np.float64)
         if not np.all((probability > 0.0) & (probability < 1.0)):
             raise ValueError("q must be between 0 and 1")
         z = ndtri(probability)
@@ -308,9 +308,9 @@ def fit_normal(
     """
     values = as_array("x", x)
     factors = None if weights is None else as_array("weights", weights)
-    if nan_policy not in _NAN_POLICIES:
+    if not isinstance(nan_policy, str) or nan_policy not in _NAN_POLICIES:
         raise bad_choice("nan_policy", nan_policy, _NAN_POLICIES)
-    if cov_type not in _COV_TYPES:
+    if cov_type is not None and (not isinstance(cov_type, str) or cov_type not in _COV_TYPES):
         raise bad_choice("cov_type", cov_type, _COV_TYPES)
     if reml is not True and reml is not False:
         raise TypeError(f"reml must be True or False, not {reml!r}")
@@ -323,7 +323,7 @@ def fit_normal(
 
     def finish(stats: Array, first: int, n_fits: int) -> None:
         if kernels.finish(stats, n_fits, lost, first, out):
-            raise ValueError("weights must be finite and not negative")
+            raise ValueError("weights must be finite and not negative, and so must their sum")
 
     limits = _FINITE_AND_INFINITE if nan_policy == "omit" else None
     reduce_moments(problems, limits, high, n_threads, finish)

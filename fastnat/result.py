@@ -170,9 +170,11 @@ class FitResult(abc.ABC):
         """
         check_level(level)
         methods = {"wald": self._wald, "profile": self._profile, "exact": self._exact}
-        if method not in methods:
+        if not isinstance(method, str) or method not in methods:
             raise bad_choice("method", method, tuple(methods))
-        return methods[method](level)
+        # The ends of an interval may lie beyond the largest double.
+        with np.errstate(all="ignore"):
+            return methods[method](level)
 
     def _wald(self, level: float) -> Array:
         from scipy.special import ndtri
@@ -180,10 +182,9 @@ class FitResult(abc.ABC):
         half = ndtri(0.5 + 0.5 * level) * self.stderr
         ends = np.stack([self.params - half, self.params + half], axis=-1)
         for k in self._positive:
-            with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-                factor = np.exp(half[..., k] / self.params[..., k])
-                ends[..., k, 0] = self.params[..., k] / factor
-                ends[..., k, 1] = self.params[..., k] * factor
+            factor = np.exp(half[..., k] / self.params[..., k])
+            ends[..., k, 0] = self.params[..., k] / factor
+            ends[..., k, 1] = self.params[..., k] * factor
         return ends
 
     @abc.abstractmethod

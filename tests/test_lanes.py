@@ -128,15 +128,14 @@ def test_order_of_summation_does_not_depend_on_rows_taken_together():
 
 def test_bad_weights_poison_the_total():
     run = compiled(deviations.total_of_row)
-    for bad in (-1.0, np.nan):
-        w = np.ones(11)
-        w[9] = bad
-        out = np.empty((2, 8))
-        run((np.ones(11), w), 0, 0, 11, 0, np.zeros((4, 8)), (None, None, None), out, 0, 0)
-        assert np.isnan(out[0, 0])
-    w[9] = np.inf
-    run((np.ones(11), w), 0, 0, 11, 0, np.zeros((4, 8)), (None, None, None), out, 0, 0)
-    assert out[0, 0] == np.inf
+    for bad in (-1.0, np.nan, np.inf, -np.inf):
+        for value in (1.0, np.nan):  # also where the limits leave the value out
+            x, w = np.ones(11), np.ones(11)
+            x[9], w[9] = value, bad
+            out, consts = np.empty((2, 8)), np.zeros((4, 8))
+            consts[deviations.UPPER] = 2.0
+            run((x, w), 0, 0, 11, 0, consts, (True, None, None), out, 0, 0)
+            assert np.isnan(out[0, 0])
 
 
 def test_arrays_that_are_not_contiguous_are_refused():

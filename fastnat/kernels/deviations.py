@@ -29,11 +29,12 @@ def _used(v, values, consts, limited):
 
 
 def _count(v, values, weight):
-    """What is added to W: a negative or NaN weight makes it NaN."""
+    """What is added to W: a negative, NaN or infinite weight makes it NaN, used or not."""
     w = values[1]
     if w is None:
         return weight
-    return v.select(v.le(v.constant(0.0), w), weight, v.constant(math.nan))
+    good = v.both(v.le(v.constant(0.0), w), v.lt(w, v.constant(math.inf)))
+    return v.select(good, weight, v.constant(math.nan))
 
 
 def _total(v, values, consts, flags):

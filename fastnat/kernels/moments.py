@@ -8,7 +8,7 @@ what is wrong with the data, too:
 
 * M2 is zero if and only if all observations that are used are equal;
 * the mean is NaN if one of them is NaN, else inf if one is infinite;
-* W is NaN if a weight is negative or NaN, inf if one is infinite.
+* W is NaN if a weight is negative, NaN or infinite, and inf if their sum is.
 
 A value is used if its weight is positive and, with limits, if lower <= x <= upper (NaN fails).
 
