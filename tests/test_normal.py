@@ -332,6 +332,34 @@ def test_estimates_of_many(sample, axis):
             assert naive.error(fit.sigma[k], exact.sigma) <= 1e-14
 
 
+@pytest.mark.parametrize("kind", ["plain", "weights", "nan"])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_third_and_fourth_moments_of_many(axis, kind, rng):
+    """Blocks and segments with a mean, spread and skewness of their own, merged."""
+    n = scaled(300_000, 20_000)
+    levels = np.array([0.0, 1.0, 2.5, 2.75, 9.0])
+    x = np.concatenate(
+        [rng.choice(levels, size) * slope + 100.0 for slope, size in [(1, n // 5), (-3, n // 2)]]
+    )
+    x = np.append(x, np.full(n // 7, 77.0))
+    weights, options = None, {}
+    if kind == "weights":
+        weights = rng.choice([0.0, 0.5, 1.0, 4.0], x.size)
+    if kind == "nan":
+        x[rng.random(x.size) < 0.3] = np.nan
+        options = {"nan_policy": "omit"}
+    exact = naive.fit_large(x, weights, **options)
+    table = np.stack([x, x[::-1]], axis=1 - axis)
+    if weights is not None:
+        options["weights"] = np.stack([weights, weights[::-1]], axis=1 - axis)
+    for cov_type in ["sandwich", "opg"]:
+        fit = fastnat.fit_normal(table, axis=axis, cov_type=cov_type, **options)
+        cov = exact.cov(cov_type)
+        for k in range(2):
+            for i, j in [(0, 0), (0, 1), (1, 1)]:
+                assert naive.error(fit.cov_params[k, i, j], cov[i, j]) <= 1e-12
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_narrow_types_are_computed_in_float64(dtype):
     x = np.array([1000.0, 1001.0, 1000.5, 1003.0, 0.1], dtype)
