@@ -175,9 +175,9 @@ def is_doubtful(high, stats, j):
 
 
 @helper
-def _scan(x, w, limits, lower, upper):
-    """(min, max) of the used values; (NaN, NaN) if one of them is NaN."""
-    low, top = math.inf, -math.inf
+def _scan(x, w, limits, lower, upper, target):
+    """(min, max, one nearest to ``target``) of the used values; all NaN if one of them is."""
+    low, top, nearest, distance = math.inf, -math.inf, 0.0, math.inf
     for i in range(x.size):
         if w is not None and not w[i] > 0.0:
             continue
@@ -185,17 +185,22 @@ def _scan(x, w, limits, lower, upper):
         if limits is not None and not lower <= value <= upper:
             continue
         if value != value:
-            return math.nan, math.nan
+            return math.nan, math.nan, math.nan
+        half = abs(0.5 * value - 0.5 * target)  # the whole may overflow
+        if low == math.inf or half < distance:
+            nearest, distance = value, half
         low = min(low, value)
         top = max(top, value)
-    return low, top
+    return low, top, nearest
 
 
 @helper
 def look_again(x, w, limits, high, consts, sums, first, stats):
     """Look at the values: name NaN, inf and equality, else repeat on a scaled copy."""
     lower, upper = consts[deviations.LOWER, 0], consts[deviations.UPPER, 0]
-    low, top = _scan(x, w, limits, lower, upper)
+    # The copy is shifted by a value that most of the weight is near, so that it is exact there.
+    mean = stats[moments.ORIGIN, first] + stats[moments.MEAN, first]
+    low, top, origin = _scan(x, w, limits, lower, upper, mean)
     weight = stats[moments.W, first]
     bad = math.nan
     if low != low:
@@ -220,7 +225,7 @@ def look_again(x, w, limits, high, consts, sums, first, stats):
     copy = np.empty(n)
     for i in range(n):
         value = float(x[i])
-        copy[i] = value * factor - low * factor
+        copy[i] = value * factor - origin * factor
         if limits is not None and not lower <= value <= upper:
             copy[i] = math.nan
     consts[deviations.LOWER, 0] = -math.inf
@@ -233,5 +238,5 @@ def look_again(x, w, limits, high, consts, sums, first, stats):
     else:
         _long_row(copy, w, limits, high, begin, n, n, follow, consts, sums, first, stats)
     stats[moments.MEAN, first] += stats[moments.ORIGIN, first]
-    stats[moments.ORIGIN, first] = low
+    stats[moments.ORIGIN, first] = origin
     stats[moments.SCALE, first] = math.ldexp(1.0, exponent)
