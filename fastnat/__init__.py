@@ -1,8 +1,25 @@
 """Fit Gaussian likelihoods by natural gradient: a million problems, or one huge one, in a call."""
 
+from fastnat import kernels, models
 from fastnat._warmup import warmup
+from fastnat.descent import steepest_descent
+from fastnat.likelihood import Model, ModelFit, fit
 from fastnat.normal import NormalFit, Quantile, fit_normal
 from fastnat.result import FitError, FitResult, Status
 
-__all__ = ["FitError", "FitResult", "NormalFit", "Quantile", "Status", "fit_normal", "warmup"]
+__all__ = [
+    "FitError",
+    "FitResult",
+    "Model",
+    "ModelFit",
+    "NormalFit",
+    "Quantile",
+    "Status",
+    "fit",
+    "fit_normal",
+    "kernels",
+    "models",
+    "steepest_descent",
+    "warmup",
+]
 __version__ = "0.1.0"

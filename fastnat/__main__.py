@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 import fastnat
 from fastnat import _blocks, _files
-from fastnat.normal import NanPolicy, NormalFit, fit_normal
+from fastnat._arrays import NanPolicy
+from fastnat.normal import NormalFit, fit_normal
 from fastnat.result import ConfIntMethod, Status
 
 Array = NDArray[Any]

@@ -5,12 +5,17 @@ import numbers
 import operator
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[Any]
+NanPolicy = Literal["propagate", "omit", "raise"]
+CovType = Literal["observed", "expected", "opg", "sandwich"] | None
+
+_NAN_POLICIES = ("propagate", "omit", "raise")
+_COV_TYPES = ("observed", "expected", "opg", "sandwich", None)
 
 
 class Problems:
@@ -83,6 +88,16 @@ def check_n_threads(n_threads: int | None) -> None:
         raise TypeError(f"n_threads must be an integer or None, not {n_threads!r}") from None
     if not good:
         raise ValueError(f"n_threads must be at least 1, not {n_threads}")
+
+
+def check_nan_policy(nan_policy: object) -> None:
+    if not isinstance(nan_policy, str) or nan_policy not in _NAN_POLICIES:
+        raise bad_choice("nan_policy", nan_policy, _NAN_POLICIES)
+
+
+def check_cov_type(cov_type: object) -> None:
+    if cov_type is not None and (not isinstance(cov_type, str) or cov_type not in _COV_TYPES):
+        raise bad_choice("cov_type", cov_type, _COV_TYPES)
 
 
 def check_level(level: float) -> None:

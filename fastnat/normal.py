@@ -2,22 +2,27 @@
 
 import math
 from functools import cached_property
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnat._arrays import Array, Problems, arrange, as_array, bad_choice, check_n_threads
+from fastnat._arrays import (
+    Array,
+    CovType,
+    NanPolicy,
+    Problems,
+    arrange,
+    as_array,
+    check_cov_type,
+    check_n_threads,
+    check_nan_policy,
+)
 from fastnat._reduce import reduce_moments
 from fastnat.kernels import codes
 from fastnat.kernels import normal as kernels
 from fastnat.result import FitResult, Status
 
-NanPolicy = Literal["propagate", "omit", "raise"]
-CovType = Literal["observed", "expected", "opg", "sandwich"] | None
-
-_NAN_POLICIES = ("propagate", "omit", "raise")
-_COV_TYPES = ("observed", "expected", "opg", "sandwich", None)
 _FINITE_AND_INFINITE = np.array([[-np.inf], [np.inf]])  # limits that only a NaN fails
 
 
@@ -308,10 +313,8 @@ def fit_normal(
     """
     values = as_array("x", x)
     factors = None if weights is None else as_array("weights", weights)
-    if not isinstance(nan_policy, str) or nan_policy not in _NAN_POLICIES:
-        raise bad_choice("nan_policy", nan_policy, _NAN_POLICIES)
-    if cov_type is not None and (not isinstance(cov_type, str) or cov_type not in _COV_TYPES):
-        raise bad_choice("cov_type", cov_type, _COV_TYPES)
+    check_nan_policy(nan_policy)
+    check_cov_type(cov_type)
     if reml is not True and reml is not False:
         raise TypeError(f"reml must be True or False, not {reml!r}")
     if n_threads is not None:

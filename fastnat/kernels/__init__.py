@@ -1,10 +1,36 @@
-"""Nopython code only: compiled by numba, callable from other compiled code.
+"""Nopython code, callable from other compiled code: the public part is in ``__all__``.
+
+`accumulate` turns scores into a gradient and an empirical Fisher matrix, `natural_step` a metric
+and a gradient into a step, in place, `cholesky` and its companions factor and solve.  `ascent`
+and `root` are told values and say where they want the next ones, so they run in a kernel of
+yours, in Python, or over workers elsewhere.
 
 ``DIGEST`` changes whenever a source file of the package does.  Numba does not notice that a
 function of yours that is compiled with ``cache=True`` and calls our kernels is out of date after
 an upgrade; put the digest into the name of your cache directory, or clear it.
 """
 
+from fastnat.kernels import ascent, root
 from fastnat.kernels._jit import DIGEST
+from fastnat.kernels.fisher import accumulate
+from fastnat.kernels.linalg import (
+    cholesky,
+    cholesky_many,
+    cholesky_solve,
+    cholesky_solve_many,
+    log_det,
+)
+from fastnat.kernels.step import natural_step
 
-__all__ = ["DIGEST"]
+__all__ = [
+    "DIGEST",
+    "accumulate",
+    "ascent",
+    "cholesky",
+    "cholesky_many",
+    "cholesky_solve",
+    "cholesky_solve_many",
+    "log_det",
+    "natural_step",
+    "root",
+]

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from llvmlite import ir
 from numba import config, njit
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -52,3 +55,44 @@ def helper(function: F) -> F:
     """Compile a function that kernels call; it is cached as a part of them."""
     compiled: F = njit(**_POLICY)(function)
     return compiled
+
+
+def uncached(function: F) -> F:
+    """Compile an entry point that holds functions of the user's: numba cannot cache those."""
+    compiled: F
+    if config.DISABLE_JIT:
+        compiled = np.errstate(all="ignore")(function)
+        return compiled
+    compiled = njit(**_POLICY)(function)
+    return compiled
+
+
+def linked(function: F) -> F:
+    """A kernel as `uncached` functions call it: by its address, with a tuple of its arguments.
+
+    A plain call makes LLVM optimise the kernel anew as a part of its caller, which takes longer
+    than all the rest of a user's model.
+    """
+    if config.DISABLE_JIT:
+        return lambda arguments: function(*arguments)  # type: ignore[return-value]
+
+    def call(_: Any, arguments: Any) -> Any:
+        kinds = tuple(arguments)
+        function.compile(kinds)  # type: ignore[attr-defined]
+        compiled = function.overloads[kinds]  # type: ignore[attr-defined]
+        result = compiled.signature.return_type
+        address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+
+        def emit(context: Any, builder: Any, _: Any, args: Any) -> Any:
+            kind = context.call_conv.get_function_type(result, kinds).as_pointer()
+            callee = builder.inttoptr(ir.Constant(ir.IntType(64), address), kind)
+            values = cgutils.unpack_tuple(builder, args[0])
+            status, value = context.call_conv.call_function(builder, callee, result, kinds, values)
+            with cgutils.if_unlikely(builder, status.is_error):
+                context.call_conv.return_status_propagate(builder, status)
+            return value
+
+        return result(arguments), emit
+
+    made: F = intrinsic(call)
+    return made

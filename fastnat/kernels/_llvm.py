@@ -241,27 +241,44 @@ def emit_rows(
         k, sums = _loop(builder, k, vectors, WIDTH, sums, lambda k, s: add_vectors(k, s, 1))
     k, sums = _loop(builder, k, n, WIDTH, sums, tail)
 
-    for s in range(call.n_sums):
-        parts = [
-            [sums[(u * rows + r) * call.n_sums + s] for u in range(unroll)] for r in range(rows)
+    by_sum = [
+        [
+            halve([sums[(u * rows + r) * call.n_sums + s] for u in range(unroll)], builder.fadd)
+            for r in range(rows)
         ]
-        vectors_of_rows = [halve(part, builder.fadd) for part in parts]
-        row = builder.add(args[8], ir.Constant(_INDEX, s))
-        at = builder.add(builder.mul(call.out.columns, row), args[9])
-        _store_sums(builder, vectors_of_rows, call.out, at)
+        for s in range(call.n_sums)
+    ]
+    _store_rows(builder, by_sum, call.out, args[8], args[9])
     return context.get_dummy_value()
 
 
-def _store_sums(builder: Any, vectors: list[Any], out: _Array, at: Any) -> None:
-    """Store the sum over the lanes of each vector to neighbouring elements."""
-    if len(vectors) == WIDTH:
-        out.store(_transpose_and_add(builder, vectors), at)
-        return
+def _store_rows(builder: Any, by_sum: Any, out: _Array, top: Any, column: Any) -> None:
+    """Store the sums over lanes of vectors [sum][row] at ``out[top + sum, column + row]``."""
+    cells = []
+    for s, vectors in enumerate(by_sum):
+        row = builder.add(top, ir.Constant(_INDEX, s))
+        cell = builder.add(builder.mul(out.columns, row), column)
+        if len(vectors) == WIDTH:
+            out.store(_transpose_and_add(builder, vectors), cell)
+        else:
+            cells += [(vector, cell, r) for r, vector in enumerate(vectors)]
+    for first in range(0, len(cells), WIDTH):
+        _store_sums(builder, cells[first : first + WIDTH], out)
+
+
+def _store_sums(builder: Any, cells: list[tuple[Any, Any, int]], out: _Array) -> None:
+    """Store the sum over the lanes of each (vector, cell, column beyond it), at most eight."""
     lanes = [ir.Constant(ir.IntType(32), i) for i in range(WIDTH)]
-    for r, vector in enumerate(vectors):
-        elements = [builder.extract_element(vector, i) for i in lanes]
-        cell = builder.gep(out.data, [builder.add(at, ir.Constant(_INDEX, r))])
-        builder.store(halve(elements, builder.fadd), cell)
+    vectors = [vector for vector, _, _ in cells]
+    if len(cells) == WIDTH:
+        together = _transpose_and_add(builder, vectors)
+        totals = [builder.extract_element(together, i) for i in lanes]
+    else:
+        each = [[builder.extract_element(vector, i) for i in lanes] for vector in vectors]
+        totals = [halve(elements, builder.fadd) for elements in each]
+    for total, (_, cell, column) in zip(totals, cells, strict=True):
+        at = builder.add(cell, ir.Constant(_INDEX, column))
+        builder.store(total, builder.gep(out.data, [at]))
 
 
 def _transpose_and_add(builder: Any, vectors: list[Any]) -> Any:

@@ -1,0 +1,351 @@
+"""Fits of a likelihood, on threads: blocks of problems, or blocks of one long problem's rows."""
+
+import math
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnat import _blocks
+from fastnat import _model_check as check_that
+from fastnat._arrays import Array, as_array
+from fastnat.kernels import codes, likelihood, search
+from fastnat.kernels._jit import helper
+from fastnat.kernels.fisher import BLOCK
+
+SEGMENT = 1 << 17
+"""Longer problems are evaluated in segments of so many rows, the sums merged in order."""
+
+_BLOCK_SIZE = 1 << 14  # observations in a block of problems: some 0.01 s for a usual model
+_EVALUATIONS = 20  # of a usual fit: so many times are the data read
+
+
+class Samples(NamedTuple):
+    """Problems along the last axis of arrays of one shape."""
+
+    columns: tuple[Array, ...]
+    weights: Array | None
+    batch: tuple[int, ...]
+    n_obs: int
+
+
+class Options(NamedTuple):
+    """What a search is told, in the numbers of `fastnat.kernels.search`."""
+
+    metric: int
+    cov: int
+    max_iter: int
+    tol: float
+    fixed: Array
+    trace: bool
+
+
+class Outcome(NamedTuple):
+    """What became of every problem, in the shape of the batch."""
+
+    theta: Array
+    loglik: Array
+    total: Array
+    nit: NDArray[np.int64]
+    status: NDArray[np.int8]
+    stderr: Array
+    corr: Array
+    path: Array | None
+
+
+def arrange(data: Any, weights: Any, n_data: int) -> Samples:
+    """Broadcast the arrays of a likelihood's data and its weights."""
+    if n_data == 1 and not (isinstance(data, tuple) and len(data) == 1 and np.ndim(data[0])):
+        data = (data,)
+    if not isinstance(data, tuple | list) or len(data) != n_data:
+        got = f"{len(data)}" if isinstance(data, tuple | list) else f"one {type(data).__name__}"
+        raise ValueError(f"data must be a tuple of {n_data} arrays, as n_data says, not {got}")
+    names = ["data"] if n_data == 1 else [f"data[{k}]" for k in range(n_data)]
+    arrays = [as_array(name, value) for name, value in zip(names, data, strict=True)]
+    if weights is not None:
+        names.append("weights")
+        arrays.append(as_array("weights", weights))
+    try:
+        shape = np.broadcast_shapes(*(a.shape for a in arrays))
+    except ValueError:
+        shapes = ", ".join(f"{n} {a.shape}" for n, a in zip(names, arrays, strict=True))
+        raise ValueError(f"shapes do not broadcast: {shapes}") from None
+    if not shape:
+        raise ValueError(f"{names[0]} must have at least one dimension")
+    arrays = [np.broadcast_to(a, shape) for a in arrays]
+    factors = None if weights is None else arrays.pop()
+    return Samples(tuple(arrays), factors, shape[:-1], shape[-1])
+
+
+class Compiled(NamedTuple):
+    """A likelihood, compiled; see `fastnat.kernels.likelihood`."""
+
+    evaluate: Callable[..., Any]
+    fit_many: Callable[..., Any]
+    n_params: int
+
+
+@lru_cache(maxsize=128)
+def compiled(loglik: Any, score: Any, fisher: Any, n_params: int, n_data: int) -> Compiled:
+    """Compile the functions of a model, or say in one sentence why that is not possible."""
+    scalar = numba.types.float64
+    functions: list[Any] = []
+    for name, function, n in (
+        ("loglik", loglik, n_data + n_params),
+        ("score", score, n_data + n_params),
+        ("fisher", fisher, n_params),
+    ):
+        if function is None or numba.config.DISABLE_JIT:
+            functions.append(function and check_that.nan_outside(name, function, n_params))
+            continue
+        made = helper(function)
+        try:
+            made.compile((scalar,) * n)
+        except Exception as error:  # numba raises errors of many kinds
+            raise ValueError(
+                f"{name} cannot be compiled by numba: {check_that.what_numba_says(error)}"
+            ) from error
+        kind = made.nopython_signatures[0].return_type
+        check_that.check_type(name, kind, n_params)
+        functions.append(made)
+    evaluate = likelihood.compile_evaluate(functions[0], functions[1], functions[2], n_params)
+    return Compiled(evaluate, likelihood.compile_fit_many(evaluate, n_params), n_params)
+
+
+def climb(
+    model: Compiled,
+    samples: Samples,
+    starts: Any,
+    check_at: Callable[[tuple[Array, ...], Array], None],
+    omit: bool,
+    options: Options,
+    n_threads: int | None,
+) -> Outcome:
+    """Fit all problems.
+
+    starts : (..., p), or a function of one problem's data.
+    check_at : called with the observations of the first problem and its start.
+    omit : leave out observations with a NaN.
+    """
+    n_fits, p = math.prod(samples.batch), model.n_params
+    room = options.max_iter + 1 if options.trace else 0
+    out = _Arrays(
+        np.empty((n_fits, p)),
+        np.empty((n_fits, 2 + p)),
+        np.empty((n_fits, p, p)),
+        np.empty(n_fits),
+        np.empty(n_fits, np.int64),
+        np.full((n_fits, room, p), np.nan),
+    )
+    set_starts = _starter(starts, len(samples.columns))
+    fit = _fit_long if samples.n_obs > SEGMENT else _fit_blocks
+    if n_fits:
+        _check_first(samples, set_starts, check_at, p)
+        fit(model, samples, set_starts, omit, options, n_threads, out)
+    batch = samples.batch
+    nit = out.result[:, 1].astype(np.int64)
+    path = None
+    if options.trace:
+        way = out.path[:, : 1 + int(np.max(nit, initial=0))]
+        path = np.moveaxis(way, 1, 0).reshape(way.shape[1], *batch, p)
+    return Outcome(
+        out.theta.reshape(*batch, p),
+        out.result[:, 0].reshape(batch),
+        np.where(out.status == codes.NAN_INPUT, np.nan, out.total).reshape(batch),
+        nit.reshape(batch),
+        out.status.astype(np.int8).reshape(batch),
+        out.result[:, 2:].reshape(*batch, p),
+        out.corr.reshape(*batch, p, p),
+        path,
+    )
+
+
+class _Arrays(NamedTuple):
+    """Where the kernels write, a row for each problem."""
+
+    theta: Array
+    result: Array
+    corr: Array
+    total: Array
+    status: Array
+    path: Array
+
+
+SetStarts = Callable[[Any, tuple[Array, ...], Array | None, Array], None]
+
+
+def _starter(starts: Any, n_data: int) -> SetStarts:
+    """What writes the starts of a block: ``set_starts(index, columns, weights, theta)``."""
+    if not callable(starts):
+
+        def take(index: Any, columns: Any, weights: Any, theta: Array) -> None:  # noqa: ARG001
+            theta[:] = starts[index].reshape(theta.shape)
+
+        return take
+    function = helper(starts) if not numba.config.DISABLE_JIT else starts
+    if function is not starts:
+        try:
+            function.compile((numba.types.float64[::1],) * n_data)
+        except Exception:  # what numba does not know, Python does, only more slowly
+            function = starts
+
+    def call(index: Any, columns: Any, weights: Any, theta: Array) -> None:  # noqa: ARG001
+        n = columns[0].size // len(theta)
+        for r, row in enumerate(theta):
+            values = [column[r * n : (r + 1) * n] for column in columns]
+            keep = ~np.isnan(np.sum(values, axis=0))
+            if weights is not None:
+                keep &= weights[r * n : (r + 1) * n] > 0.0
+            if np.all(keep):
+                row[:] = function(*values)
+            elif np.any(keep):
+                row[:] = function(*(v[keep] for v in values))
+
+    return call
+
+
+def _check_first(
+    samples: Samples,
+    set_starts: SetStarts,
+    check_at: Callable[[tuple[Array, ...], Array], None],
+    p: int,
+) -> None:
+    index = (0,) * len(samples.batch)
+    columns = tuple(_blocks.flat(c[index], float32=False) for c in samples.columns)
+    weights = None if samples.weights is None else _blocks.flat(samples.weights[index])
+    theta = np.zeros((1, p))
+    set_starts(index, columns, weights, theta)
+    check_at(columns, theta[0])
+
+
+def _fit_blocks(
+    model: Compiled,
+    samples: Samples,
+    set_starts: SetStarts,
+    omit: bool,
+    options: Options,
+    n_threads: int | None,
+    out: _Arrays,
+) -> None:
+    """Each block is a number of problems."""
+    flag = True if omit else None
+    limit = max(1, _BLOCK_SIZE // max(1, samples.n_obs))
+    blocks = list(_blocks.cut(samples.batch, limit))
+    numbers = options[:4]
+
+    def work(i: int) -> None:
+        index, first, n_fits = blocks[i]
+        here = slice(first, first + n_fits)
+        columns, weights = _take(samples, index)
+        offsets = _blocks.offsets(n_fits, samples.n_obs)
+        theta, result, corr, total, status, path = (array[here] for array in out)
+        if likelihood.survey(columns, weights, flag, offsets, total, status):
+            raise _bad_weights()
+        set_starts(index, columns, weights, theta)
+        model.fit_many(
+            columns,
+            weights,
+            flag,
+            offsets,
+            total,
+            status,
+            numbers,
+            options.fixed,
+            theta,
+            result,
+            corr,
+            path,
+        )
+
+    n_bytes = 8 * math.prod(samples.batch) * samples.n_obs * _EVALUATIONS
+    _blocks.run(work, len(blocks), n_threads, n_bytes)
+
+
+def _fit_long(
+    model: Compiled,
+    samples: Samples,
+    set_starts: SetStarts,
+    omit: bool,
+    options: Options,
+    n_threads: int | None,
+    out: _Arrays,
+) -> None:
+    """One problem after the other, each evaluated in segments whose sums are merged in order."""
+    flag = True if omit else None
+    p = model.n_params
+    spans = [
+        (first, min(first + SEGMENT, samples.n_obs)) for first in range(0, samples.n_obs, SEGMENT)
+    ]
+    parts = np.empty((len(spans), p + 1 + p * p))
+    totals, statuses = np.empty(len(spans)), np.empty(len(spans), np.int64)
+    memory = np.empty(search.memory_size(p))
+
+    def over_segments(work: Callable[[int, Any, Any], None], index: Any) -> None:
+        def on_segment(i: int) -> None:
+            work(i, *_take(samples, (*index, slice(*spans[i]))))
+
+        _blocks.run(on_segment, len(spans), n_threads, 8 * samples.n_obs * _EVALUATIONS)
+
+    for f in range(math.prod(samples.batch)):
+        index = np.unravel_index(f, samples.batch) if samples.batch else ()
+        theta, result, corr, path = out.theta[f], out.result[f], out.corr[f], out.path[f]
+
+        def look(i: int, columns: Any, weights: Any) -> None:
+            ends = np.array([0, columns[0].size])
+            here = slice(i, i + 1)
+            if likelihood.survey(columns, weights, flag, ends, totals[here], statuses[here]):
+                raise _bad_weights()
+
+        over_segments(look, index)
+        out.total[f] = np.sum(totals)
+        out.status[f] = codes.OK if out.total[f] > 0.0 else codes.NO_DATA
+        if np.any(statuses == codes.NAN_INPUT):
+            out.status[f] = codes.NAN_INPUT
+        if out.status[f] != codes.OK:
+            search.give_up(out.status[f], theta, result, corr)
+            continue
+        set_starts(index, *_take(samples, index), theta[None])
+        want = search.begin(
+            memory,
+            theta,
+            out.total[f],
+            options.metric,
+            options.cov,
+            options.tol,
+            options.max_iter,
+        )
+        while want != search.DONE:
+            ask = partial(_evaluate_segment, model, flag, want, theta, parts)
+            over_segments(ask, index)
+            told = np.add.reduce(parts, axis=0)  # one after the other
+            want = search.proceed(memory, told, options.fixed, theta, path)
+        out.status[f] = search.finish(memory, theta, result, corr)
+
+
+def _evaluate_segment(
+    model: Compiled,
+    flag: Any,
+    want: int,
+    theta: Array,
+    parts: Array,
+    i: int,
+    columns: tuple[Array, ...],
+    weights: Array | None,
+) -> None:
+    scratch = np.zeros((model.n_params + 1, BLOCK)), np.empty(BLOCK)
+    n = columns[0].size
+    model.evaluate(columns, weights, flag, 0, n, want, theta, *scratch, parts[i])
+
+
+def _take(samples: Samples, index: Any) -> tuple[tuple[Array, ...], Array | None]:
+    """A part of the data as flat arrays that kernels read."""
+    columns = tuple(_blocks.flat(c[index], float32=False) for c in samples.columns)
+    weights = samples.weights
+    return columns, None if weights is None else _blocks.flat(weights[index], float32=False)
+
+
+def _bad_weights() -> ValueError:
+    return ValueError("weights must be finite and not negative, and so must their sum")

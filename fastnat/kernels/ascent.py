@@ -1,0 +1,131 @@
+"""The ascent: accept or halve, step, stop.  It is told values and never calls a model.
+
+    start(state, theta, total, tol, floor, max_iter)
+    while running:
+        ... loglik, grad and a metric at theta, by whoever knows the model ...
+        code = advance(state, loglik, grad, metric, theta)
+        running = code == RUNNING
+
+So one ascent serves kernels, rows in blocks on threads, and workers elsewhere.
+"""
+
+import math
+
+import numpy as np
+
+from fastnat.kernels import codes
+from fastnat.kernels._jit import helper, kernel
+from fastnat.kernels.step import natural_step
+
+RUNNING = -1
+"""`advance` wants to be told the values at the new theta."""
+
+LOGLIK, NIT, STEP_SIZE, DECREMENT, LAST, TOTAL, TOL, FLOOR, MAX_ITER, GAIN = range(10)
+BASE = 10
+"""Cells of the state: log-likelihood at the last accepted point, accepted steps, size of the step
+that is on trial, decrement over total weight, whether it is the last one, then what `start` was
+given, and the least share of the promised gain that a step must bring.  From BASE on: the last
+accepted point (p,), and the step from there (p,)."""
+
+_ARMIJO = 1e-4
+_SLACK = 1e-13  # what rounding may take from a log-likelihood, relative to it
+_SMALLEST = 2.0**-60  # step sizes below it change nothing
+
+
+@kernel
+def state_size(p):
+    """The length of the state for ``p`` parameters."""
+    return np.int64(BASE + 2 * p)
+
+
+@kernel
+def start(state, theta, total, tol, floor, max_iter):
+    """Begin at ``theta`` (p,).
+
+    state : (state_size(p),), out.
+    total : the total weight of the observations; decrements are divided by it.
+    tol : decrement at which to stop, after one more step; at once if it is below its square.
+    floor : a decrement below which no further decrease is due to rounding; 0 for none.
+    max_iter : how many accepted steps, at most.
+    """
+    for k in range(BASE):
+        state[k] = 0.0
+    state[LOGLIK] = -math.inf
+    state[DECREMENT] = math.inf
+    state[TOTAL], state[TOL], state[FLOOR], state[MAX_ITER] = total, tol, floor, max_iter
+    state[GAIN] = _ARMIJO
+    for j in range(theta.shape[0]):
+        state[BASE + j] = theta[j]
+
+
+@kernel
+def accepts(state, loglik, grad):
+    """Whether `advance`, told these values, would accept the point on trial."""
+    for j in range(grad.shape[0]):
+        if not math.isfinite(grad[j]):
+            return loglik == math.inf
+    if state[STEP_SIZE] == 0.0:  # nothing is on trial yet
+        return math.isfinite(loglik) or loglik == math.inf
+    promised = state[STEP_SIZE] * state[DECREMENT] * state[TOTAL]
+    slack = _SLACK * (1.0 + abs(state[LOGLIK]))
+    return bool(loglik >= state[LOGLIK] + state[GAIN] * promised - slack)
+
+
+@kernel
+def advance(state, loglik, grad, metric, theta):
+    """Accept or reject the point on trial, given its values, and go on; returns a code.
+
+    loglik : to be increased.
+    grad : (p,), its gradient.
+    metric : (p, p), symmetric; not looked at if the point is rejected, else lost.
+    theta : (p,), in: the point on trial, out: the next one, or the last one accepted.
+
+    Codes: RUNNING; OK; UNBOUNDED, an infinite log-likelihood; MAX_ITER, out of steps, or none
+    ascends; INVALID_INPUT, no finite values at the start; NOT_IDENTIFIED, an unusable metric.
+    """
+    p = theta.shape[0]
+    base, step = state[BASE : BASE + p], state[BASE + p : BASE + 2 * p]
+    if accepts(state, loglik, grad):
+        for j in range(p):
+            base[j] = theta[j]
+        code = _accept(state, loglik, grad, metric, step)
+        if code != RUNNING:
+            return code
+    elif state[STEP_SIZE] == 0.0:
+        return codes.INVALID_INPUT
+    else:
+        state[STEP_SIZE] *= 0.5
+    moved = False
+    for j in range(p):
+        theta[j] = base[j] + state[STEP_SIZE] * step[j]
+        moved = moved or theta[j] != base[j]
+    if moved and state[STEP_SIZE] >= _SMALLEST:
+        return RUNNING
+    for j in range(p):
+        theta[j] = base[j]
+    # A step too small to be represented is an arrival, unless it came from halving a long one.
+    return codes.OK if state[DECREMENT] <= max(state[TOL], state[FLOOR]) else codes.MAX_ITER
+
+
+@helper
+def _accept(state, loglik, grad, metric, step):
+    """Take the values of an accepted point: stop, or find the step from there."""
+    if state[STEP_SIZE] > 0.0:
+        state[NIT] += 1
+    state[LOGLIK] = loglik
+    if loglik == math.inf:
+        return codes.UNBOUNDED
+    if state[LAST] > 0.0:
+        return codes.OK
+    decrement = natural_step(metric, grad, 0.0, step) / state[TOTAL]
+    if not decrement >= 0.0:
+        return codes.NOT_IDENTIFIED
+    at_rest = decrement <= state[FLOOR] and decrement >= state[DECREMENT]
+    state[DECREMENT] = decrement
+    if at_rest or decrement <= state[TOL] * state[TOL]:
+        return codes.OK
+    if state[NIT] >= state[MAX_ITER]:
+        return codes.MAX_ITER
+    state[LAST] = 1.0 if decrement <= state[TOL] else 0.0
+    state[STEP_SIZE] = 1.0
+    return RUNNING

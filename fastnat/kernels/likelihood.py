@@ -1,0 +1,180 @@
+"""A likelihood given as functions of one observation: evaluation and fits of many problems.
+
+``loglik(*observation, *theta)`` is a number, ``score(*observation, *theta)`` a tuple of p, and
+``fisher(*theta)``, if there is one, a nested tuple.  They are compiled into loops over blocks of
+512 observations whose scores lie in a structure of arrays, which LLVM vectorises if they are free
+of branches and of calls.  A function that takes or holds other functions cannot be cached on disk
+by numba, so this is compiled once a process.
+"""
+
+import math
+
+import numpy as np
+
+from fastnat.kernels import codes, search
+from fastnat.kernels._jit import helper, kernel, linked, uncached
+from fastnat.kernels.fisher import BLOCK, accumulate
+from fastnat.kernels.tuples import at, leading, scatter
+
+_accumulate, _begin, _proceed = linked(accumulate), linked(search.begin), linked(search.proceed)
+_finish, _give_up = linked(search.finish), linked(search.give_up)
+
+
+@kernel
+def survey(arrays, weights, omit, offsets, totals, statuses):
+    """The total weight of each problem, and whether it can be fitted; returns bad weights.
+
+    arrays : tuple of flat arrays, the data; problem r is ``offsets[r]`` to ``offsets[r + 1]``.
+    weights : flat, or None.
+    omit : leave out observations with a NaN (True), or say NAN_INPUT (None).
+    totals, statuses : a cell each problem, out.
+    """
+    bad = 0
+    for r in range(totals.shape[0]):
+        total, missing = 0.0, False
+        for i in range(offsets[r], offsets[r + 1]):
+            weight = 1.0 if weights is None else weights[i]
+            if not 0.0 <= weight < math.inf:
+                bad += 1
+            if weight != 0.0:
+                if _is_known(at(arrays, i)):
+                    total += weight
+                elif omit is None:
+                    missing = True
+        totals[r] = total
+        bad += not total < math.inf
+        statuses[r] = codes.OK if total > 0.0 else codes.NO_DATA
+        if missing:
+            statuses[r] = codes.NAN_INPUT
+    return bad
+
+
+@helper
+def _is_known(observation):
+    known = True
+    for value in observation:
+        known = known and value == value
+    return known
+
+
+@helper
+def _weigh(arrays, weights, omit, first, n, used):
+    """The weights of ``n`` observations from ``first``, 0 for those left out; returns the sum."""
+    total = 0.0
+    for i in range(n):
+        weight = 1.0 if weights is None else weights[first + i]
+        if omit is not None:
+            if not _is_known(at(arrays, first + i)):
+                weight = 0.0
+        used[i] = weight
+        total += weight
+    return total
+
+
+def _compile_fill(loglik, score, n_params):
+    """Compile the loops over a block: scores to ``scores[:p]``, log-likelihoods to row p."""
+    like = (0.0,) * n_params
+
+    @helper
+    def fill(arrays, first, n, theta, scores, with_loglik):
+        point = leading(theta, like)
+        for i in range(n):
+            scatter(score(*(at(arrays, first + i) + point)), scores, i, BLOCK)
+        if with_loglik:
+            for i in range(n):
+                term = loglik(*(at(arrays, first + i) + point))
+                scatter((term,), scores, n_params * BLOCK + i, BLOCK)
+
+    return fill
+
+
+def compile_evaluate(loglik, score, fisher, n_params):
+    """Compile functions of one observation to a function of many.
+
+    The result is ``evaluate(arrays, weights, omit, first, stop, want, theta, scores, used, told)``
+    for observations ``first`` to ``stop - 1``:
+
+    arrays, weights, omit : as for `survey`.
+    want : what of `search` is wanted.
+    theta : (p,).
+    scores, used : (p + 1, BLOCK) and (BLOCK,), scratch.
+    told : (p + 1 + p * p,), out: gradient, log-likelihood, and the OPG or the expected information.
+    """
+    like = (0.0,) * n_params
+    n_sums = n_params + 1
+    fill = _compile_fill(loglik, score, n_params)
+
+    @uncached
+    def evaluate(arrays, weights, omit, first, stop, want, theta, scores, used, told):
+        for k in range(told.shape[0]):
+            told[k] = 0.0
+        curvature = told[n_sums:].reshape(n_params, n_params)
+        products = curvature if want == search.OUTER else curvature[:0, :0]
+        with_loglik = want != search.SCORE
+        rows = scores if with_loglik else scores[:n_params]
+        total = 0.0
+        for i in range(first, stop, BLOCK):
+            n = min(BLOCK, stop - i)
+            fill(arrays, i, n, theta, scores, with_loglik)
+            if weights is None and omit is None:
+                _accumulate((rows, None, n, told, products))
+                total += n
+            else:
+                total += _weigh(arrays, weights, omit, i, n, used)
+                _accumulate((rows, used, n, told, products))
+        if fisher is not None:
+            if want == search.EXPECTED:
+                scatter(fisher(*leading(theta, like)), told, n_sums, 1)
+                for k in range(n_sums, told.shape[0]):
+                    told[k] *= total
+
+    return evaluate
+
+
+def compile_fit_many(evaluate, n_params):
+    """Compile the fits of one problem after the other, given `compile_evaluate`'s function.
+
+    The result is ``fit_many(arrays, weights, omit, offsets, totals, statuses, options, fixed,
+    thetas, results, corrs, path)``:
+
+    arrays, weights, omit, offsets, totals, statuses : as for `survey`; statuses are updated.
+    options : metric, covariance (as numbers of `search`), max_iter, tol.
+    fixed : (p, p) or (0, 0), a given metric.
+    thetas : (n, p), in: starts; out: estimates.
+    results : (n, 2 + p), out: loglik, nit, standard errors.
+    corrs : (n, p, p), out: correlations of the estimates.
+    path : (n, max_iter + 1, p) or (n, 0, p), out: the way.
+    """
+
+    @uncached
+    def fit_many(
+        arrays,
+        weights,
+        omit,
+        offsets,
+        totals,
+        statuses,
+        options,
+        fixed,
+        thetas,
+        results,
+        corrs,
+        path,
+    ):
+        metric, cov, max_iter, tol = options
+        told = np.empty(n_params + 1 + n_params * n_params)
+        scores, used = np.zeros((n_params + 1, BLOCK)), np.empty(BLOCK)
+        memory = np.empty(search.memory_size(np.int64(n_params)))
+        for r in range(thetas.shape[0]):
+            theta, result = thetas[r], results[r]
+            if statuses[r] != codes.OK:
+                _give_up((statuses[r], theta, result, corrs[r]))
+                continue
+            first, stop = offsets[r], offsets[r + 1]
+            want = _begin((memory, theta, totals[r], metric, cov, tol, max_iter))
+            while want != search.DONE:
+                evaluate(arrays, weights, omit, first, stop, want, theta, scores, used, told)
+                want = _proceed((memory, told, fixed, theta, path[r]))
+            statuses[r] = _finish((memory, theta, result, corrs[r]))
+
+    return fit_many

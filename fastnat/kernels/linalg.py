@@ -1,0 +1,133 @@
+"""Cholesky in place: one symmetric positive definite matrix of any size, or many small ones.
+
+A = U'U, and U lies in the upper triangle, row by row, so that every inner loop runs along a row
+and is vectorised without changing the order of a sum.  The strict lower triangle is not touched.
+(Golub and Van Loan, Matrix Computations, section 4.2.)
+"""
+
+import math
+
+import numpy as np
+
+from fastnat.kernels._jit import helper, kernel
+
+SMALLEST_PIVOT = 2.0**-46
+"""Pivots below this part of their diagonal entry are rounding: the matrix does not factor."""
+
+_TILE = 64  # problems whose entries stay in the first-level cache
+
+
+@kernel
+def cholesky(a):
+    """Factor the (p, p) matrix ``a`` = U'U in place; returns whether it is positive definite.
+
+    Only the upper triangle is read and written.  If a pivot is not above ``SMALLEST_PIVOT`` of
+    its diagonal entry (or is NaN), the upper triangle is left half done.
+    """
+    p = a.shape[0]
+    for j in range(p):
+        row = a[j]
+        diagonal = row[j]
+        for m in range(j):
+            above = a[m]
+            factor = above[j]
+            for k in range(j, p):
+                row[k] -= factor * above[k]
+        if not row[j] > SMALLEST_PIVOT * diagonal:
+            return False
+        inverse = 1.0 / math.sqrt(row[j])
+        for k in range(j, p):
+            row[k] *= inverse
+    return True
+
+
+@kernel
+def cholesky_solve(factor, b):
+    """Solve A x = b in place, given what `cholesky` left of A (p, p) and ``b`` (p,)."""
+    p = factor.shape[0]
+    for m in range(p):
+        row = factor[m]
+        b[m] /= row[m]
+        for k in range(m + 1, p):
+            b[k] -= row[k] * b[m]
+    for m in range(p - 1, -1, -1):
+        row = factor[m]
+        total = b[m]
+        for k in range(m + 1, p):
+            total -= row[k] * b[k]
+        b[m] = total / row[m]
+
+
+@kernel
+def log_det(factor):
+    """log det A, given what `cholesky` left of A (p, p)."""
+    total = 0.0
+    for j in range(factor.shape[0]):
+        total += math.log(factor[j, j])
+    return 2.0 * total
+
+
+@kernel
+def cholesky_many(a):
+    """`cholesky` of many small matrices, ``a`` (p, p, n): problems are neighbours in memory.
+
+    Returns how many are not positive definite; their factors hold NaN.
+    """
+    p, n = a.shape[0], a.shape[2]
+    failed = 0
+    scale = np.empty(_TILE)
+    for first in range(0, n, _TILE):
+        size = min(_TILE, n - first)
+        here = slice(first, first + size)
+        for j in range(p):
+            _factor_row(a, j, here, scale)
+        for t in range(first, first + size):
+            failed += not a[p - 1, p - 1, t] > 0.0
+    return failed
+
+
+@helper
+def _factor_row(a, j, here, scale):
+    """Row j of the factors of a tile of problems; scale is scratch."""
+    p = a.shape[0]
+    pivot = a[j, j, here]
+    for t in range(pivot.shape[0]):
+        scale[t] = pivot[t]
+    for m in range(j):
+        left = a[m, j, here]
+        for k in range(j, p):
+            cell, above = a[j, k, here], a[m, k, here]
+            for t in range(pivot.shape[0]):
+                cell[t] -= left[t] * above[t]
+    for t in range(pivot.shape[0]):
+        fine = pivot[t] > SMALLEST_PIVOT * scale[t]
+        scale[t] = 1.0 / math.sqrt(pivot[t]) if fine else math.nan
+    for k in range(j, p):
+        cell = a[j, k, here]
+        for t in range(pivot.shape[0]):
+            cell[t] *= scale[t]
+
+
+@kernel
+def cholesky_solve_many(factor, b):
+    """Solve many small systems in place: ``factor`` (p, p, n) of `cholesky_many`, ``b`` (p, n)."""
+    p, n = b.shape
+    for first in range(0, n, _TILE):
+        size = min(_TILE, n - first)
+        here = slice(first, first + size)
+        for m in range(p):
+            x, pivot = b[m, here], factor[m, m, here]
+            for t in range(size):
+                x[t] /= pivot[t]
+            for k in range(m + 1, p):
+                y, cell = b[k, here], factor[m, k, here]
+                for t in range(size):
+                    y[t] -= cell[t] * x[t]
+        for m in range(p - 1, -1, -1):
+            x, pivot = b[m, here], factor[m, m, here]
+            for k in range(m + 1, p):
+                y, cell = b[k, here], factor[m, k, here]
+                for t in range(size):
+                    x[t] -= cell[t] * y[t]
+            for t in range(size):
+                x[t] /= pivot[t]

@@ -1,0 +1,388 @@
+"""The search for the maximum of a likelihood of which only values and scores are known.
+
+What `ascent` is to one step, this is to a whole fit: which metric, whether the end is a maximum,
+and the covariance there.  It asks for values at one point after the other and calls no model:
+
+    request = begin(memory, theta, ...)
+    while request != DONE:
+        told[:] = values at theta, as `request` says
+        request = proceed(memory, told, fixed, theta, path)
+
+The metric "auto" is BFGS seeded with the outer product of the scores (OPG) at the start.  An end
+counts as a maximum only if the observed information there, taken from differences of the score,
+is positive definite and agrees that nothing is left to climb.
+"""
+
+import math
+
+import numpy as np
+
+from fastnat.kernels import ascent, codes, differences
+from fastnat.kernels._jit import helper, kernel
+from fastnat.kernels.curvature import (
+    copy,
+    copy_matrix,
+    definite,
+    invert,
+    sandwich,
+    update_bfgs,
+)
+from fastnat.kernels.step import natural_step
+
+DONE, SCORE, VALUE, OUTER, EXPECTED = range(5)
+"""What is wanted next at theta: nothing; the gradient; it and the log-likelihood; these and the
+OPG; these and the expected information."""
+
+AUTO, MEASURED, MODELLED, EMPIRICAL, FIXED = range(5)
+"""Metrics: BFGS; observed information; expected information; OPG; a given matrix."""
+
+NO_COV, COV_OBSERVED, COV_EXPECTED, COV_OPG, COV_SANDWICH = range(5)
+"""Covariances."""
+
+# Cells of the memory before the state of the ascent.
+PHASE, METRIC, COV, STATUS, LOGLIK, NIT, DOUBTS, ESCAPES, SADDLE_AT, SEEDED = range(10)
+_TOTAL, _TOL, _MAX_ITER, _WANTED = range(10, 14)
+_CELLS = 14
+
+# Phases: what the values that come next are for.
+_CLIMB, _DIFFER_FOR_METRIC, _OUTER_AT_END, _DIFFER_AT_END, _EXPECTED_AT_END = range(5)
+
+_FLOOR = 1e-14  # decrements below this may be rounding
+_CANCEL = 1e-4  # scores that cancel leave less than this of (sum s)**2 / (n sum s**2)
+_RIDGE = 1e-2  # added to the diagonal of the seed of BFGS
+_MAX_DOUBTS = 4
+_MAX_ESCAPES = 3
+_ESCAPE = 0.3  # how far a saddle is left, in standard deviations of one observation
+# Vectors and matrices in the memory, after the states of the ascent and of the differences.
+_GRAD, _SPARE, _CHANGE = range(3)
+_N_VECTORS = 3
+_BFGS, _WORK, INFORMATION, PRODUCTS = range(4)
+_N_MATRICES = 4
+
+
+@kernel
+def memory_size(p):
+    """The length of the memory for ``p`` parameters."""
+    return np.int64(_vectors(p) + _N_VECTORS * p + _N_MATRICES * p * p)
+
+
+@helper
+def _vectors(p):
+    """Where the vectors begin."""
+    return _CELLS + ascent.state_size(p) + differences.state_size(p)
+
+
+@helper
+def _ascent(memory, p):
+    return memory[_CELLS : _CELLS + ascent.state_size(p)]
+
+
+@helper
+def _differences(memory, p):
+    return memory[_CELLS + ascent.state_size(p) : _vectors(p)]
+
+
+@helper
+def _vector(memory, p, which):
+    first = _vectors(p) + which * p
+    return memory[first : first + p]
+
+
+@helper
+def matrix(memory, p, which):
+    """One of the matrices of the memory, (p, p)."""
+    first = _vectors(p) + _N_VECTORS * p + which * p * p
+    return memory[first : first + p * p].reshape(p, p)
+
+
+@kernel
+def begin(memory, theta, total, metric, cov, tol, max_iter):
+    """Begin at ``theta`` (p,); returns what is wanted there.
+
+    memory : (memory_size(p),), out.
+    total : the total weight of the observations.
+    metric, cov : which ones, by their numbers above.
+    """
+    for k in range(memory.shape[0]):
+        memory[k] = 0.0
+    memory[METRIC], memory[COV] = metric, cov
+    memory[_TOTAL], memory[_TOL], memory[_MAX_ITER] = total, tol, max_iter
+    memory[STATUS] = codes.MAX_ITER
+    memory[SADDLE_AT] = -math.inf
+    return _restart(memory, theta, tol)
+
+
+@helper
+def _restart(memory, theta, tol):
+    """Climb from theta, as if it were the start."""
+    p = theta.shape[0]
+    left = memory[_MAX_ITER] - memory[NIT]
+    ascent.start(_ascent(memory, p), theta, memory[_TOTAL], tol, _FLOOR, left)
+    memory[PHASE] = _CLIMB
+    memory[SEEDED] = 0.0
+    return _want_for_climb(memory)
+
+
+@helper
+def _want_for_climb(memory):
+    """Curvature is asked for where it will be used: with the OPG also at the last step."""
+    metric = memory[METRIC]
+    unseeded = metric == AUTO and memory[SEEDED] == 0.0
+    outer = unseeded or metric in (EMPIRICAL, MEASURED)
+    if metric == MODELLED:
+        want = EXPECTED
+    elif outer or memory[_CELLS + ascent.LAST] > 0.0:
+        want = OUTER
+    else:
+        want = VALUE
+    memory[_WANTED] = want
+    return want
+
+
+@kernel
+def proceed(memory, told, fixed, theta, path):
+    """Take note of the values at ``theta`` and say what is wanted next.
+
+    told : (p + 1 + p * p,): gradient, log-likelihood, and what was wanted of curvature.
+    fixed : (p, p), the metric of one observation for FIXED; (0, 0) otherwise.
+    theta : (p,), in: where the values are from; out: where the next ones are wanted; the estimate
+        when DONE is returned.
+    path : (max_iter + 1, p), out: the accepted points; (0, p) if they are not asked for.
+    """
+    p = theta.shape[0]
+    phase = memory[PHASE]
+    grad = told[:p]
+    curvature = told[p + 1 :].reshape(p, p)
+    if phase == _CLIMB:
+        return _climb(memory, told[p], grad, curvature, fixed, theta, path)
+    if phase == _OUTER_AT_END:
+        copy_matrix(curvature, matrix(memory, p, PRODUCTS))
+        return _differ(memory, theta, _DIFFER_AT_END)
+    if phase == _EXPECTED_AT_END:
+        copy_matrix(curvature, matrix(memory, p, PRODUCTS))
+        return DONE
+    information, products = matrix(memory, p, INFORMATION), matrix(memory, p, PRODUCTS)
+    if not differences.advance(_differences(memory, p), grad, products, information, theta):
+        return SCORE
+    if phase == _DIFFER_FOR_METRIC:
+        copy_matrix(information, matrix(memory, p, _WORK))
+        grad = _vector(memory, p, _GRAD)
+        return _advance(memory, memory[LOGLIK], grad, curvature, theta)
+    return _judge(memory, theta)
+
+
+@helper
+def _climb(memory, loglik, grad, curvature, fixed, theta, path):
+    """Values at a point on trial: choose the metric if it is accepted, and advance."""
+    p = theta.shape[0]
+    state = _ascent(memory, p)
+    if ascent.accepts(state, loglik, grad):
+        nit = int(memory[NIT] + state[ascent.NIT])
+        if state[ascent.STEP_SIZE] > 0.0:
+            nit += 1
+        if nit < path.shape[0]:
+            copy(theta, path[nit])
+        _choose_metric(memory, grad, curvature, fixed, theta)
+        memory[LOGLIK] = loglik
+        copy(grad, _vector(memory, p, _GRAD))
+        if memory[METRIC] == MEASURED and loglik < math.inf:
+            copy_matrix(curvature, matrix(memory, p, PRODUCTS))
+            return _differ(memory, theta, _DIFFER_FOR_METRIC)
+    return _advance(memory, loglik, grad, curvature, theta)
+
+
+@helper
+def _choose_metric(memory, grad, curvature, fixed, theta):
+    """The metric at an accepted point, to the work matrix."""
+    p = theta.shape[0]
+    work = matrix(memory, p, _WORK)
+    if memory[METRIC] == FIXED:
+        for j in range(p):
+            for k in range(p):
+                work[j, k] = memory[_TOTAL] * fixed[j, k]
+        return
+    if memory[METRIC] != AUTO:
+        copy_matrix(curvature, work)
+        return
+    bfgs = matrix(memory, p, _BFGS)
+    if memory[SEEDED] == 0.0:
+        copy_matrix(curvature, bfgs)
+        for j in range(p):  # it is singular where scores are few or alike
+            bfgs[j, j] *= 1.0 + _RIDGE
+        memory[SEEDED] = 1.0
+    else:
+        base = _ascent(memory, p)[ascent.BASE : ascent.BASE + p]
+        spare, change = _vector(memory, p, _SPARE), _vector(memory, p, _CHANGE)
+        update_bfgs(bfgs, base, theta, _vector(memory, p, _GRAD), grad, spare, change)
+    copy_matrix(bfgs, work)
+
+
+@helper
+def _advance(memory, loglik, grad, curvature, theta):
+    p = theta.shape[0]
+    state = _ascent(memory, p)
+    work = matrix(memory, p, _WORK)
+    code = ascent.advance(state, loglik, grad, work, theta)
+    if code == ascent.RUNNING:
+        memory[PHASE] = _CLIMB
+        return _want_for_climb(memory)
+    memory[NIT] += state[ascent.NIT]
+    state[ascent.NIT] = 0.0
+    memory[STATUS] = code
+    memory[LOGLIK] = state[ascent.LOGLIK]
+    if code != codes.OK:
+        return DONE
+    if memory[METRIC] == MEASURED:  # they have been taken here
+        return _differ(memory, theta, _DIFFER_AT_END)
+    if memory[_WANTED] == OUTER:
+        copy_matrix(curvature, matrix(memory, p, PRODUCTS))
+        return _differ(memory, theta, _DIFFER_AT_END)
+    memory[PHASE] = _OUTER_AT_END
+    return OUTER
+
+
+@helper
+def _differ(memory, theta, phase):
+    """Begin to take differences of the score around theta."""
+    p = theta.shape[0]
+    memory[PHASE] = phase
+    products = matrix(memory, p, PRODUCTS)
+    differences.start(_differences(memory, p), memory[_TOTAL], products, theta)
+    return SCORE
+
+
+@helper
+def _judge(memory, theta):
+    """The information at the end is known: is it a maximum?"""
+    p = theta.shape[0]
+    work, information = matrix(memory, p, _WORK), matrix(memory, p, INFORMATION)
+    products, grad = matrix(memory, p, PRODUCTS), _vector(memory, p, _GRAD)
+    state = _ascent(memory, p)
+    spare = _vector(memory, p, _SPARE)
+    memory[STATUS] = definite(information, products, work, spare)
+    if memory[STATUS] == codes.SADDLE:
+        return _escape(memory, spare, theta)
+    if memory[STATUS] != codes.OK:
+        return DONE
+    copy_matrix(information, work)
+    decrement = natural_step(work, grad, 0.0, spare) / memory[_TOTAL]
+    falls = decrement <= 0.1 * state[ascent.DECREMENT]
+    if not (decrement <= max(memory[_TOL], _FLOOR) and (falls or _cancels(memory, grad, products))):
+        return _doubt(memory, decrement, theta)
+    if memory[LOGLIK] < memory[SADDLE_AT]:
+        memory[STATUS] = codes.SADDLE
+        return DONE
+    # The information is at hand, so its step is free.
+    for j in range(p):
+        theta[j] += spare[j]
+    memory[LOGLIK] += 0.5 * decrement * memory[_TOTAL]
+    if memory[COV] == COV_EXPECTED:
+        memory[PHASE] = _EXPECTED_AT_END
+        return EXPECTED
+    return DONE
+
+
+@helper
+def _cancels(memory, grad, products):
+    """Whether the scores of each parameter cancel, as they do at a maximum that is a point.
+
+    At a maximum in a limit (two groups that a straight line separates) all have one sign, however
+    small they get.
+    """
+    for j in range(grad.shape[0]):
+        if grad[j] * grad[j] > _CANCEL * memory[_TOTAL] * products[j, j]:
+            return False
+    return True
+
+
+@helper
+def _doubt(memory, decrement, theta):
+    """Not there yet, whatever the metric says: climb on."""
+    p = theta.shape[0]
+    memory[STATUS] = codes.MAX_ITER
+    memory[DOUBTS] += 1.0
+    state = _ascent(memory, p)
+    if memory[METRIC] == AUTO:
+        if memory[DOUBTS] > _MAX_DOUBTS or memory[NIT] >= memory[_MAX_ITER]:
+            return DONE
+        information = matrix(memory, p, INFORMATION)
+        _restart(memory, theta, memory[_TOL])
+        copy_matrix(information, matrix(memory, p, _BFGS))
+        copy_matrix(information, matrix(memory, p, _WORK))
+        memory[SEEDED] = 1.0
+    else:
+        # The metric's own decrement is too small by this factor.
+        own = state[ascent.DECREMENT]
+        tol = 0.1 * own * min(1.0, memory[_TOL] / decrement)
+        if not (tol > 1e-30 and memory[NIT] < memory[_MAX_ITER]):
+            return DONE
+        _restart(memory, theta, tol)
+        return _want_for_climb(memory)
+    grad = _vector(memory, p, _GRAD)
+    return _advance(memory, memory[LOGLIK], grad, matrix(memory, p, PRODUCTS), theta)
+
+
+@helper
+def _escape(memory, direction, theta):
+    """Leave a saddle along a direction of negative curvature, and climb again."""
+    p = theta.shape[0]
+    memory[ESCAPES] += 1.0
+    if memory[ESCAPES] > _MAX_ESCAPES:
+        return DONE
+    memory[SADDLE_AT] = max(memory[SADDLE_AT], memory[LOGLIK])
+    information, products = matrix(memory, p, INFORMATION), matrix(memory, p, PRODUCTS)
+    grad = _vector(memory, p, _GRAD)
+    uphill = length = 0.0
+    for j in range(p):
+        uphill += grad[j] * direction[j]
+        length += max(abs(information[j, j]), products[j, j]) * direction[j] * direction[j]
+    size = _ESCAPE * math.sqrt(memory[_TOTAL] / length)
+    if uphill < 0.0:
+        size = -size
+    for j in range(p):
+        theta[j] += size * direction[j]
+    return _restart(memory, theta, memory[_TOL])
+
+
+@kernel
+def finish(memory, theta, result, corr):
+    """After DONE: what the search has found; returns the status.
+
+    theta : (p,); becomes NaN where the status leaves no estimate.
+    result : (2 + p,), out: log-likelihood, accepted steps, standard errors.
+    corr : (p, p), out: correlations of the estimates.
+    """
+    p = theta.shape[0]
+    status, cov = int(memory[STATUS]), int(memory[COV])
+    stderr = result[2:]
+    loglik, nit = memory[LOGLIK], memory[NIT]
+    if status == codes.OK and cov != NO_COV:
+        work, products = matrix(memory, p, _WORK), matrix(memory, p, PRODUCTS)
+        spare = _vector(memory, p, _SPARE)
+        known = cov in (COV_OBSERVED, COV_SANDWICH)
+        copy_matrix(matrix(memory, p, INFORMATION) if known else products, work)
+        invert(work, spare, stderr, corr)
+        if cov == COV_SANDWICH:
+            sandwich(products, spare, work, stderr, corr)
+    else:
+        keep = status == codes.OK or status == codes.MAX_ITER or status == codes.SADDLE
+        for j in range(p):
+            stderr[j] = math.nan
+            theta[j] = theta[j] if keep else math.nan
+            for k in range(p):
+                corr[j, k] = math.nan
+    result[0] = math.nan if status == codes.INVALID_INPUT else loglik
+    result[1] = nit
+    return status
+
+
+@kernel
+def give_up(status, theta, result, corr):
+    """Results of a problem that was not searched, for the status says why."""
+    for j in range(theta.shape[0]):
+        theta[j] = math.nan
+        result[2 + j] = math.nan
+        for k in range(theta.shape[0]):
+            corr[j, k] = math.nan
+    result[0] = 0.0 if status == codes.NO_DATA else math.nan
+    result[1] = 0.0
