@@ -17,7 +17,7 @@ from pathlib import Path
 import numba
 import numpy as np
 import threadpoolctl
-from benchmarks import common
+from benchmarks import common, engine
 
 import fastnat
 
@@ -104,6 +104,34 @@ def compare_overhead():
         ):
             a, b = (common.median_in_new_processes(code, cache) for code in (ours, theirs))
             print(f"{what}, new process, warm cache: {a:.3f} s, scipy.stats {b:.3f} s")
+        first = common.median_in_new_processes(common.FIRST_MODEL, cache)
+        print(f"first fit of a model, import not counted, warm cache: {first:.3f} s")
+
+
+def compare_engine():
+    """Kernels of the engine and fits of a user's model, on one thread."""
+    print(f"\n{'':34}{'time':>16}    times as fast as")
+    for p in (2, 4, 8, 20, 50):
+        n = 10**6 if p < 8 else 2 * 10**5
+        case = engine.Fisher(p, n)
+        ours, theirs = common.medians(case.ours, case.numpy)
+        each = 1e9 * ours / len(case.data[0])
+        print(f"{f'Fisher matrix, p = {p}':34}{each:10.2f} ns each    numpy {theirs / ours:.1f}")
+    for p in (2, 3, 4, 8, 20):
+        n = 200_000 if p < 8 else 20_000
+        case = engine.Cholesky(p, n)
+        ours, theirs = common.medians(case.ours, case.numpy)
+        each = 1e9 * ours / len(case.a)
+        what = f"Cholesky and solve, p = {p}"
+        print(f"{what:34}{each:10.1f} ns each    numpy.linalg.solve {theirs / ours:.1f}")
+    for shape in ((10**5, 20), (10**4, 100), (10**6,)):
+        x = common.normal(*shape)
+        (ours,) = common.medians(
+            functools.partial(fastnat.fit, fastnat.models.normal, x, n_threads=1), rounds=3
+        )
+        n_fits = x.size // x.shape[-1]
+        what = "fit of a model, " + " x ".join(f"{n:,}" for n in shape)
+        print(f"{what:34}{1e6 * ours / n_fits:10.2f} us each", flush=True)
 
 
 def main():
@@ -116,6 +144,7 @@ def main():
     describe_machine(threads)
     compare_samples(threads)
     compare_batches(threads)
+    compare_engine()
     compare_overhead()
 
 

@@ -64,6 +64,8 @@ def as_array(name: str, value: ArrayLike) -> Array:
         way_out = f"{name}{real}.filled(np.nan) and nan_policy='omit'"
         if name == "weights":
             way_out = "weights.filled(0)"
+        elif not name.startswith(("x", "data")) or name == "x0":
+            way_out = "a plain array"
         raise TypeError(f"{name} is a masked array; pass {way_out} instead")
     try:
         array = np.asarray(value)
@@ -77,6 +79,42 @@ def as_array(name: str, value: ArrayLike) -> Array:
 def bad_choice(name: str, value: object, choices: Sequence[object]) -> ValueError:
     known = ", ".join(repr(choice) for choice in choices)
     return ValueError(f"{name} must be one of {known}, not {value!r}")
+
+
+_LARGEST = 2**31 - 1
+
+
+def as_integer(name: str, value: Any, least: int) -> int:
+    try:
+        n = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, not {value!r}") from None
+    if not least <= n <= _LARGEST:
+        raise ValueError(f"{name} must be between {least} and {_LARGEST}, not {n}")
+    return n
+
+
+def as_number(name: str, value: Any) -> float:
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number, not {value!r}")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name} must be a number that a float can hold") from None
+
+
+def check_metric(matrix: Array) -> None:
+    """A symmetric positive definite matrix, whatever the scales of its rows."""
+    if not np.all(np.isfinite(matrix)):
+        raise ValueError("metric must be finite")
+    if not np.array_equal(matrix, matrix.T):
+        raise ValueError("metric must be symmetric")
+    diagonal = np.diag(matrix)
+    if np.all(diagonal > 0.0):
+        scale = np.sqrt(diagonal)
+        if np.linalg.eigvalsh(matrix / scale[:, None] / scale)[0] > 0.0:
+            return
+    raise ValueError("metric must be positive definite")
 
 
 def check_n_threads(n_threads: int | None) -> None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, NamedTuple
 
 import numba
@@ -10,11 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnat import _blocks
-from fastnat import _model_check as check_that
 from fastnat._arrays import Array, as_array
+from fastnat._compile import DOMAIN_ERRORS, Compiled, plain_function, with_policy
 from fastnat.kernels import codes, likelihood, search
-from fastnat.kernels._jit import helper
-from fastnat.kernels.fisher import BLOCK
 
 SEGMENT = 1 << 17
 """Longer problems are evaluated in segments of so many rows, the sums merged in order."""
@@ -80,46 +78,11 @@ def arrange(data: Any, weights: Any, n_data: int) -> Samples:
     return Samples(tuple(arrays), factors, shape[:-1], shape[-1])
 
 
-class Compiled(NamedTuple):
-    """A likelihood, compiled; see `fastnat.kernels.likelihood`."""
-
-    evaluate: Callable[..., Any]
-    fit_many: Callable[..., Any]
-    n_params: int
-
-
-@lru_cache(maxsize=128)
-def compiled(loglik: Any, score: Any, fisher: Any, n_params: int, n_data: int) -> Compiled:
-    """Compile the functions of a model, or say in one sentence why that is not possible."""
-    scalar = numba.types.float64
-    functions: list[Any] = []
-    for name, function, n in (
-        ("loglik", loglik, n_data + n_params),
-        ("score", score, n_data + n_params),
-        ("fisher", fisher, n_params),
-    ):
-        if function is None or numba.config.DISABLE_JIT:
-            functions.append(function and check_that.nan_outside(name, function, n_params))
-            continue
-        made = helper(function)
-        try:
-            made.compile((scalar,) * n)
-        except Exception as error:  # numba raises errors of many kinds
-            raise ValueError(
-                f"{name} cannot be compiled by numba: {check_that.what_numba_says(error)}"
-            ) from error
-        kind = made.nopython_signatures[0].return_type
-        check_that.check_type(name, kind, n_params)
-        functions.append(made)
-    evaluate = likelihood.compile_evaluate(functions[0], functions[1], functions[2], n_params)
-    return Compiled(evaluate, likelihood.compile_fit_many(evaluate, n_params), n_params)
-
-
 def climb(
     model: Compiled,
     samples: Samples,
     starts: Any,
-    check_at: Callable[[tuple[Array, ...], Array], None],
+    check_at: Callable[[list[tuple[float, ...]], Array], None] | None,
     omit: bool,
     options: Options,
     n_threads: int | None,
@@ -127,7 +90,7 @@ def climb(
     """Fit all problems.
 
     starts : (..., p), or a function of one problem's data.
-    check_at : called with the observations of the first problem and its start.
+    check_at : called with some observations of the first problem and its start, if not None.
     omit : leave out observations with a NaN.
     """
     n_fits, p = math.prod(samples.batch), model.n_params
@@ -140,10 +103,11 @@ def climb(
         np.empty(n_fits, np.int64),
         np.full((n_fits, room, p), np.nan),
     )
-    set_starts = _starter(starts, len(samples.columns))
+    set_starts = _starter(samples, starts, p)
     fit = _fit_long if samples.n_obs > SEGMENT else _fit_blocks
-    if n_fits:
+    if n_fits and check_at is not None:
         _check_first(samples, set_starts, check_at, p)
+    if n_fits:
         fit(model, samples, set_starts, omit, options, n_threads, out)
     batch = samples.batch
     nit = out.result[:, 1].astype(np.int64)
@@ -174,51 +138,85 @@ class _Arrays(NamedTuple):
     path: Array
 
 
-SetStarts = Callable[[Any, tuple[Array, ...], Array | None, Array], None]
+SetStarts = Callable[[Any, Array], None]
 
 
-def _starter(starts: Any, n_data: int) -> SetStarts:
-    """What writes the starts of a block: ``set_starts(index, columns, weights, theta)``."""
+def _starter(samples: Samples, starts: Any, p: int) -> SetStarts:
+    """What writes the starts of a block of problems: ``set_starts(index, theta)``."""
     if not callable(starts):
 
-        def take(index: Any, columns: Any, weights: Any, theta: Array) -> None:  # noqa: ARG001
+        def take(index: Any, theta: Array) -> None:
             theta[:] = starts[index].reshape(theta.shape)
 
         return take
-    function = helper(starts) if not numba.config.DISABLE_JIT else starts
-    if function is not starts:
-        try:
-            function.compile((numba.types.float64[::1],) * n_data)
-        except Exception:  # what numba does not know, Python does, only more slowly
-            function = starts
+    function = _start_function(starts, len(samples.columns))
 
-    def call(index: Any, columns: Any, weights: Any, theta: Array) -> None:  # noqa: ARG001
+    def call(index: Any, theta: Array) -> None:
+        columns, weights = _take(samples, index)
         n = columns[0].size // len(theta)
         for r, row in enumerate(theta):
-            values = [column[r * n : (r + 1) * n] for column in columns]
-            keep = ~np.isnan(np.sum(values, axis=0))
+            here = slice(r * n, (r + 1) * n)
+            values = [column[here] for column in columns]
+            keep = ~np.any([np.isnan(v) for v in values], axis=0)
             if weights is not None:
-                keep &= weights[r * n : (r + 1) * n] > 0.0
-            if np.all(keep):
-                row[:] = function(*values)
-            elif np.any(keep):
-                row[:] = function(*(v[keep] for v in values))
+                keep &= weights[here] > 0.0
+            if np.any(keep):
+                if not np.all(keep):
+                    values = [v[keep] for v in values]
+                for v in values:  # they may be the caller's
+                    v.flags.writeable = False
+                row[:] = _call_start(function, values, p)
 
     return call
+
+
+def _start_function(start: Any, n_data: int) -> Any:
+    """The function compiled, or as it is if numba does not know what it uses."""
+    if numba.config.DISABLE_JIT:
+        return start
+    read_only = numba.types.Array(numba.types.float64, 1, "C", readonly=True)
+    try:
+        function: Any = with_policy("start", plain_function("start", start))
+        function.compile((read_only,) * n_data)
+    except Exception:  # then Python, only more slowly
+        return start
+    return function
+
+
+def _call_start(function: Any, values: list[Array], p: int) -> Any:
+    """Where to start one problem: p numbers, NaN outside of the domain of the function."""
+    try:
+        with np.errstate(all="ignore"):
+            start = function(*values)
+    except DOMAIN_ERRORS as error:
+        if "read-only" in str(error):
+            raise ValueError("start must not change its arguments, which are the data") from error
+        return math.nan
+    except Exception as error:
+        raise TypeError(f"start fails with {type(error).__name__}: {error}") from error
+    try:
+        numbers = np.asarray(start, np.float64)
+    except (TypeError, ValueError):
+        numbers = np.empty(0)
+    if numbers.shape != (p,):
+        raise ValueError(f"start must return {p} numbers; it returns {start!r}")
+    return numbers
 
 
 def _check_first(
     samples: Samples,
     set_starts: SetStarts,
-    check_at: Callable[[tuple[Array, ...], Array], None],
+    check_at: Callable[[list[tuple[float, ...]], Array], None],
     p: int,
 ) -> None:
-    index = (0,) * len(samples.batch)
-    columns = tuple(_blocks.flat(c[index], float32=False) for c in samples.columns)
-    weights = None if samples.weights is None else _blocks.flat(samples.weights[index])
+    """Hold the model against some observations of the first problem, at its start."""
+    index, n = (0,) * len(samples.batch), samples.n_obs
     theta = np.zeros((1, p))
-    set_starts(index, columns, weights, theta)
-    check_at(columns, theta[0])
+    if n:
+        set_starts(index, theta)
+        some = sorted({0, n // 2, n - 1})
+        rows = [tuple(float(c[(*index, i)]) for c in samples.columns) for i in some]
+        check_at(rows, theta[0])
 
 
 def _fit_blocks(
@@ -244,8 +242,9 @@ def _fit_blocks(
         theta, result, corr, total, status, path = (array[here] for array in out)
         if likelihood.survey(columns, weights, flag, offsets, total, status):
             raise _bad_weights()
-        set_starts(index, columns, weights, theta)
-        model.fit_many(
+        set_starts(index, theta)
+        _call(
+            model.fit_many,
             columns,
             weights,
             flag,
@@ -258,6 +257,7 @@ def _fit_blocks(
             result,
             corr,
             path,
+            likelihood.make_scratch(model.n_params),
         )
 
     n_bytes = 8 * math.prod(samples.batch) * samples.n_obs * _EVALUATIONS
@@ -281,7 +281,7 @@ def _fit_long(
     ]
     parts = np.empty((len(spans), p + 1 + p * p))
     totals, statuses = np.empty(len(spans)), np.empty(len(spans), np.int64)
-    memory = np.empty(search.memory_size(p))
+    memory = likelihood.make_scratch(p)[-1]
 
     def over_segments(work: Callable[[int, Any, Any], None], index: Any) -> None:
         def on_segment(i: int) -> None:
@@ -307,7 +307,7 @@ def _fit_long(
         if out.status[f] != codes.OK:
             search.give_up(out.status[f], theta, result, corr)
             continue
-        set_starts(index, *_take(samples, index), theta[None])
+        set_starts(index, theta[None])
         want = search.begin(
             memory,
             theta,
@@ -335,9 +335,20 @@ def _evaluate_segment(
     columns: tuple[Array, ...],
     weights: Array | None,
 ) -> None:
-    scratch = np.zeros((model.n_params + 1, BLOCK)), np.empty(BLOCK)
+    scores, used, _, _ = likelihood.make_scratch(model.n_params)
     n = columns[0].size
-    model.evaluate(columns, weights, flag, 0, n, want, theta, *scratch, parts[i])
+    _call(model.evaluate, columns, weights, flag, 0, n, want, theta, scores, used, parts[i])
+
+
+def _call(kernel: Callable[..., None], *arguments: Any) -> None:
+    """Run a kernel that calls the user's functions, which should not raise."""
+    try:
+        kernel(*arguments)
+    except Exception as error:
+        raised = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise ValueError(
+            f"loglik, score or fisher raises {raised}; let it return math.nan instead"
+        ) from error
 
 
 def _take(samples: Samples, index: Any) -> tuple[tuple[Array, ...], Array | None]:

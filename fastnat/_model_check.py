@@ -6,22 +6,16 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numba import types
+from numba.core.errors import NumbaError
+
+from fastnat._compile import DOMAIN_ERRORS, is_complex, what_numba_says
 
 Function = Callable[..., Any]
 Point = tuple[float, ...]
 
-_DOMAIN_ERRORS = (ValueError, ArithmeticError)  # log(-1), 1 / 0, exp(1000) in plain Python
+_OUTSIDE = object()  # what a function has no value for
 _TOLERANCE = 1e-3  # far above what differences lose, far below what a wrong formula gives
 _STEP = 1e-4
-
-
-def plain(name: str, function: object) -> Function:
-    """The Python function, also of a compiled one."""
-    python = getattr(function, "py_func", function)
-    if not callable(python):
-        raise TypeError(f"{name} must be a function, not {function!r}")
-    return python
 
 
 def argument_names(name: str, function: Function) -> tuple[str, ...]:
@@ -52,17 +46,17 @@ def check_score(
     findings: dict[bool, tuple[str, float, float, str]] = {}
     for point in points:
         value, scores = _call("loglik", loglik, point), _call("score", score, point)
-        if value is not None and not _is_number(value):
-            raise TypeError(f"loglik must return a number, not {type(value).__name__}")
-        if scores is None:
+        if value is not _OUTSIDE and not _is_number(value):
+            raise TypeError(f"loglik must return a number, not {_in_words(value)}")
+        if scores is _OUTSIDE:
             continue
         scores = _as_tuple(scores, names[n_data:])
-        if value is None or not all(map(math.isfinite, (value, *scores))):
+        if value is _OUTSIDE or not all(map(math.isfinite, (value, *scores))):
             continue
         for j, given in enumerate(scores, n_data):
-            slope = _slope(loglik, point, j)
-            error = _TOLERANCE * (1.0 + abs(slope or 0.0) + abs(given))
-            if slope is not None and abs(given - slope) > error:
+            slope, noise = _slope(loglik, point, j) or (given, 0.0)
+            error = _TOLERANCE * (1.0 + abs(slope) + abs(given)) + noise
+            if abs(given - slope) > error:
                 opposite = abs(given + slope) <= error
                 where = ", ".join(f"{n} = {v:.6g}" for n, v in zip(names, point, strict=True))
                 findings.setdefault(opposite, (names[j], slope, given, where))
@@ -80,18 +74,23 @@ def check_score(
         )
 
 
-def check_fisher(fisher: Function, names: Sequence[str], points: list[Point]) -> None:
-    """The expected information must be a nested tuple, symmetric and positive."""
+def check_fisher(
+    loglik: Function, fisher: Function, names: Sequence[str], points: list[Point]
+) -> None:
+    """The expected information must be a nested tuple, symmetric and positive, in the domain."""
     p = len(names)
-    for point in points:
+    for full_point in points:
+        inside = _call("loglik", loglik, full_point)
+        point = full_point[-p:]
         value = _call("fisher", fisher, point)
-        if value is None:
+        if value is _OUTSIDE or inside is _OUTSIDE or not math.isfinite(inside):
             continue
         try:
             matrix = np.asarray(value, np.float64)
         except (TypeError, ValueError):
             matrix = np.empty(0)
-        if not isinstance(value, tuple) or matrix.shape != (p, p):
+        tuples = isinstance(value, tuple) and all(isinstance(row, tuple) for row in value)
+        if not tuples or matrix.shape != (p, p):
             raise ValueError(f"fisher must return a nested tuple of {p} x {p} numbers")
         if not np.all(np.isfinite(matrix)):
             continue
@@ -101,14 +100,24 @@ def check_fisher(fisher: Function, names: Sequence[str], points: list[Point]) ->
 
 
 def _call(name: str, function: Function, point: Point) -> Any:
-    """The value in plain Python, None outside the domain."""
+    """The value in plain Python, _OUTSIDE of the domain."""
     try:
         with np.errstate(all="ignore"):
-            return function(*point)
-    except _DOMAIN_ERRORS:
-        return None
+            value = function(*point)
+    except DOMAIN_ERRORS:
+        return _OUTSIDE
     except Exception as error:
-        raise TypeError(f"{name} fails with {type(error).__name__}: {error}") from error
+        text = what_numba_says(error) if isinstance(error, NumbaError) else str(error)
+        text = f": {text}" if text else ""
+        raise TypeError(f"{name} fails with {type(error).__name__}{text}") from error
+    return _OUTSIDE if is_complex(value) else value
+
+
+def _in_words(value: Any) -> str:
+    """What a function returned, without its digits."""
+    if isinstance(value, tuple):
+        return f"a tuple of {len(value)}"
+    return type(value).__name__
 
 
 def _is_number(value: object) -> bool:
@@ -120,72 +129,35 @@ def _is_number(value: object) -> bool:
 def _as_tuple(scores: Any, names: Sequence[str]) -> tuple[float, ...]:
     expected = f"a tuple of {len(names)} numbers, one for each of {', '.join(names)}"
     if not isinstance(scores, tuple):
-        raise TypeError(f"score must return {expected}, not {type(scores).__name__}")
-    if len(scores) != len(names) or not all(map(_is_number, scores)):
-        raise ValueError(f"score must return {expected}; it returns {scores!r}")
+        raise TypeError(f"score must return {expected}, not {_in_words(scores)}")
+    if len(scores) != len(names):
+        raise ValueError(f"score must return {expected}, not {_in_words(scores)}")
+    if not all(map(_is_number, scores)):
+        kinds = ", ".join(type(s).__name__ for s in scores)
+        raise TypeError(f"score must return {expected}, not a tuple of {kinds}")
     return tuple(float(s) for s in scores)
 
 
-def _slope(function: Function, point: Point, j: int) -> float | None:
-    """The derivative along argument j; None where differences cannot tell it."""
-    slopes = []
+def _slope(function: Function, point: Point, j: int) -> tuple[float, float] | None:
+    """The derivative along argument j and its rounding error; None if differences do not tell."""
+    slopes, noise = [], 0.0
     for step in (_STEP, 0.5 * _STEP):
         step *= 1.0 + abs(point[j])
         ends = [
             _call("loglik", function, (*point[:j], point[j] + side, *point[j + 1 :]))
             for side in (-step, step)
         ]
-        if any(end is None or not math.isfinite(end) for end in ends):
+        if any(end is _OUTSIDE or not math.isfinite(end) for end in ends):
             return None
         slopes.append((ends[1] - ends[0]) / (2.0 * step))
+        noise = 100.0 * np.finfo(float).eps * max(map(abs, ends)) / step
     best = (4.0 * slopes[1] - slopes[0]) / 3.0
     smooth = abs(slopes[1] - slopes[0]) <= 0.1 * _TOLERANCE * (1.0 + abs(best))
-    return float(best) if smooth else None
+    return (float(best), float(noise)) if smooth else None
 
 
-def first_points(columns: Sequence[Any], theta: Any) -> Iterator[Point]:
-    """A few observations of a problem, at its start, moved a little off round numbers."""
-    n = len(columns[0])
+def points_near(rows: list[Point], theta: Any) -> Iterator[Point]:
+    """Observations at a start that is moved a little off round numbers."""
     moved = [t + 0.01234 * (1.0 + abs(t)) for t in np.asarray(theta, float).tolist()]
-    for i in sorted({0, n // 2, n - 1}):
-        yield (*(float(column[i]) for column in columns), *moved)
-
-
-def what_numba_says(error: Exception) -> str:
-    """The line of numba's message that says what is wrong."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    lines = [line for line in lines if line and not line.startswith("Failed in")]
-    return lines[0].rstrip(":.") if lines else type(error).__name__
-
-
-def check_type(name: str, kind: Any, n_params: int) -> None:
-    """The type that numba has found for what a function returns."""
-    scalars = (types.Float, types.Integer, types.Boolean)
-    if name == "loglik":
-        if not isinstance(kind, scalars):
-            raise TypeError(f"loglik must return a number, not {kind}")
-        return
-    rows = [kind] if name == "score" else kind
-    good = isinstance(kind, types.BaseTuple) and (name == "score" or len(kind) == n_params)
-    for row in rows if good else ():
-        good = good and isinstance(row, types.BaseTuple) and len(row) == n_params
-        good = good and all(isinstance(element, scalars) for element in row)
-    if not good:
-        shape = f"a tuple of {n_params}"
-        if name == "fisher":
-            shape = f"a nested tuple of {n_params} x {n_params}"
-        raise TypeError(f"{name} must return {shape} numbers, not {kind}")
-
-
-def nan_outside(name: str, function: Function, n_params: int) -> Function:
-    """A function that is NaN where plain Python raises, as compiled code is."""
-    row = (math.nan,) * n_params
-    outside = {"loglik": math.nan, "score": row, "fisher": (row,) * n_params}[name]
-
-    def total(*point: float) -> Any:
-        try:
-            return function(*point)
-        except _DOMAIN_ERRORS:
-            return outside
-
-    return total
+    for row in rows:
+        yield (*row, *moved)

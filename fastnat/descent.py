@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastnat._arrays import Array, as_array, bad_choice
+from fastnat._arrays import Array, as_array, as_integer, as_number, check_metric
 from fastnat.kernels.step import natural_step
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _MESSAGES = {
     _NOT_FINITE: "The function, its gradient or the metric is not finite.",
 }
 _ARMIJO = 1e-4
-_SLACK = 1e-13  # what rounding may add to a value, relative to it
+_SLACK = 2.0**-50  # what rounding may add to a value, relative to it
 _SMALLEST = 2.0**-60
 
 
@@ -103,7 +103,9 @@ def steepest_descent(
     from scipy.optimize import OptimizeResult
 
     x = _vector("x0", x0)
-    _check_options(step_size, line_search, max_iter, tol, trace)
+    step_size, tol = as_number("step_size", step_size), as_number("tol", tol)
+    max_iter = as_integer("max_iter", max_iter, 0)
+    _check_options(step_size, tol, line_search, trace)
     function, metric_at = _Function(fun, grad, x.size), _metric(metric, x.size)
     step, path = np.empty(x.size), [x]
     nit, status, decrement = 0, _RUNNING, math.nan
@@ -118,7 +120,7 @@ def steepest_descent(
             status = _MAX_ITER
         else:
             fall = _ARMIJO * decrement if line_search else -math.inf
-            size, new = _search(function, x, step, float(step_size), value, fall)
+            size, new = _search(function, x, step, step_size, value, fall)
             if size == 0.0:
                 status = _NO_DESCENT
             elif not math.isfinite(new):
@@ -152,12 +154,13 @@ def _search(
     With ``fall`` -inf every value will do; the size is 0 if none does.
     """
     smallest = size * _SMALLEST
-    slack = _SLACK * (1.0 + abs(value))
+    slack = _SLACK * abs(value)  # for the whole step: a halved one was wanting by more
     while size > smallest:
         new = function.value(x + size * step)
-        if fall == -math.inf or new <= value - size * fall + slack:
+        falls = new < value or slack > 0.0
+        if fall == -math.inf or (falls and new <= value - size * fall + slack):
             return size, new
-        size *= 0.5
+        size, slack = 0.5 * size, 0.0
     return 0.0, value
 
 
@@ -173,29 +176,27 @@ class _Function:
 
     def value(self, x: Array) -> float:
         self.nfev += 1
-        value = np.asarray(self.fun(x.copy()), np.float64)
+        value = as_array("the value of fun", self.fun(x.copy())).astype(np.float64)
         if value.size != 1:
             raise ValueError(f"fun must return a number, not an array of shape {value.shape}")
         return float(value.reshape(()))
 
     def slope(self, x: Array) -> Array:
         self.njev += 1
-        slope = np.asarray(self.grad(x.copy()), np.float64)
+        slope = as_array("the value of grad", self.grad(x.copy())).astype(np.float64)
         if slope.shape != (self.p,):
             raise ValueError(f"grad must return an array of shape {(self.p,)}, not {slope.shape}")
         return slope
 
 
-def _check_options(step_size: Any, line_search: Any, max_iter: Any, tol: Any, trace: Any) -> None:
-    if not isinstance(step_size, int | float | np.number) or not 0.0 < step_size < math.inf:
-        raise ValueError(f"step_size must be a positive number, not {step_size!r}")
-    if not isinstance(tol, int | float | np.number) or not tol >= 0.0:
-        raise ValueError(f"tol must be a number, 0 or greater, not {tol!r}")
-    if not isinstance(max_iter, int | np.integer) or max_iter < 0:
-        raise ValueError(f"max_iter must be an integer, 0 or greater, not {max_iter!r}")
-    for name, value in (("line_search", line_search), ("trace", trace)):
-        if not isinstance(value, bool):
-            raise TypeError(f"{name} must be True or False, not {value!r}")
+def _check_options(step_size: float, tol: float, line_search: Any, trace: Any) -> None:
+    if not 0.0 < step_size < math.inf:
+        raise ValueError(f"step_size must be positive and finite, not {step_size}")
+    if not tol >= 0.0:
+        raise ValueError(f"tol must be 0 or greater, not {tol}")
+    for name, flag in (("line_search", line_search), ("trace", trace)):
+        if not isinstance(flag, bool):
+            raise TypeError(f"{name} must be True or False, not {flag!r}")
 
 
 def _vector(name: str, value: ArrayLike) -> Array:
@@ -211,13 +212,12 @@ def _metric(metric: Any, p: int) -> Callable[[Array], Array]:
     """A function of x that returns the metric as a new matrix."""
     if isinstance(metric, str):
         if metric != "euclidean":
-            raise bad_choice("metric", metric, ("euclidean", "an array", "a function"))
+            raise ValueError(f"metric must be 'euclidean', an array or a function, not {metric!r}")
         return lambda _: np.eye(p)
     if callable(metric):
         return lambda x: _matrix(metric(x.copy()), p)
     fixed = _matrix(metric, p)
-    if not np.all(np.isfinite(fixed)) or np.linalg.eigvalsh(fixed)[0] <= 0.0:
-        raise ValueError("metric must be finite and positive definite")
+    check_metric(fixed)
     return lambda _: fixed.copy()
 
 

@@ -1,6 +1,5 @@
 """A user's own likelihood: `Model`, `fit` and its result."""
 
-import operator
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -14,11 +13,15 @@ from fastnat._arrays import (
     CovType,
     NanPolicy,
     as_array,
+    as_integer,
+    as_number,
     bad_choice,
     check_cov_type,
+    check_metric,
     check_n_threads,
     check_nan_policy,
 )
+from fastnat._compile import compiled, plain_function
 from fastnat.kernels import codes, search
 from fastnat.result import FitResult, Status
 
@@ -104,23 +107,29 @@ class Model:
         fisher: Function | None = None,
         check: bool = True,
     ) -> None:
-        self.loglik = check_that.plain("loglik", loglik)
-        self.score = check_that.plain("score", score)
-        self.fisher = None if fisher is None else check_that.plain("fisher", fisher)
-        self.n_data = _positive_integer("n_data", n_data)
+        self.loglik = plain_function("loglik", loglik)
+        self.score = plain_function("score", score)
+        self.fisher = None if fisher is None else plain_function("fisher", fisher)
+        self.n_data = as_integer("n_data", n_data, 1)
         names = check_that.argument_names("loglik", self.loglik)
         if len(names) <= self.n_data:
             raise ValueError(
-                f"loglik must take {self.n_data} of data and at least one parameter; it takes"
-                f" {len(names)} arguments"
+                f"loglik must take the data (n_data = {self.n_data}) and at least one parameter;"
+                f" it takes only {', '.join(names) or 'nothing'}"
             )
-        for name, function, n in (
-            ("score", self.score, len(names)),
-            ("fisher", self.fisher, len(names) - self.n_data),
-        ):
-            if function is not None and (m := len(check_that.argument_names(name, function))) != n:
-                raise ValueError(f"{name} must take {n} arguments as loglik does, not {m}")
         self.param_names = names[self.n_data :]
+        n = len(check_that.argument_names("score", self.score))
+        if n != len(names):
+            raise ValueError(
+                f"score must take {', '.join(names)} as loglik does, not {n} arguments"
+            )
+        if self.fisher is not None:
+            n = len(check_that.argument_names("fisher", self.fisher))
+            if n != len(self.param_names):
+                known = ", ".join(self.param_names)
+                raise ValueError(
+                    f"fisher must take the parameters {known} and nothing else, not {n} arguments"
+                )
         self.start = start if start is None or callable(start) else self._as_start(start)
         if not isinstance(check, bool):
             raise TypeError(f"check must be True or False, not {check!r}")
@@ -129,10 +138,11 @@ class Model:
             points = check_that.made_up_points(self.n_data, len(self.param_names))
             check_that.check_score(self.loglik, self.score, names, self.n_data, points)
             if self.fisher is not None:
-                points = [point[self.n_data :] for point in points]
-                check_that.check_fisher(self.fisher, self.param_names, points)
+                check_that.check_fisher(self.loglik, self.fisher, self.param_names, points)
 
     def _as_start(self, start: Any) -> Array:
+        if callable(start):
+            raise TypeError("start must be numbers here; give a function to Model(start=...)")
         array = as_array("start", start).astype(np.float64)
         p = len(self.param_names)
         if array.ndim == 0 or array.shape[-1] != p:
@@ -144,26 +154,15 @@ class Model:
             raise ValueError("start must be finite")
         return array
 
-    def _check_at(self, columns: tuple[Array, ...], theta: Array) -> None:
+    def _check_at(self, rows: list[tuple[float, ...]], theta: Array) -> None:
         """Hold the score against differences once more, at real data."""
-        if self._unchecked and len(columns[0]):
-            names = check_that.argument_names("loglik", self.loglik)
-            points = list(check_that.first_points(columns, theta))
-            check_that.check_score(self.loglik, self.score, names, self.n_data, points)
-            self._unchecked = False
+        names = check_that.argument_names("loglik", self.loglik)
+        points = list(check_that.points_near(rows, theta))
+        check_that.check_score(self.loglik, self.score, names, self.n_data, points)
+        self._unchecked = False
 
     def __repr__(self) -> str:
         return f"<Model: {', '.join(self.param_names)}>"
-
-
-def _positive_integer(name: str, value: int) -> int:
-    try:
-        n = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be an integer, not {value!r}") from None
-    if n < 1:
-        raise ValueError(f"{name} must be at least 1, not {n}")
-    return n
 
 
 class ModelFit(FitResult):
@@ -287,7 +286,7 @@ def fit(
         Scaled decrement g' M^-1 g / W at which to stop: its square root is the distance to the
         maximum in standard deviations of one observation.
     trace : bool, default False
-        Whether to keep the path.
+        Whether to keep the path, which takes memory for ``max_iter + 1`` points a problem.
     n_threads : int, optional
         At most so many threads; by default one for small data, else one a processor.  The
         result does not depend on it.
@@ -333,8 +332,9 @@ def fit(
         raise ValueError("cov_type='expected' needs a Model with fisher")
     if trace is not True and trace is not False:
         raise TypeError(f"trace must be True or False, not {trace!r}")
-    if not isinstance(tol, int | float | np.floating) or not tol >= 0.0:
-        raise ValueError(f"tol must be a number, 0 or greater, not {tol!r}")
+    tol = as_number("tol", tol)
+    if not 0.0 <= tol < 1.0:
+        raise ValueError(f"tol must be at least 0 and less than 1, not {tol}")
     check_n_threads(n_threads)
     p = len(model.param_names)
     kind, fixed = _metric(metric, model)
@@ -350,13 +350,13 @@ def fit(
                 f" of {p} parameters"
             ) from None
     options = _climb.Options(
-        kind, _COVS[cov_type], _positive_integer("max_iter", max_iter), float(tol), fixed, trace
+        kind, _COVS[cov_type], as_integer("max_iter", max_iter, 1), tol, fixed, trace
     )
     outcome = _climb.climb(
-        _climb.compiled(model.loglik, model.score, model.fisher, p, model.n_data),
+        compiled(model.loglik, model.score, model.fisher, p, model.n_data),
         problems,
         starts,
-        model._check_at,
+        model._check_at if model._unchecked else None,
         nan_policy == "omit",
         options,
         n_threads,
@@ -371,15 +371,12 @@ def _metric(metric: Any, model: Model) -> tuple[int, Array]:
     p = len(model.param_names)
     if isinstance(metric, str):
         if metric not in _METRICS:
-            raise bad_choice("metric", metric, (*_METRICS, "an array"))
+            raise ValueError(f"{bad_choice('metric', metric, tuple(_METRICS))}, or an array")
         if metric == "expected" and model.fisher is None:
             raise ValueError("metric='expected' needs a Model with fisher")
         return _METRICS[metric], np.eye(p) if metric == "euclidean" else np.zeros((0, 0))
     matrix = as_array("metric", metric).astype(np.float64)
     if matrix.shape != (p, p):
         raise ValueError(f"metric must be of shape {(p, p)}, not {matrix.shape}")
-    if not np.all(matrix == matrix.T) or not np.all(np.isfinite(matrix)):
-        raise ValueError("metric must be symmetric and finite")
-    if np.linalg.eigvalsh(matrix)[0] <= 0.0:
-        raise ValueError("metric must be positive definite")
+    check_metric(matrix)
     return search.FIXED, np.ascontiguousarray(matrix)

@@ -47,7 +47,7 @@ _SENTENCES = {
     Status.BOUNDARY: "The likelihood has its maximum at sigma = 0, the boundary.",
     Status.NO_DATA: "There is no informative observation.",
     Status.NAN_INPUT: "An observation is NaN; nan_policy='omit' leaves such observations out.",
-    Status.INVALID_INPUT: "An observation is not possible: infinite, or its limits contradict.",
+    Status.INVALID_INPUT: "An observation, or the start, is impossible: no finite likelihood.",
     Status.SIGMA_ZERO: "The likelihood grows without bound as sigma goes to 0.",
     Status.SIGMA_INFINITE: "The likelihood is largest in the limit of sigma going to infinity.",
     Status.MU_INFINITE: "The likelihood is largest in the limit of mu going to infinity.",

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import numba
+import numpy as np
 import pytest
 
 import fastnat
@@ -152,6 +153,162 @@ def test_many_processes_on_a_cold_cache(tmp_path):
         out, error = job.communicate()
         assert job.returncode == 0, error.decode()
         assert json.loads(out) == 3.0
+
+
+# ---- kernels for other people's compiled code -------------------------------------------------
+
+# A module of somebody else's, which follows the advice on DIGEST, and fits a normal distribution.
+OTHER_PEOPLE = """
+import math, os
+import numba, numpy as np
+from fastnat.kernels import DIGEST, accumulate, ascent, natural_step
+
+numba.config.CACHE_DIR = os.path.join(os.environ["NUMBA_CACHE_DIR"], "theirs-" + DIGEST)
+
+
+@numba.njit(cache=True)
+def fit(x, tol):
+    n, p = x.shape[0], 2
+    theta = np.array([x[0], 0.0])  # mu, log sigma
+    state = np.empty(ascent.state_size(p))
+    scores, grad = np.empty((p + 1, n)), np.empty(p + 1)
+    opg, metric = np.empty((p, p)), np.zeros((p, p))
+    ascent.start(state, theta, float(n), tol, 0.0, 1000)
+    code = ascent.RUNNING
+    while code == ascent.RUNNING:
+        mu, sigma = theta[0], math.exp(theta[1])
+        for i in range(n):
+            z = (x[i] - mu) / sigma
+            scores[0, i], scores[1, i] = z / sigma, z * z - 1.0
+            scores[2, i] = -0.5 * z * z - theta[1]  # summed with the scores
+        grad[:] = 0.0
+        opg[:] = 0.0
+        accumulate(scores, None, n, grad, opg)
+        metric[0, 0], metric[1, 1] = n / sigma**2, 2.0 * n
+        metric[0, 1] = metric[1, 0] = 0.0
+        code = ascent.advance(state, grad[2], grad[:2], metric, theta)
+    step = np.empty(p)
+    left = natural_step(opg.copy(), grad[:2].copy(), 0.0, step) / n
+    return code, theta, state[ascent.LOGLIK], opg, left
+"""
+
+FIT = """
+import json
+import numpy as np
+import other
+
+x = np.random.default_rng(5).normal(3.0, 2.0, 1001)
+code, theta, loglik, opg, left = other.fit(x, 1e-8)
+hits, misses = (sum(c.values()) for c in (other.fit.stats.cache_hits, other.fit.stats.cache_misses))
+print(json.dumps({"code": code, "theta": theta.tolist(), "loglik": loglik, "opg": opg.tolist(),
+    "left": left, "hits": hits, "misses": misses}))
+"""
+
+
+def test_other_people_fit_and_cache(tmp_path):
+    """Their function with cache=True works, and a second process compiles nothing."""
+    (tmp_path / "other.py").write_text(OTHER_PEOPLE)
+    cache = tmp_path / "cache"
+    cold = run(FIT, cache, PYTHONPATH=str(tmp_path))
+    assert (cold.pop("hits"), cold.pop("misses")) == (0, 1)
+    files = sorted(path.name for path in cache.rglob("*.nb*"))
+    assert list(cache.glob(f"theirs-{kernels.DIGEST}/**/other.fit-*.nbc"))
+    warm = run(FIT, cache, PYTHONPATH=str(tmp_path))
+    assert (warm.pop("hits"), warm.pop("misses")) == (1, 0)
+    assert sorted(path.name for path in cache.rglob("*.nb*")) == files
+    assert warm == cold, "and gives the same bits"
+
+    x = np.random.default_rng(5).normal(3.0, 2.0, 1001)
+    n, mu, sigma = x.size, x.mean(), x.std()
+    z = (x - mu) / sigma
+    scores = np.array([z / sigma, z * z - 1.0])
+    assert cold["code"] == fastnat.Status.OK
+    # Fisher scoring goes from a decrement of 1e-8 to its square at least: 1e-8 standard errors
+    # of one observation, of which the decrement that is left is the square.
+    assert np.allclose(cold["theta"], [mu, np.log(sigma)], rtol=0, atol=1e-7)
+    assert 0.0 <= cold["left"] <= 1e-14
+    assert np.isclose(cold["loglik"], -n * (np.log(sigma) + 0.5), rtol=1e-13, atol=0)
+    assert np.allclose(cold["opg"], scores @ scores.T, rtol=0, atol=1e-6 * n)
+
+
+PUBLIC = """
+import json
+import numpy as np
+from fastnat import kernels
+from fastnat.kernels import ascent, root
+
+rng = np.random.default_rng(1)
+for p in (1, 2, 3, 4, 5, 9, 21):
+    for n in (0, 1, 8, 70, 600):
+        scores, weights = rng.standard_normal((p + 1, n)), rng.uniform(0.0, 1.0, n)
+        grad, fisher = np.zeros(p + 1), np.zeros((p, p))
+        for w in (None, weights):
+            kernels.accumulate(scores, w, n, grad, fisher)
+            kernels.accumulate(scores[1:], w, n, grad[1:], fisher[:0, :0].copy())
+            kernels.accumulate(scores, w, np.int64(n), grad, fisher)
+    metric = fisher + np.eye(p)
+    kernels.natural_step(metric.copy(), grad[:p], 0.0, np.empty(p))
+    factor, b = metric.copy(), np.ones(p)
+    if kernels.cholesky(factor):
+        kernels.cholesky_solve(factor, b)
+        kernels.log_det(factor)
+    many = np.ascontiguousarray(np.broadcast_to(metric[:, :, None], (p, p, 70)))
+    kernels.cholesky_many(many)
+    kernels.cholesky_solve_many(many, np.ones((p, 70)))
+    theta, state = np.ones(p), np.empty(ascent.state_size(p))
+    ascent.start(state, theta, 2.0, 1e-8, 0.0, 50)
+    code = ascent.RUNNING
+    while code == ascent.RUNNING:
+        loglik, grad = -0.5 * theta @ metric @ theta, -metric @ theta
+        ascent.accepts(state, loglik, grad)
+        code = ascent.advance(state, loglik, grad, metric.copy(), theta)
+    state = np.empty(root.SIZE)
+    x = root.start(state, 0.0, 2.0 * p, True)
+    while x == x:
+        x = root.advance(state, x * x - p, 2.0 * x)
+report = {}
+entries = [getattr(kernels, name) for name in kernels.__all__]
+entries += [ascent.state_size, ascent.start, ascent.accepts, ascent.advance]
+entries += [root.start, root.advance]
+for entry in entries:
+    if hasattr(entry, "signatures"):
+        module = entry.py_func.__module__.rpartition(".")[2]
+        name = module + "." + entry.py_func.__qualname__.partition("-")[0]
+        report[name] = len(entry.signatures)
+asm = {str(types[1]): text for types, text in kernels.accumulate.inspect_asm().items()}
+print(json.dumps({"signatures": report, "asm": asm}))
+"""
+
+
+@pytest.fixture(scope="module")
+def public(tmp_path_factory):
+    """What was compiled for the public kernels by a zoo of calls, on a cold cache."""
+    return run(PUBLIC, tmp_path_factory.mktemp("public"))
+
+
+def test_one_signature_a_public_kernel(public):
+    """One with weights and one without for accumulate; natural_step is the same in an ascent."""
+    once = ["ascent.accepts", "ascent.advance", "ascent.start", "ascent.state_size"]
+    once += ["linalg.cholesky", "linalg.cholesky_many", "linalg.cholesky_solve"]
+    once += ["linalg.cholesky_solve_many", "linalg.log_det", "root.advance", "root.start"]
+    once += ["step.natural_step"]
+    assert public["signatures"] == dict.fromkeys(once, 1) | {"fisher.accumulate": 2}
+
+
+def test_scores_are_accumulated_by_vector_instructions(public):
+    """Packed fused multiply-adds in every tile, of 30 products and more without their repeats."""
+    assert len(public["asm"]) == 2
+    for asm in public["asm"].values():
+        if platform.machine() not in ("x86_64", "AMD64"):
+            assert asm
+            continue
+        packed = len(re.findall(r"\bvfmadd\d+pd\b.*[yz]mm", asm))
+        # Triangles of 1, 3, 6 and 10 products and rectangles of 4, 8, 12 and 16, once each at
+        # least; AVX-512 has one vector for eight observations, AVX2 two.
+        assert packed >= 60
+        assert not re.search(r"\bvfmadd\d+sd\b", asm), "nothing is left to scalars"
+        assert "__svml" not in asm
+        assert not re.search(r"callq?\s+\*?fma\b", asm)
 
 
 BITS = """

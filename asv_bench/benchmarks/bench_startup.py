@@ -33,6 +33,10 @@ class Startup:
         """Import and first `fit_normal`, which has to be compiled."""
         return common.seconds_in_new_process(common.IMPORT_AND_FIT, self.cache)
 
+    def track_first_model(self):
+        """First fit of a user's model, which is compiled in every process."""
+        return common.median_in_new_processes(common.FIRST_MODEL, self.cache)
+
     def track_warmup_cold(self):
         """`fastnat.warmup()`, which compiles everything."""
         return common.seconds_in_new_process(common.WARMUP, self.cache)

@@ -139,6 +139,7 @@ def median_in_new_processes(code, cache_dir, rounds=5):
 
 IMPORT_BEYOND_NUMPY = "import numpy | import fastnat"
 IMPORT_AND_FIT = "import fastnat; fastnat.fit_normal([1.0, 2.0, 4.0])"
+FIRST_MODEL = "import fastnat | fastnat.fit(fastnat.models.normal, [1.0, 2.0, 4.0])"
 WARMUP = "import fastnat | fastnat.warmup()"
 SCIPY_STATS_BEYOND_NUMPY = "import numpy | import scipy.stats"
 SCIPY_STATS_AND_FIT = "import scipy.stats; scipy.stats.norm.fit([1.0, 2.0, 4.0])"

@@ -53,8 +53,10 @@ class LlvmLanes:
 
 def check_types(arrays: Any, consts: Any, out: Any) -> None:
     for array in (*arrays, consts, out):
-        if array != types.none and array.layout != "C":
-            raise TypingError("lanes read C-contiguous arrays")
+        if array == types.none:
+            continue
+        if array.layout != "C" or not isinstance(array.dtype, types.Float):
+            raise TypingError("lanes read C-contiguous arrays of float64 or float32")
 
 
 def _declare(module: Any, name: str, result: Any, arguments: list[Any]) -> Any:

@@ -28,7 +28,7 @@ given, and the least share of the promised gain that a step must bring.  From BA
 accepted point (p,), and the step from there (p,)."""
 
 _ARMIJO = 1e-4
-_SLACK = 1e-13  # what rounding may take from a log-likelihood, relative to it
+_SLACK = 1e-13  # what rounding may take from a log-likelihood, relative to it and the weight
 _SMALLEST = 2.0**-60  # step sizes below it change nothing
 
 
@@ -45,7 +45,8 @@ def start(state, theta, total, tol, floor, max_iter):
     state : (state_size(p),), out.
     total : the total weight of the observations; decrements are divided by it.
     tol : decrement at which to stop, after one more step; at once if it is below its square.
-    floor : a decrement below which no further decrease is due to rounding; 0 for none.
+    floor : a decrement below which an increase is due to rounding, and ends the ascent; with
+        ``tol`` 0 it is needed for that, for rounding can go on for ever.
     max_iter : how many accepted steps, at most.
     """
     for k in range(BASE):
@@ -67,7 +68,9 @@ def accepts(state, loglik, grad):
     if state[STEP_SIZE] == 0.0:  # nothing is on trial yet
         return math.isfinite(loglik) or loglik == math.inf
     promised = state[STEP_SIZE] * state[DECREMENT] * state[TOTAL]
-    slack = _SLACK * (1.0 + abs(state[LOGLIK]))
+    if state[STEP_SIZE] < 1.0:  # the whole step has been wanting by more than rounding
+        return bool(loglik > state[LOGLIK] and loglik >= state[LOGLIK] + state[GAIN] * promised)
+    slack = _SLACK * (state[TOTAL] + abs(state[LOGLIK]))
     return bool(loglik >= state[LOGLIK] + state[GAIN] * promised - slack)
 
 
@@ -103,7 +106,7 @@ def advance(state, loglik, grad, metric, theta):
         return RUNNING
     for j in range(p):
         theta[j] = base[j]
-    # A step too small to be represented is an arrival, unless it came from halving a long one.
+    # A step too small to be represented is an arrival if little was left to gain.
     return codes.OK if state[DECREMENT] <= max(state[TOL], state[FLOOR]) else codes.MAX_ITER
 
 
@@ -116,6 +119,11 @@ def _accept(state, loglik, grad, metric, step):
     if loglik == math.inf:
         return codes.UNBOUNDED
     if state[LAST] > 0.0:
+        return codes.OK
+    uphill = 0.0
+    for j in range(grad.shape[0]):
+        uphill = max(uphill, abs(grad[j]))
+    if uphill == 0.0:  # where the metric may be zero as well
         return codes.OK
     decrement = natural_step(metric, grad, 0.0, step) / state[TOTAL]
     if not decrement >= 0.0:

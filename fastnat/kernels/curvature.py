@@ -127,7 +127,7 @@ def invert(a, column, stderr, corr):
     """
     p = a.shape[0]
     for j in range(p):
-        stderr[j] = 1.0 / math.sqrt(a[j, j])
+        stderr[j] = 1.0 / math.sqrt(a[j, j]) if a[j, j] > 0.0 else math.nan
     for j in range(p):
         for k in range(p):
             a[j, k] *= stderr[j] * stderr[k]
@@ -170,7 +170,7 @@ def _normalise(stderr, corr):
     """Move the scale of a covariance, relative to ``stderr``, from ``corr`` to ``stderr``."""
     p = stderr.shape[0]
     for j in range(p):
-        root = math.sqrt(corr[j, j])
+        root = math.sqrt(corr[j, j]) if corr[j, j] > 0.0 else math.nan
         stderr[j] *= root
         for k in range(p):
             corr[j, k] /= root

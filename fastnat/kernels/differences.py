@@ -16,16 +16,18 @@ import numpy as np
 from fastnat.kernels._jit import helper, kernel
 from fastnat.kernels.curvature import copy
 
-POINT, COLUMN, STEP, TOTAL = range(4)
-CENTRE = 4
-"""Cells of the state: which of the offsets, of which parameter, with which step; the total weight.
-From CENTRE on: the centre (p,), and the sum of a column (p,)."""
+POINT, COLUMN, STEP, TRIES, TOTAL = range(5)
+CENTRE = 5
+"""Cells of the state: which of the offsets, of which parameter, with which step (0: none yet), how
+many were tried; the total weight.  From CENTRE on: the centre (p,), sums of a column (p,)."""
 
 _OFFSETS = (1.0, -1.0, 2.0, -2.0)
 _COEFFICIENTS = (8.0 / 12.0, -8.0 / 12.0, -1.0 / 12.0, 1.0 / 12.0)
 _RELATIVE_STEP = 2.0**-10  # of the standard deviation of one observation
 _TOO_LONG = 2.0**-12  # of its square
 _SHORTEN = 2.0**-10
+_MAX_TRIES = 10
+_SMALLEST_STEP = 2.0**-1000
 
 
 @kernel
@@ -42,7 +44,7 @@ def start(state, total, products, theta):
     total : the total weight of the observations.
     products : (p, p), the OPG there, which tells scales.
     """
-    state[POINT] = state[COLUMN] = state[STEP] = 0.0
+    state[POINT] = state[COLUMN] = state[STEP] = state[TRIES] = 0.0
     state[TOTAL] = total
     copy(theta, state[CENTRE : CENTRE + theta.shape[0]])
     _offset(state, products, theta)
@@ -68,7 +70,7 @@ def advance(state, grad, products, information, theta):
             information[j, k] = column[k] / state[STEP]
         if not _step_was_too_long(state, information[j, j], state[CENTRE + j]):
             state[COLUMN] += 1.0
-            state[STEP] = 0.0
+            state[STEP] = state[TRIES] = 0.0
         if state[COLUMN] == p:
             for i in range(p):
                 for k in range(i):
@@ -97,7 +99,8 @@ def _offset(state, products, theta):
 @helper
 def _set_step(state, step, at):
     """A power of two, not below the resolution of theta: what is added is what was meant."""
-    state[STEP] = 2.0 ** math.floor(math.log2(max(step, 2.0**-40 * abs(at))))
+    least = max(_SMALLEST_STEP, 2.0**-40 * abs(at))
+    state[STEP] = 2.0 ** math.floor(math.log2(max(step, least)))
 
 
 @helper
@@ -107,7 +110,8 @@ def _step_was_too_long(state, curvature, at):
     The OPG misleads where all scores of a parameter vanish, as with two observations.
     """
     step = state[STEP]
-    if step * step * abs(curvature) <= _TOO_LONG * state[TOTAL]:
+    state[TRIES] += 1.0
+    if step * step * abs(curvature) <= _TOO_LONG * state[TOTAL] or state[TRIES] == _MAX_TRIES:
         return False
     _set_step(state, _SHORTEN * step, at)
-    return state[STEP] < step
+    return 0.0 < state[STEP] < step

@@ -95,9 +95,12 @@ def accumulate(scores, weights, n, grad, fisher):
     """Add the sums and the sums of products of ``n`` observations' scores.
 
     scores : (q, m >= n), q >= p; row j holds the scores of parameter j.
-    weights : (at least n,) or None; an observation of weight 0 is not looked at.
+    weights : (at least n,), not negative, or None; an observation of weight 0 is not looked at.
     grad : (q,), added to: sum of w s, for all q rows.
     fisher : (p, p), added to: sum of w s s', of the first p rows.  p may be 0.
+
+    All are C-contiguous and float64.  The order of summation depends on n and on the number of
+    rows.
     """
     out = np.empty((_TILE * _TILE, 1))  # the sums of a tile
     q, p = scores.shape[0], fisher.shape[0]

@@ -131,11 +131,11 @@ def compile_evaluate(loglik, score, fisher, n_params):
     return evaluate
 
 
-def compile_fit_many(evaluate, n_params):
+def compile_fit_many(evaluate):
     """Compile the fits of one problem after the other, given `compile_evaluate`'s function.
 
     The result is ``fit_many(arrays, weights, omit, offsets, totals, statuses, options, fixed,
-    thetas, results, corrs, path)``:
+    thetas, results, corrs, paths, scratch)``:
 
     arrays, weights, omit, offsets, totals, statuses : as for `survey`; statuses are updated.
     options : metric, covariance (as numbers of `search`), max_iter, tol.
@@ -143,7 +143,8 @@ def compile_fit_many(evaluate, n_params):
     thetas : (n, p), in: starts; out: estimates.
     results : (n, 2 + p), out: loglik, nit, standard errors.
     corrs : (n, p, p), out: correlations of the estimates.
-    path : (n, max_iter + 1, p) or (n, 0, p), out: the way.
+    paths : (n, max_iter + 1, p) or (n, 0, p), out: the way.
+    scratch : of `make_scratch`.
     """
 
     @uncached
@@ -159,22 +160,28 @@ def compile_fit_many(evaluate, n_params):
         thetas,
         results,
         corrs,
-        path,
+        paths,
+        scratch,
     ):
         metric, cov, max_iter, tol = options
-        told = np.empty(n_params + 1 + n_params * n_params)
-        scores, used = np.zeros((n_params + 1, BLOCK)), np.empty(BLOCK)
-        memory = np.empty(search.memory_size(np.int64(n_params)))
+        scores, used, told, memory = scratch
         for r in range(thetas.shape[0]):
-            theta, result = thetas[r], results[r]
+            theta, result, corr, path = thetas[r], results[r], corrs[r], paths[r]
             if statuses[r] != codes.OK:
-                _give_up((statuses[r], theta, result, corrs[r]))
+                _give_up((statuses[r], theta, result, corr))
                 continue
             first, stop = offsets[r], offsets[r + 1]
             want = _begin((memory, theta, totals[r], metric, cov, tol, max_iter))
             while want != search.DONE:
                 evaluate(arrays, weights, omit, first, stop, want, theta, scores, used, told)
-                want = _proceed((memory, told, fixed, theta, path[r]))
-            statuses[r] = _finish((memory, theta, result, corrs[r]))
+                want = _proceed((memory, told, fixed, theta, path))
+            statuses[r] = _finish((memory, theta, result, corr))
 
     return fit_many
+
+
+def make_scratch(n_params):
+    """Memory for one thread: scores, used, told (of `compile_evaluate`) and that of `search`."""
+    n_told = n_params + 1 + n_params * n_params
+    memory = np.empty(search.memory_size(n_params))
+    return np.zeros((n_params + 1, BLOCK)), np.empty(BLOCK), np.empty(n_told), memory

@@ -75,6 +75,8 @@ def cholesky_many(a):
     """
     p, n = a.shape[0], a.shape[2]
     failed = 0
+    if p == 0:
+        return failed
     scale = np.empty(_TILE)
     for first in range(0, n, _TILE):
         size = min(_TILE, n - first)

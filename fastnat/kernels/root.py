@@ -12,13 +12,14 @@ Like the ascent, it is told values:
 
 import math
 
-from fastnat.kernels._jit import kernel
+from fastnat.kernels._jit import helper, kernel
 
-LOWER, UPPER, ROOT, SIGN, LAST, SIZE = range(6)
+LOWER, UPPER, ROOT, SIGN, LAST, PROBE, SIZE = range(7)
 """Cells of the state: the bracket, the point asked about, the sign of the function at its lower
-end, the length of the last step; and how many cells there are."""
+end, the length of the last step, how far to look beyond an arrival; and how many they are."""
 
 _RESOLUTION = 2.0**-52
+_FARTHEST_PROBE = 64.0
 
 
 @kernel
@@ -28,13 +29,22 @@ def start(state, lower, upper, rising):
     state : (SIZE,), out.
     rising : whether the function is negative at ``lower`` and positive at ``upper``.
 
-    Returns the first point to be told about, the middle.
+    Returns the first point to be told about, the middle.  Bisections halve the bracket: where it
+    spans many powers of ten, give the function a logarithm.
     """
     state[LOWER], state[UPPER] = lower, upper
     state[SIGN] = -1.0 if rising else 1.0
-    state[ROOT] = lower + 0.5 * (upper - lower)
-    state[LAST] = abs(upper - lower)
+    state[ROOT] = _middle(lower, upper)
+    state[LAST], state[PROBE] = math.inf, 0.0
     return state[ROOT]
+
+
+@helper
+def _middle(lower, upper):
+    # The sum of the ends, or their difference, may not be a number.
+    if lower < 0.0 < upper:
+        return 0.5 * lower + 0.5 * upper
+    return lower + 0.5 * (upper - lower)
 
 
 @kernel
@@ -44,7 +54,7 @@ def advance(state, value, slope):
     value, slope : the function and its derivative there; a useless slope (0, NaN, the wrong
         sign) costs a bisection.
 
-    Ends when the root is found to the resolution of doubles, or at a value that is NaN.
+    Ends at a value of zero (or NaN), or when the bracket is as small as doubles allow.
     """
     x = state[ROOT]
     if value == 0.0 or value != value:
@@ -54,12 +64,23 @@ def advance(state, value, slope):
     else:
         state[UPPER] = x
     lower, upper = state[LOWER], state[UPPER]
-    new = x - value / slope
-    # Newton's step must stay inside and be at most half as long as the one before.
-    if not (lower < new < upper and abs(new - x) <= 0.5 * state[LAST]):
-        new = lower + 0.5 * (upper - lower)
+    least = _RESOLUTION * abs(x)
+    new = _middle(lower, upper)
+    if new in (lower, upper) or upper - lower <= least:
+        return math.nan
+    step = value / slope if slope != 0.0 else math.inf
+    if abs(step) < least and state[PROBE] < _FARTHEST_PROBE:
+        # Newton has arrived.  A point just beyond closes the bracket without bisections.
+        state[PROBE] = max(1.0, 4.0 * state[PROBE])
+        beyond = state[PROBE] * least
+        probe = x + beyond if x == lower else x - beyond
+        if lower < probe < upper:
+            new = probe
+    elif abs(step) >= least:
+        # A step must stay inside and be at most half as long as the one before.
+        state[PROBE] = 0.0
+        if lower <= x - step <= upper and abs(step) <= 0.5 * state[LAST]:
+            new = x - step
     state[LAST] = abs(new - x)
     state[ROOT] = new
-    if new in (lower, upper) or state[LAST] <= _RESOLUTION * abs(new):
-        return math.nan
     return new

@@ -10,7 +10,8 @@ and the covariance there.  It asks for values at one point after the other and c
 
 The metric "auto" is BFGS seeded with the outer product of the scores (OPG) at the start.  An end
 counts as a maximum only if the observed information there, taken from differences of the score,
-is positive definite and agrees that nothing is left to climb.
+is positive definite and agrees that nothing is left to climb, and if the log-likelihood is lower
+a standard error away.
 """
 
 import math
@@ -27,6 +28,7 @@ from fastnat.kernels.curvature import (
     sandwich,
     update_bfgs,
 )
+from fastnat.kernels.linalg import cholesky_solve
 from fastnat.kernels.step import natural_step
 
 DONE, SCORE, VALUE, OUTER, EXPECTED = range(5)
@@ -40,15 +42,17 @@ NO_COV, COV_OBSERVED, COV_EXPECTED, COV_OPG, COV_SANDWICH = range(5)
 """Covariances."""
 
 # Cells of the memory before the state of the ascent.
-PHASE, METRIC, COV, STATUS, LOGLIK, NIT, DOUBTS, ESCAPES, SADDLE_AT, SEEDED = range(10)
-_TOTAL, _TOL, _MAX_ITER, _WANTED = range(10, 14)
-_CELLS = 14
+PHASE, METRIC, COV, STATUS, LOGLIK, NIT, DOUBTS, ESCAPES, SADDLE_AT, SEEDED, PROBE = range(11)
+_TOTAL, _TOL, _MAX_ITER, _WANTED = range(11, 15)
+_CELLS = 15
 
 # Phases: what the values that come next are for.
-_CLIMB, _DIFFER_FOR_METRIC, _OUTER_AT_END, _DIFFER_AT_END, _EXPECTED_AT_END = range(5)
+_CLIMB, _DIFFER_FOR_METRIC, _OUTER_AT_END, _DIFFER_AT_END, _PROBE_AT_END, _EXPECTED_AT_END = range(
+    6
+)
 
 _FLOOR = 1e-14  # decrements below this may be rounding
-_CANCEL = 1e-4  # scores that cancel leave less than this of (sum s)**2 / (n sum s**2)
+_LEAST_LOSS = 1e-3  # of log-likelihood, a standard error from a maximum; 1/2 is usual
 _RIDGE = 1e-2  # added to the diagonal of the seed of BFGS
 _MAX_DOUBTS = 4
 _MAX_ESCAPES = 3
@@ -158,6 +162,8 @@ def proceed(memory, told, fixed, theta, path):
     if phase == _OUTER_AT_END:
         copy_matrix(curvature, matrix(memory, p, PRODUCTS))
         return _differ(memory, theta, _DIFFER_AT_END)
+    if phase == _PROBE_AT_END:
+        return _probe(memory, told[p], theta)
     if phase == _EXPECTED_AT_END:
         copy_matrix(curvature, matrix(memory, p, PRODUCTS))
         return DONE
@@ -257,7 +263,6 @@ def _judge(memory, theta):
     p = theta.shape[0]
     work, information = matrix(memory, p, _WORK), matrix(memory, p, INFORMATION)
     products, grad = matrix(memory, p, PRODUCTS), _vector(memory, p, _GRAD)
-    state = _ascent(memory, p)
     spare = _vector(memory, p, _SPARE)
     memory[STATUS] = definite(information, products, work, spare)
     if memory[STATUS] == codes.SADDLE:
@@ -266,33 +271,77 @@ def _judge(memory, theta):
         return DONE
     copy_matrix(information, work)
     decrement = natural_step(work, grad, 0.0, spare) / memory[_TOTAL]
-    falls = decrement <= 0.1 * state[ascent.DECREMENT]
-    if not (decrement <= max(memory[_TOL], _FLOOR) and (falls or _cancels(memory, grad, products))):
+    if not decrement <= max(memory[_TOL], _FLOOR):
         return _doubt(memory, decrement, theta)
-    if memory[LOGLIK] < memory[SADDLE_AT]:
-        memory[STATUS] = codes.SADDLE
-        return DONE
     # The information is at hand, so its step is free.
     for j in range(p):
         theta[j] += spare[j]
     memory[LOGLIK] += 0.5 * decrement * memory[_TOTAL]
+    if memory[LOGLIK] < memory[SADDLE_AT]:
+        memory[STATUS] = codes.SADDLE
+        return DONE
+    memory[PHASE] = _PROBE_AT_END
+    memory[PROBE] = 0.0 if decrement > 0.0 else 1.0
+    copy(theta, _vector(memory, p, _CHANGE))
+    _move_to_probe(memory, theta)
+    return VALUE
+
+
+@helper
+def _reach(memory):
+    """How many standard errors away the end is probed: one, if that changes more than rounding."""
+    return max(1.0, math.sqrt(1e-12 * abs(memory[LOGLIK])))
+
+
+@helper
+def _move_to_probe(memory, theta):
+    """Theta a standard error from the end, along the last step or the profile of a parameter."""
+    p = theta.shape[0]
+    number = int(memory[PROBE]) - 1
+    column, grad = _vector(memory, p, _SPARE), _vector(memory, p, _GRAD)
+    for k in range(p):
+        column[k] = grad[k] if number < 0 else 0.0
+    if number >= 0:
+        column[number // 2] = 1.0
+    cholesky_solve(matrix(memory, p, _WORK), column)  # which holds the information's factor
+    square = 0.0 if number < 0 else column[number // 2]
+    if number < 0:
+        for k in range(p):
+            square += grad[k] * column[k]
+    size = _reach(memory) / math.sqrt(square) if square > 0.0 else 0.0
+    if number > 0 and number % 2 == 1:
+        size = -size
+    end = _vector(memory, p, _CHANGE)
+    for k in range(p):
+        theta[k] = end[k] + size * column[k]
+
+
+@helper
+def _probe(memory, loglik, theta):
+    """The log-likelihood a standard error away: it must have fallen, by about a half.
+
+    It has not where the maximum is a limit (two groups that a straight line separates): there
+    score and curvature die away together, and every decrement ends up small.
+    """
+    p = theta.shape[0]
+    reach = _reach(memory)
+    least = _LEAST_LOSS * min(1.0, memory[_TOTAL]) * reach * reach
+    if loglik > memory[LOGLIK] + least:  # a better point
+        memory[ESCAPES] += 1.0
+        memory[STATUS] = codes.SADDLE
+        return DONE if memory[ESCAPES] > _MAX_ESCAPES else _restart(memory, theta, memory[_TOL])
+    if loglik > memory[LOGLIK] - least:
+        memory[STATUS] = codes.NOT_IDENTIFIED
+        return DONE
+    memory[PROBE] += 1.0
+    if memory[PROBE] <= 2 * p:
+        _move_to_probe(memory, theta)
+        return VALUE
+    copy(_vector(memory, p, _CHANGE), theta)
     if memory[COV] == COV_EXPECTED:
         memory[PHASE] = _EXPECTED_AT_END
         return EXPECTED
     return DONE
-
-
-@helper
-def _cancels(memory, grad, products):
-    """Whether the scores of each parameter cancel, as they do at a maximum that is a point.
-
-    At a maximum in a limit (two groups that a straight line separates) all have one sign, however
-    small they get.
-    """
-    for j in range(grad.shape[0]):
-        if grad[j] * grad[j] > _CANCEL * memory[_TOTAL] * products[j, j]:
-            return False
-    return True
 
 
 @helper
