@@ -108,7 +108,8 @@ def climb(
     if n_fits and check_at is not None:
         _check_first(samples, set_starts, check_at, p)
     if n_fits:
-        fit(model, samples, set_starts, omit, options, n_threads, out)
+        flag = True if omit else None
+        fit(_Job(model, samples, set_starts, flag, options, n_threads, out))
     batch = samples.batch
     nit = out.result[:, 1].astype(np.int64)
     path = None
@@ -139,6 +140,18 @@ class _Arrays(NamedTuple):
 
 
 SetStarts = Callable[[Any, Array], None]
+
+
+class _Job(NamedTuple):
+    """All that the drivers need; ``flag`` is for kernels: omit NaN (True) or not (None)."""
+
+    model: Compiled
+    samples: Samples
+    set_starts: SetStarts
+    flag: Any
+    options: Options
+    n_threads: int | None
+    out: _Arrays
 
 
 def _starter(samples: Samples, starts: Any, p: int) -> SetStarts:
@@ -219,17 +232,9 @@ def _check_first(
         check_at(rows, theta[0])
 
 
-def _fit_blocks(
-    model: Compiled,
-    samples: Samples,
-    set_starts: SetStarts,
-    omit: bool,
-    options: Options,
-    n_threads: int | None,
-    out: _Arrays,
-) -> None:
+def _fit_blocks(job: _Job) -> None:
     """Each block is a number of problems."""
-    flag = True if omit else None
+    model, samples, set_starts, flag, options, n_threads, out = job
     limit = max(1, _BLOCK_SIZE // max(1, samples.n_obs))
     blocks = list(_blocks.cut(samples.batch, limit))
     numbers = options[:4]
@@ -264,17 +269,9 @@ def _fit_blocks(
     _blocks.run(work, len(blocks), n_threads, n_bytes)
 
 
-def _fit_long(
-    model: Compiled,
-    samples: Samples,
-    set_starts: SetStarts,
-    omit: bool,
-    options: Options,
-    n_threads: int | None,
-    out: _Arrays,
-) -> None:
+def _fit_long(job: _Job) -> None:
     """One problem after the other, each evaluated in segments whose sums are merged in order."""
-    flag = True if omit else None
+    model, samples, set_starts, flag, options, n_threads, out = job
     p = model.n_params
     spans = [
         (first, min(first + SEGMENT, samples.n_obs)) for first in range(0, samples.n_obs, SEGMENT)

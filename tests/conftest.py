@@ -1,6 +1,9 @@
 """Sizes, random numbers and comparisons that all tests share."""
 
+import re
+import signal
 import zlib
+from contextlib import contextmanager
 
 import hypothesis
 import numba
@@ -74,3 +77,30 @@ def assert_agree(a, b, mu=4.0, sigma=1e-14):
     unit = np.spacing(np.maximum(np.abs(a_mu), a_sigma))
     assert np.all(np.abs(a_mu - b_mu) <= mu * unit)
     assert np.all(np.abs(a_sigma - b_sigma) <= sigma * a_sigma)
+
+
+def assert_one_sentence(message, *words):
+    """It names the argument, is one sentence of one line, and would read well aloud."""
+    for word in words:
+        assert word in message
+    assert "\n" not in message
+    assert not re.search(r"[.!?]\s+[A-Z]", message)
+    assert not message.endswith((".", "!"))
+    assert 10 < len(message) < 200
+    assert message.isascii()
+
+
+@contextmanager
+def refused(error, *words):
+    """The block raises this error, with one sentence that contains these words."""
+    with pytest.raises(error) as caught:
+        yield
+    assert_one_sentence(str(caught.value), *words)
+
+
+@pytest.fixture
+def interruptible():
+    """Python's own handler of Ctrl-C, which a test run in the background has not got."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

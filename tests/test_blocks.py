@@ -103,14 +103,6 @@ def test_progress_is_reported_in_the_calling_thread():
     assert all(a[0] < b[0] for a, b in itertools.pairwise(seen))
 
 
-@pytest.fixture
-def interruptible():
-    """Python's own handler of Ctrl-C, which a test run in the background has not got."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_ctrl_c_ends_a_long_fit_and_leaves_the_library_usable(n_threads):

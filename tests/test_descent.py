@@ -4,11 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from conftest import scaled
+from conftest import refused, scaled
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import optimize
-from test_hostile import refused
 
 import fastnat
 from fastnat import steepest_descent

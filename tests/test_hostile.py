@@ -3,13 +3,12 @@
 import decimal
 import math
 import re
-from contextlib import contextmanager
 
 import naive
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import EPS, assert_agree, assert_same_bits, scaled
+from conftest import EPS, assert_agree, assert_one_sentence, assert_same_bits, refused, scaled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -19,25 +18,6 @@ import fastnat
 X = [1.0, 2.0, 4.0]
 INT_MASK = np.ma.masked_array([1, 2, 3], [False, True, False])
 FLOAT_MASK = np.ma.masked_array([1.0, 2.0, 4.0], [False, False, True])
-
-
-def assert_one_sentence(message, *words):
-    """It names the argument, is one sentence of one line, and would read well aloud."""
-    for word in words:
-        assert word in message
-    assert "\n" not in message
-    assert not re.search(r"[.!?]\s+[A-Z]", message)
-    assert not message.endswith((".", "!"))
-    assert 10 < len(message) < 200
-    assert message.isascii()
-
-
-@contextmanager
-def refused(error, *words):
-    """The block raises this error, with one sentence that contains these words."""
-    with pytest.raises(error) as caught:
-        yield
-    assert_one_sentence(str(caught.value), *words)
 
 
 # What is wrong with x or weights whatever the numbers are: TypeError or ValueError, and words.

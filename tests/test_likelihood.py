@@ -18,10 +18,16 @@ import numba
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import COMPILED, assert_same_bits, same_bits, scaled
+from conftest import (
+    COMPILED,
+    assert_one_sentence,
+    assert_same_bits,
+    refused,
+    same_bits,
+    scaled,
+)
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from test_hostile import assert_one_sentence, refused
 
 import fastnat
 from fastnat import _blocks, _climb
@@ -1292,13 +1298,6 @@ def test_no_temporary_of_the_size_of_the_input(model, layout, monkeypatch):
 
 
 # ---- Ctrl-C, threads, processes --------------------------------------------------------------
-
-
-@pytest.fixture
-def interruptible():
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("interruptible")

@@ -14,6 +14,7 @@ import numpy as np
 from fastnat.kernels import codes, search
 from fastnat.kernels._jit import helper, kernel, linked, uncached
 from fastnat.kernels.fisher import BLOCK, accumulate
+from fastnat.kernels.memory import memory_size
 from fastnat.kernels.tuples import at, leading, scatter
 
 _accumulate, _begin, _proceed = linked(accumulate), linked(search.begin), linked(search.proceed)
@@ -183,5 +184,5 @@ def compile_fit_many(evaluate):
 def make_scratch(n_params):
     """Memory for one thread: scores, used, told (of `compile_evaluate`) and that of `search`."""
     n_told = n_params + 1 + n_params * n_params
-    memory = np.empty(search.memory_size(n_params))
+    memory = np.empty(memory_size(n_params))
     return np.zeros((n_params + 1, BLOCK)), np.empty(BLOCK), np.empty(n_told), memory

@@ -16,8 +16,6 @@ a standard error away.
 
 import math
 
-import numpy as np
-
 from fastnat.kernels import ascent, codes, differences
 from fastnat.kernels._jit import helper, kernel
 from fastnat.kernels.curvature import (
@@ -29,6 +27,35 @@ from fastnat.kernels.curvature import (
     update_bfgs,
 )
 from fastnat.kernels.linalg import cholesky_solve
+from fastnat.kernels.memory import (
+    BFGS,
+    CHANGE,
+    COV,
+    DOUBTS,
+    ESCAPES,
+    GRAD,
+    INFORMATION,
+    LOGLIK,
+    MAX_ITER,
+    METRIC,
+    N_CELLS,
+    NIT,
+    PHASE,
+    PROBE,
+    PRODUCTS,
+    SADDLE_AT,
+    SEEDED,
+    SPARE,
+    STATUS,
+    TOL,
+    TOTAL,
+    WANTED,
+    WORK,
+    ascent_state,
+    differences_state,
+    matrix,
+    vector,
+)
 from fastnat.kernels.step import natural_step
 
 DONE, SCORE, VALUE, OUTER, EXPECTED = range(5)
@@ -41,11 +68,6 @@ AUTO, MEASURED, MODELLED, EMPIRICAL, FIXED = range(5)
 NO_COV, COV_OBSERVED, COV_EXPECTED, COV_OPG, COV_SANDWICH = range(5)
 """Covariances."""
 
-# Cells of the memory before the state of the ascent.
-PHASE, METRIC, COV, STATUS, LOGLIK, NIT, DOUBTS, ESCAPES, SADDLE_AT, SEEDED, PROBE = range(11)
-_TOTAL, _TOL, _MAX_ITER, _WANTED = range(11, 15)
-_CELLS = 15
-
 # Phases: what the values that come next are for.
 _CLIMB, _DIFFER_FOR_METRIC, _OUTER_AT_END, _DIFFER_AT_END, _PROBE_AT_END, _EXPECTED_AT_END = range(
     6
@@ -57,46 +79,6 @@ _RIDGE = 1e-2  # added to the diagonal of the seed of BFGS
 _MAX_DOUBTS = 4
 _MAX_ESCAPES = 3
 _ESCAPE = 0.3  # how far a saddle is left, in standard deviations of one observation
-# Vectors and matrices in the memory, after the states of the ascent and of the differences.
-_GRAD, _SPARE, _CHANGE = range(3)
-_N_VECTORS = 3
-_BFGS, _WORK, INFORMATION, PRODUCTS = range(4)
-_N_MATRICES = 4
-
-
-@kernel
-def memory_size(p):
-    """The length of the memory for ``p`` parameters."""
-    return np.int64(_vectors(p) + _N_VECTORS * p + _N_MATRICES * p * p)
-
-
-@helper
-def _vectors(p):
-    """Where the vectors begin."""
-    return _CELLS + ascent.state_size(p) + differences.state_size(p)
-
-
-@helper
-def _ascent(memory, p):
-    return memory[_CELLS : _CELLS + ascent.state_size(p)]
-
-
-@helper
-def _differences(memory, p):
-    return memory[_CELLS + ascent.state_size(p) : _vectors(p)]
-
-
-@helper
-def _vector(memory, p, which):
-    first = _vectors(p) + which * p
-    return memory[first : first + p]
-
-
-@helper
-def matrix(memory, p, which):
-    """One of the matrices of the memory, (p, p)."""
-    first = _vectors(p) + _N_VECTORS * p + which * p * p
-    return memory[first : first + p * p].reshape(p, p)
 
 
 @kernel
@@ -110,7 +92,7 @@ def begin(memory, theta, total, metric, cov, tol, max_iter):
     for k in range(memory.shape[0]):
         memory[k] = 0.0
     memory[METRIC], memory[COV] = metric, cov
-    memory[_TOTAL], memory[_TOL], memory[_MAX_ITER] = total, tol, max_iter
+    memory[TOTAL], memory[TOL], memory[MAX_ITER] = total, tol, max_iter
     memory[STATUS] = codes.MAX_ITER
     memory[SADDLE_AT] = -math.inf
     return _restart(memory, theta, tol)
@@ -120,8 +102,8 @@ def begin(memory, theta, total, metric, cov, tol, max_iter):
 def _restart(memory, theta, tol):
     """Climb from theta, as if it were the start."""
     p = theta.shape[0]
-    left = memory[_MAX_ITER] - memory[NIT]
-    ascent.start(_ascent(memory, p), theta, memory[_TOTAL], tol, _FLOOR, left)
+    left = memory[MAX_ITER] - memory[NIT]
+    ascent.start(ascent_state(memory, p), theta, memory[TOTAL], tol, _FLOOR, left)
     memory[PHASE] = _CLIMB
     memory[SEEDED] = 0.0
     return _want_for_climb(memory)
@@ -135,11 +117,11 @@ def _want_for_climb(memory):
     outer = unseeded or metric in (EMPIRICAL, MEASURED)
     if metric == MODELLED:
         want = EXPECTED
-    elif outer or memory[_CELLS + ascent.LAST] > 0.0:
+    elif outer or memory[N_CELLS + ascent.LAST] > 0.0:
         want = OUTER
     else:
         want = VALUE
-    memory[_WANTED] = want
+    memory[WANTED] = want
     return want
 
 
@@ -168,11 +150,11 @@ def proceed(memory, told, fixed, theta, path):
         copy_matrix(curvature, matrix(memory, p, PRODUCTS))
         return DONE
     information, products = matrix(memory, p, INFORMATION), matrix(memory, p, PRODUCTS)
-    if not differences.advance(_differences(memory, p), grad, products, information, theta):
+    if not differences.advance(differences_state(memory, p), grad, products, information, theta):
         return SCORE
     if phase == _DIFFER_FOR_METRIC:
-        copy_matrix(information, matrix(memory, p, _WORK))
-        grad = _vector(memory, p, _GRAD)
+        copy_matrix(information, matrix(memory, p, WORK))
+        grad = vector(memory, p, GRAD)
         return _advance(memory, memory[LOGLIK], grad, curvature, theta)
     return _judge(memory, theta)
 
@@ -181,7 +163,7 @@ def proceed(memory, told, fixed, theta, path):
 def _climb(memory, loglik, grad, curvature, fixed, theta, path):
     """Values at a point on trial: choose the metric if it is accepted, and advance."""
     p = theta.shape[0]
-    state = _ascent(memory, p)
+    state = ascent_state(memory, p)
     if ascent.accepts(state, loglik, grad):
         nit = int(memory[NIT] + state[ascent.NIT])
         if state[ascent.STEP_SIZE] > 0.0:
@@ -190,7 +172,7 @@ def _climb(memory, loglik, grad, curvature, fixed, theta, path):
             copy(theta, path[nit])
         _choose_metric(memory, grad, curvature, fixed, theta)
         memory[LOGLIK] = loglik
-        copy(grad, _vector(memory, p, _GRAD))
+        copy(grad, vector(memory, p, GRAD))
         if memory[METRIC] == MEASURED and loglik < math.inf:
             copy_matrix(curvature, matrix(memory, p, PRODUCTS))
             return _differ(memory, theta, _DIFFER_FOR_METRIC)
@@ -201,33 +183,33 @@ def _climb(memory, loglik, grad, curvature, fixed, theta, path):
 def _choose_metric(memory, grad, curvature, fixed, theta):
     """The metric at an accepted point, to the work matrix."""
     p = theta.shape[0]
-    work = matrix(memory, p, _WORK)
+    work = matrix(memory, p, WORK)
     if memory[METRIC] == FIXED:
         for j in range(p):
             for k in range(p):
-                work[j, k] = memory[_TOTAL] * fixed[j, k]
+                work[j, k] = memory[TOTAL] * fixed[j, k]
         return
     if memory[METRIC] != AUTO:
         copy_matrix(curvature, work)
         return
-    bfgs = matrix(memory, p, _BFGS)
+    bfgs = matrix(memory, p, BFGS)
     if memory[SEEDED] == 0.0:
         copy_matrix(curvature, bfgs)
         for j in range(p):  # it is singular where scores are few or alike
             bfgs[j, j] *= 1.0 + _RIDGE
         memory[SEEDED] = 1.0
     else:
-        base = _ascent(memory, p)[ascent.BASE : ascent.BASE + p]
-        spare, change = _vector(memory, p, _SPARE), _vector(memory, p, _CHANGE)
-        update_bfgs(bfgs, base, theta, _vector(memory, p, _GRAD), grad, spare, change)
+        base = ascent_state(memory, p)[ascent.BASE : ascent.BASE + p]
+        spare, change = vector(memory, p, SPARE), vector(memory, p, CHANGE)
+        update_bfgs(bfgs, base, theta, vector(memory, p, GRAD), grad, spare, change)
     copy_matrix(bfgs, work)
 
 
 @helper
 def _advance(memory, loglik, grad, curvature, theta):
     p = theta.shape[0]
-    state = _ascent(memory, p)
-    work = matrix(memory, p, _WORK)
+    state = ascent_state(memory, p)
+    work = matrix(memory, p, WORK)
     code = ascent.advance(state, loglik, grad, work, theta)
     if code == ascent.RUNNING:
         memory[PHASE] = _CLIMB
@@ -240,7 +222,7 @@ def _advance(memory, loglik, grad, curvature, theta):
         return DONE
     if memory[METRIC] == MEASURED:  # they have been taken here
         return _differ(memory, theta, _DIFFER_AT_END)
-    if memory[_WANTED] == OUTER:
+    if memory[WANTED] == OUTER:
         copy_matrix(curvature, matrix(memory, p, PRODUCTS))
         return _differ(memory, theta, _DIFFER_AT_END)
     memory[PHASE] = _OUTER_AT_END
@@ -253,7 +235,7 @@ def _differ(memory, theta, phase):
     p = theta.shape[0]
     memory[PHASE] = phase
     products = matrix(memory, p, PRODUCTS)
-    differences.start(_differences(memory, p), memory[_TOTAL], products, theta)
+    differences.start(differences_state(memory, p), memory[TOTAL], products, theta)
     return SCORE
 
 
@@ -261,28 +243,28 @@ def _differ(memory, theta, phase):
 def _judge(memory, theta):
     """The information at the end is known: is it a maximum?"""
     p = theta.shape[0]
-    work, information = matrix(memory, p, _WORK), matrix(memory, p, INFORMATION)
-    products, grad = matrix(memory, p, PRODUCTS), _vector(memory, p, _GRAD)
-    spare = _vector(memory, p, _SPARE)
+    work, information = matrix(memory, p, WORK), matrix(memory, p, INFORMATION)
+    products, grad = matrix(memory, p, PRODUCTS), vector(memory, p, GRAD)
+    spare = vector(memory, p, SPARE)
     memory[STATUS] = definite(information, products, work, spare)
     if memory[STATUS] == codes.SADDLE:
         return _escape(memory, spare, theta)
     if memory[STATUS] != codes.OK:
         return DONE
     copy_matrix(information, work)
-    decrement = natural_step(work, grad, 0.0, spare) / memory[_TOTAL]
-    if not decrement <= max(memory[_TOL], _FLOOR):
+    decrement = natural_step(work, grad, 0.0, spare) / memory[TOTAL]
+    if not decrement <= max(memory[TOL], _FLOOR):
         return _doubt(memory, decrement, theta)
     # The information is at hand, so its step is free.
     for j in range(p):
         theta[j] += spare[j]
-    memory[LOGLIK] += 0.5 * decrement * memory[_TOTAL]
+    memory[LOGLIK] += 0.5 * decrement * memory[TOTAL]
     if memory[LOGLIK] < memory[SADDLE_AT]:
         memory[STATUS] = codes.SADDLE
         return DONE
     memory[PHASE] = _PROBE_AT_END
     memory[PROBE] = 0.0 if decrement > 0.0 else 1.0
-    copy(theta, _vector(memory, p, _CHANGE))
+    copy(theta, vector(memory, p, CHANGE))
     _move_to_probe(memory, theta)
     return VALUE
 
@@ -298,12 +280,12 @@ def _move_to_probe(memory, theta):
     """Theta a standard error from the end, along the last step or the profile of a parameter."""
     p = theta.shape[0]
     number = int(memory[PROBE]) - 1
-    column, grad = _vector(memory, p, _SPARE), _vector(memory, p, _GRAD)
+    column, grad = vector(memory, p, SPARE), vector(memory, p, GRAD)
     for k in range(p):
         column[k] = grad[k] if number < 0 else 0.0
     if number >= 0:
         column[number // 2] = 1.0
-    cholesky_solve(matrix(memory, p, _WORK), column)  # which holds the information's factor
+    cholesky_solve(matrix(memory, p, WORK), column)  # which holds the information's factor
     square = 0.0 if number < 0 else column[number // 2]
     if number < 0:
         for k in range(p):
@@ -311,7 +293,7 @@ def _move_to_probe(memory, theta):
     size = _reach(memory) / math.sqrt(square) if square > 0.0 else 0.0
     if number > 0 and number % 2 == 1:
         size = -size
-    end = _vector(memory, p, _CHANGE)
+    end = vector(memory, p, CHANGE)
     for k in range(p):
         theta[k] = end[k] + size * column[k]
 
@@ -325,11 +307,11 @@ def _probe(memory, loglik, theta):
     """
     p = theta.shape[0]
     reach = _reach(memory)
-    least = _LEAST_LOSS * min(1.0, memory[_TOTAL]) * reach * reach
+    least = _LEAST_LOSS * min(1.0, memory[TOTAL]) * reach * reach
     if loglik > memory[LOGLIK] + least:  # a better point
         memory[ESCAPES] += 1.0
         memory[STATUS] = codes.SADDLE
-        return DONE if memory[ESCAPES] > _MAX_ESCAPES else _restart(memory, theta, memory[_TOL])
+        return DONE if memory[ESCAPES] > _MAX_ESCAPES else _restart(memory, theta, memory[TOL])
     if loglik > memory[LOGLIK] - least:
         memory[STATUS] = codes.NOT_IDENTIFIED
         return DONE
@@ -337,7 +319,7 @@ def _probe(memory, loglik, theta):
     if memory[PROBE] <= 2 * p:
         _move_to_probe(memory, theta)
         return VALUE
-    copy(_vector(memory, p, _CHANGE), theta)
+    copy(vector(memory, p, CHANGE), theta)
     if memory[COV] == COV_EXPECTED:
         memory[PHASE] = _EXPECTED_AT_END
         return EXPECTED
@@ -350,24 +332,24 @@ def _doubt(memory, decrement, theta):
     p = theta.shape[0]
     memory[STATUS] = codes.MAX_ITER
     memory[DOUBTS] += 1.0
-    state = _ascent(memory, p)
+    state = ascent_state(memory, p)
     if memory[METRIC] == AUTO:
-        if memory[DOUBTS] > _MAX_DOUBTS or memory[NIT] >= memory[_MAX_ITER]:
+        if memory[DOUBTS] > _MAX_DOUBTS or memory[NIT] >= memory[MAX_ITER]:
             return DONE
         information = matrix(memory, p, INFORMATION)
-        _restart(memory, theta, memory[_TOL])
-        copy_matrix(information, matrix(memory, p, _BFGS))
-        copy_matrix(information, matrix(memory, p, _WORK))
+        _restart(memory, theta, memory[TOL])
+        copy_matrix(information, matrix(memory, p, BFGS))
+        copy_matrix(information, matrix(memory, p, WORK))
         memory[SEEDED] = 1.0
     else:
         # The metric's own decrement is too small by this factor.
         own = state[ascent.DECREMENT]
-        tol = 0.1 * own * min(1.0, memory[_TOL] / decrement)
-        if not (tol > 1e-30 and memory[NIT] < memory[_MAX_ITER]):
+        tol = 0.1 * own * min(1.0, memory[TOL] / decrement)
+        if not (tol > 1e-30 and memory[NIT] < memory[MAX_ITER]):
             return DONE
         _restart(memory, theta, tol)
         return _want_for_climb(memory)
-    grad = _vector(memory, p, _GRAD)
+    grad = vector(memory, p, GRAD)
     return _advance(memory, memory[LOGLIK], grad, matrix(memory, p, PRODUCTS), theta)
 
 
@@ -380,17 +362,17 @@ def _escape(memory, direction, theta):
         return DONE
     memory[SADDLE_AT] = max(memory[SADDLE_AT], memory[LOGLIK])
     information, products = matrix(memory, p, INFORMATION), matrix(memory, p, PRODUCTS)
-    grad = _vector(memory, p, _GRAD)
+    grad = vector(memory, p, GRAD)
     uphill = length = 0.0
     for j in range(p):
         uphill += grad[j] * direction[j]
         length += max(abs(information[j, j]), products[j, j]) * direction[j] * direction[j]
-    size = _ESCAPE * math.sqrt(memory[_TOTAL] / length)
+    size = _ESCAPE * math.sqrt(memory[TOTAL] / length)
     if uphill < 0.0:
         size = -size
     for j in range(p):
         theta[j] += size * direction[j]
-    return _restart(memory, theta, memory[_TOL])
+    return _restart(memory, theta, memory[TOL])
 
 
 @kernel
@@ -406,8 +388,8 @@ def finish(memory, theta, result, corr):
     stderr = result[2:]
     loglik, nit = memory[LOGLIK], memory[NIT]
     if status == codes.OK and cov != NO_COV:
-        work, products = matrix(memory, p, _WORK), matrix(memory, p, PRODUCTS)
-        spare = _vector(memory, p, _SPARE)
+        work, products = matrix(memory, p, WORK), matrix(memory, p, PRODUCTS)
+        spare = vector(memory, p, SPARE)
         known = cov in (COV_OBSERVED, COV_SANDWICH)
         copy_matrix(matrix(memory, p, INFORMATION) if known else products, work)
         invert(work, spare, stderr, corr)
