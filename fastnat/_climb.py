@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
+from numba.core.errors import NumbaError
 from numpy.typing import NDArray
 
 from fastnat import _blocks
@@ -341,6 +342,8 @@ def _call(kernel: Callable[..., None], *arguments: Any) -> None:
     """Run a kernel that calls the user's functions, which should not raise."""
     try:
         kernel(*arguments)
+    except NumbaError:
+        raise
     except Exception as error:
         raised = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         raise ValueError(

@@ -100,7 +100,8 @@ def _offset(state, products, theta):
 def _set_step(state, step, at):
     """A power of two, not below the resolution of theta: what is added is what was meant."""
     least = max(_SMALLEST_STEP, 2.0**-40 * abs(at))
-    state[STEP] = 2.0 ** math.floor(math.log2(max(step, least)))
+    _, exponent = math.frexp(max(step, least))
+    state[STEP] = math.ldexp(0.5, exponent)
 
 
 @helper
