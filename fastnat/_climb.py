@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fastnat import _blocks
 from fastnat._arrays import Array, as_array
 from fastnat._compile import DOMAIN_ERRORS, Compiled, plain_function, with_policy
-from fastnat.kernels import codes, likelihood, search
+from fastnat.kernels import codes, likelihood, outcome, search
 
 SEGMENT = 1 << 17
 """Longer problems are evaluated in segments of so many rows, the sums merged in order."""
@@ -303,7 +303,7 @@ def _fit_long(job: _Job) -> None:
         if np.any(statuses == codes.NAN_INPUT):
             out.status[f] = codes.NAN_INPUT
         if out.status[f] != codes.OK:
-            search.give_up(out.status[f], theta, result, corr)
+            outcome.give_up(out.status[f], theta, result, corr)
             continue
         set_starts(index, theta[None])
         want = search.begin(
@@ -320,7 +320,7 @@ def _fit_long(job: _Job) -> None:
             over_segments(ask, index)
             told = np.add.reduce(parts, axis=0)  # one after the other
             want = search.proceed(memory, told, options.fixed, theta, path)
-        out.status[f] = search.finish(memory, theta, result, corr)
+        out.status[f] = outcome.finish(memory, theta, result, corr)
 
 
 def _evaluate_segment(

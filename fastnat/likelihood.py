@@ -22,7 +22,7 @@ from fastnat._arrays import (
     check_nan_policy,
 )
 from fastnat._compile import compiled, plain_function
-from fastnat.kernels import codes, search
+from fastnat.kernels import codes, outcome, search
 from fastnat.result import FitResult, Status
 
 Function = Callable[..., Any]
@@ -36,11 +36,11 @@ _METRICS = {
     "euclidean": search.FIXED,
 }
 _COVS = {
-    None: search.NO_COV,
-    "observed": search.COV_OBSERVED,
-    "expected": search.COV_EXPECTED,
-    "opg": search.COV_OPG,
-    "sandwich": search.COV_SANDWICH,
+    None: outcome.NO_COV,
+    "observed": outcome.COV_OBSERVED,
+    "expected": outcome.COV_EXPECTED,
+    "opg": outcome.COV_OPG,
+    "sandwich": outcome.COV_SANDWICH,
 }
 
 
@@ -179,9 +179,9 @@ class ModelFit(FitResult):
     """
 
     def __init__(
-        self, outcome: _climb.Outcome, param_names: tuple[str, ...], cov_type: CovType
+        self, found: _climb.Outcome, param_names: tuple[str, ...], cov_type: CovType
     ) -> None:
-        self._outcome = outcome
+        self._outcome = found
         self.param_names = param_names
         self.cov_type = cov_type
 
@@ -352,7 +352,7 @@ def fit(
     options = _climb.Options(
         kind, _COVS[cov_type], as_integer("max_iter", max_iter, 1), tol, fixed, trace
     )
-    outcome = _climb.climb(
+    found = _climb.climb(
         compiled(model.loglik, model.score, model.fisher, p, model.n_data),
         problems,
         starts,
@@ -361,9 +361,9 @@ def fit(
         options,
         n_threads,
     )
-    if nan_policy == "raise" and np.any(outcome.status == codes.NAN_INPUT):
+    if nan_policy == "raise" and np.any(found.status == codes.NAN_INPUT):
         raise ValueError("data contain NaN, and nan_policy is 'raise'")
-    return ModelFit(outcome, model.param_names, cov_type)
+    return ModelFit(found, model.param_names, cov_type)
 
 
 def _metric(metric: Any, model: Model) -> tuple[int, Array]:

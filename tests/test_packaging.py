@@ -93,6 +93,7 @@ FLOORS = [
         "kernels.moments",
     },
     {"kernels.memory", "kernels.rows"},
+    {"kernels.outcome"},
     {"kernels.search"},
     {"kernels.columns", "kernels.likelihood", "kernels.normal", "kernels"},
     {"_arrays", "_blocks", "_compile"},

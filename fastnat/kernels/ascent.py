@@ -29,6 +29,7 @@ accepted point (p,), and the step from there (p,)."""
 
 _ARMIJO = 1e-4
 _SLACK = 1e-13  # what rounding may take from a log-likelihood, relative to it and the weight
+_OVERSHOOT = 0.9  # of the slope at the start may be found, downhill, at the end of a step
 _SMALLEST = 2.0**-60  # step sizes below it change nothing
 
 
@@ -67,11 +68,20 @@ def accepts(state, loglik, grad):
             return loglik == math.inf
     if state[STEP_SIZE] == 0.0:  # nothing is on trial yet
         return math.isfinite(loglik) or loglik == math.inf
-    promised = state[STEP_SIZE] * state[DECREMENT] * state[TOTAL]
+    needed = state[GAIN] * state[STEP_SIZE] * state[DECREMENT] * state[TOTAL]
+    gain = loglik - state[LOGLIK]
+    if gain > 0.0 and gain >= needed:
+        return True
     if state[STEP_SIZE] < 1.0:  # the whole step has been wanting by more than rounding
-        return bool(loglik > state[LOGLIK] and loglik >= state[LOGLIK] + state[GAIN] * promised)
+        return False
+    # Where rounding hides the gain, the slope tells whether the step went too far.
+    p = grad.shape[0]
+    slope = 0.0
+    for j in range(p):
+        slope += grad[j] * state[BASE + p + j]
     slack = _SLACK * (state[TOTAL] + abs(state[LOGLIK]))
-    return bool(loglik >= state[LOGLIK] + state[GAIN] * promised - slack)
+    too_far = slope < -_OVERSHOOT * state[DECREMENT] * state[TOTAL]
+    return bool(gain >= needed - slack and not too_far)
 
 
 @kernel

@@ -11,14 +11,14 @@ import math
 
 import numpy as np
 
-from fastnat.kernels import codes, search
+from fastnat.kernels import codes, outcome, search
 from fastnat.kernels._jit import helper, kernel, linked, uncached
 from fastnat.kernels.fisher import BLOCK, accumulate
 from fastnat.kernels.memory import memory_size
 from fastnat.kernels.tuples import at, leading, scatter
 
 _accumulate, _begin, _proceed = linked(accumulate), linked(search.begin), linked(search.proceed)
-_finish, _give_up = linked(search.finish), linked(search.give_up)
+_finish, _give_up = linked(outcome.finish), linked(outcome.give_up)
 
 
 @kernel
@@ -139,7 +139,7 @@ def compile_fit_many(evaluate):
     thetas, results, corrs, paths, scratch)``:
 
     arrays, weights, omit, offsets, totals, statuses : as for `survey`; statuses are updated.
-    options : metric, covariance (as numbers of `search`), max_iter, tol.
+    options : metric (a number of `search`), covariance (of `outcome`), max_iter, tol.
     fixed : (p, p) or (0, 0), a given metric.
     thetas : (n, p), in: starts; out: estimates.
     results : (n, 2 + p), out: loglik, nit, standard errors.

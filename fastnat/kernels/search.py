@@ -22,8 +22,6 @@ from fastnat.kernels.curvature import (
     copy,
     copy_matrix,
     definite,
-    invert,
-    sandwich,
     update_bfgs,
 )
 from fastnat.kernels.linalg import cholesky_solve
@@ -56,6 +54,7 @@ from fastnat.kernels.memory import (
     matrix,
     vector,
 )
+from fastnat.kernels.outcome import COV_EXPECTED
 from fastnat.kernels.step import natural_step
 
 DONE, SCORE, VALUE, OUTER, EXPECTED = range(5)
@@ -64,9 +63,6 @@ OPG; these and the expected information."""
 
 AUTO, MEASURED, MODELLED, EMPIRICAL, FIXED = range(5)
 """Metrics: BFGS; observed information; expected information; OPG; a given matrix."""
-
-NO_COV, COV_OBSERVED, COV_EXPECTED, COV_OPG, COV_SANDWICH = range(5)
-"""Covariances."""
 
 # Phases: what the values that come next are for.
 _CLIMB, _DIFFER_FOR_METRIC, _OUTER_AT_END, _DIFFER_AT_END, _PROBE_AT_END, _EXPECTED_AT_END = range(
@@ -87,7 +83,7 @@ def begin(memory, theta, total, metric, cov, tol, max_iter):
 
     memory : (memory_size(p),), out.
     total : the total weight of the observations.
-    metric, cov : which ones, by their numbers above.
+    metric, cov : which ones, by their numbers above and in `outcome`.
     """
     for k in range(memory.shape[0]):
         memory[k] = 0.0
@@ -373,47 +369,3 @@ def _escape(memory, direction, theta):
     for j in range(p):
         theta[j] += size * direction[j]
     return _restart(memory, theta, memory[TOL])
-
-
-@kernel
-def finish(memory, theta, result, corr):
-    """After DONE: what the search has found; returns the status.
-
-    theta : (p,); becomes NaN where the status leaves no estimate.
-    result : (2 + p,), out: log-likelihood, accepted steps, standard errors.
-    corr : (p, p), out: correlations of the estimates.
-    """
-    p = theta.shape[0]
-    status, cov = int(memory[STATUS]), int(memory[COV])
-    stderr = result[2:]
-    loglik, nit = memory[LOGLIK], memory[NIT]
-    if status == codes.OK and cov != NO_COV:
-        work, products = matrix(memory, p, WORK), matrix(memory, p, PRODUCTS)
-        spare = vector(memory, p, SPARE)
-        known = cov in (COV_OBSERVED, COV_SANDWICH)
-        copy_matrix(matrix(memory, p, INFORMATION) if known else products, work)
-        invert(work, spare, stderr, corr)
-        if cov == COV_SANDWICH:
-            sandwich(products, spare, work, stderr, corr)
-    else:
-        keep = status == codes.OK or status == codes.MAX_ITER or status == codes.SADDLE
-        for j in range(p):
-            stderr[j] = math.nan
-            theta[j] = theta[j] if keep else math.nan
-            for k in range(p):
-                corr[j, k] = math.nan
-    result[0] = math.nan if status == codes.INVALID_INPUT else loglik
-    result[1] = nit
-    return status
-
-
-@kernel
-def give_up(status, theta, result, corr):
-    """Results of a problem that was not searched, for the status says why."""
-    for j in range(theta.shape[0]):
-        theta[j] = math.nan
-        result[2 + j] = math.nan
-        for k in range(theta.shape[0]):
-            corr[j, k] = math.nan
-    result[0] = 0.0 if status == codes.NO_DATA else math.nan
-    result[1] = 0.0
