@@ -1,6 +1,6 @@
 """Fit Gaussian likelihoods by natural gradient: a million problems, or one huge one, in a call."""
 
-from fastnat import kernels, models
+from fastnat import kernels, models, special
 from fastnat._warmup import warmup
 from fastnat.descent import steepest_descent
 from fastnat.likelihood import Model, ModelFit, fit
@@ -19,6 +19,7 @@ __all__ = [
     "fit_normal",
     "kernels",
     "models",
+    "special",
     "steepest_descent",
     "warmup",
 ]

@@ -10,12 +10,20 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastnat.kernels import outcome
+
 Array = NDArray[Any]
 NanPolicy = Literal["propagate", "omit", "raise"]
 CovType = Literal["observed", "expected", "opg", "sandwich"] | None
 
+COVS = {
+    None: outcome.NO_COV,
+    "observed": outcome.COV_OBSERVED,
+    "expected": outcome.COV_EXPECTED,
+    "opg": outcome.COV_OPG,
+    "sandwich": outcome.COV_SANDWICH,
+}
 _NAN_POLICIES = ("propagate", "omit", "raise")
-_COV_TYPES = ("observed", "expected", "opg", "sandwich", None)
 
 
 class Problems:
@@ -54,6 +62,14 @@ class Problems:
         k = flat.ndim - 1
         return shaped.transpose((*range(k), *(k + i for i in self.order)))
 
+    def from_result(self, shaped: Array) -> Array:
+        """(..., *shape) in the order of the caller -> (..., n_fits) in the order of the views."""
+        k = shaped.ndim - len(self.batch)
+        if self.order is not None:
+            inverse = sorted(range(len(self.order)), key=self.order.__getitem__)
+            shaped = shaped.transpose((*range(k), *(k + i for i in inverse)))
+        return shaped.reshape((*shaped.shape[:k], self.n_fits))
+
 
 def as_array(name: str, value: ArrayLike) -> Array:
     """A real array, or one clear sentence."""
@@ -82,6 +98,7 @@ def bad_choice(name: str, value: object, choices: Sequence[object]) -> ValueErro
 
 
 _LARGEST = 2**31 - 1
+_MOST_GROUPS = 1000  # times the observations: more are codes of something else
 
 
 def as_integer(name: str, value: Any, least: int) -> int:
@@ -101,6 +118,20 @@ def as_number(name: str, value: Any) -> float:
         return float(value)
     except OverflowError:
         raise ValueError(f"{name} must be a number that a float can hold") from None
+
+
+def as_groups(groups: Any, n_obs: int) -> NDArray[np.int64]:
+    """Codes of ragged problems, one for each observation."""
+    codes = np.asarray(groups)
+    if codes.dtype.kind not in "iu":
+        raise TypeError(f"groups must be integers, not {codes.dtype}; see np.unique's inverse")
+    if codes.shape != (n_obs,):
+        raise ValueError(f"groups of shape {codes.shape} must be as long as x, {n_obs}")
+    if n_obs and codes.min() < 0:
+        raise ValueError(f"groups must not be negative, but one is {codes.min()}")
+    if n_obs and codes.max() > _MOST_GROUPS * max(n_obs, 1000):
+        raise ValueError(f"groups must be 0, 1, 2 and so on, but one is {codes.max()}")
+    return codes.astype(np.int64)
 
 
 def check_metric(matrix: Array) -> None:
@@ -134,8 +165,8 @@ def check_nan_policy(nan_policy: object) -> None:
 
 
 def check_cov_type(cov_type: object) -> None:
-    if cov_type is not None and (not isinstance(cov_type, str) or cov_type not in _COV_TYPES):
-        raise bad_choice("cov_type", cov_type, _COV_TYPES)
+    if cov_type is not None and (not isinstance(cov_type, str) or cov_type not in COVS):
+        raise bad_choice("cov_type", cov_type, [*list(COVS)[1:], None])
 
 
 def check_level(level: float) -> None:
@@ -145,7 +176,7 @@ def check_level(level: float) -> None:
         raise ValueError(f"level must be between 0 and 1, not {level!r}")
 
 
-def _axes(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
+def reduced_axes(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
     """The reduced axes, from 0 to ndim - 1."""
     if axis is None:
         return tuple(range(ndim))
@@ -185,7 +216,7 @@ def arrange(x: Array, weights: Array | None, axis: int | tuple[int, ...] | None)
         ndim = x.ndim
     if ndim == 0:
         raise ValueError("x must have at least one dimension")
-    reduced = _axes(axis, ndim)
+    reduced = reduced_axes(axis, ndim)
 
     def steps(a: int) -> int:
         """Bytes between neighbours; those of repeated elements are not in the way."""

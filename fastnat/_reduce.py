@@ -1,18 +1,20 @@
 """Observations to statistics: the moments of every problem, block by block, on threads."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnat import _blocks
 from fastnat._arrays import Array, Problems, mergeable
-from fastnat.kernels import columns, moments, rows
+from fastnat._rows import Columns, Rows
+from fastnat.kernels import columns, deviations, moments, rows
 
 Stats = NDArray[np.float64]
 Limits = NDArray[np.float64] | None
-Finish = Callable[[Stats, int, int], None]
+Tally = NDArray[np.float64] | None
+Finish = Callable[[Stats, Tally, int, int], None]
 Work = tuple[Callable[[int], None], int]
 
 _SMALL = 1 << 14  # observations in all that are one block of rows without further planning
@@ -22,42 +24,85 @@ _COPIED_COLUMNS = 1 << 4  # and in one that must be copied
 
 
 def reduce_moments(
-    problems: Problems, limits: Limits, high: bool, n_threads: int | None, finish: Finish
+    problems: Problems,
+    limits: Limits,
+    high: bool,
+    tallied: bool,
+    n_threads: int | None,
+    finish: Finish,
 ) -> None:
-    """Reduce each problem to its moments and hand them on: ``finish(stats, first, n_fits)``.
+    """Reduce each problem to its moments: ``finish(stats, tally, first, n_fits)`` gets them.
 
-    limits : (2, 1), values outside are not used; None for no limits.
+    limits : (2, 1) or (2, n_fits), values outside are not used; None for no limits.
     high : also third and fourth moments.
+    tallied : also the weight of what the limits leave out; else the tally is None.
     finish : called once for every block of problems, from any thread.
     """
     flag, n_stats = (True, 7) if high else (None, 5)
+    new = _Statistics(n_stats, tallied)
     n_fits, n_obs = problems.n_fits, problems.n_obs
     if n_obs * n_fits <= _SMALL and not problems.inner:
         # One block, and no time to lose.
-        stats = np.empty((n_stats, n_fits))
+        stats, tally = new(n_fits)
         values, weights = _blocks.flat(problems.x), problems.weights
         if weights is not None:
             weights = _blocks.flat(weights, float32=False)
         ends = _blocks.offsets(n_fits, n_obs)
-        rows.reduce_rows(values, weights, ends, limits, flag, 0, stats)
-        finish(stats, 0, n_fits)
+        rows.reduce_rows(values, weights, ends, limits, flag, 0, stats, tally)
+        finish(stats, tally, 0, n_fits)
         return
     segment = columns.SEGMENT if problems.inner else rows.SEGMENT
     n_segments = -(-n_obs // segment)
     n_bytes = 8 * n_obs * n_fits * (1 if problems.weights is None else 2)
     if n_segments <= 1:
         cut = _columns if problems.inner else _rows
-        work, n_blocks = cut(problems, limits, flag, n_stats, finish)
+        work, n_blocks = cut(problems, limits, flag, new, finish)
         _blocks.run(work, n_blocks, n_threads, n_bytes)
     else:
-        parts = np.empty((n_stats, n_segments * n_fits))
+        parts = new(n_segments * n_fits)
         cut_segments = _column_segments if problems.inner else _row_segments
         work, n_blocks = cut_segments(problems, limits, flag, parts)
         _blocks.run(work, n_blocks, n_threads, n_bytes)
-        stats = np.empty((n_stats, n_fits))
+        stats, tally = new(n_fits)
         steps = (1, n_fits) if problems.inner else (n_segments, 1)
-        moments.merge_segments(parts, n_segments, *steps, flag, 0, stats)
-        finish(stats, 0, n_fits)
+        moments.merge_segments(parts[0], n_segments, *steps, flag, 0, stats)
+        if tally is not None and parts[1] is not None:
+            shape = (n_segments, n_fits) if problems.inner else (n_fits, n_segments)
+            parts[1].reshape(-1, *shape).sum(axis=1 if problems.inner else 2, out=tally)
+        finish(stats, tally, 0, n_fits)
+
+
+def reduce_groups(
+    groups: Rows, limits: Limits, high: bool, n_threads: int | None, finish: Finish
+) -> None:
+    """`reduce_moments` of ragged problems; their columns are those of `Given`."""
+    flag, new = (True, _Statistics(7, False)) if high else (None, _Statistics(5, False))
+
+    def reduce(columns: Columns, offsets: NDArray[np.int64], first: int) -> None:
+        x, *_, weights = columns
+        stats, tally = new(offsets.size - 1)
+        rows.reduce_rows(x, weights, offsets, limits, flag, 0, stats, tally)
+        finish(stats, tally, first, offsets.size - 1)
+
+    groups.run(reduce, n_threads)
+
+
+class _Statistics(NamedTuple):
+    """What is kept of each problem."""
+
+    n_stats: int
+    tallied: bool
+
+    def __call__(self, n_fits: int) -> tuple[Stats, Tally]:
+        tally = np.empty((deviations.N_OUTSIDE, n_fits)) if self.tallied else None
+        return np.empty((self.n_stats, n_fits)), tally
+
+
+def _limits_of(limits: Limits, first: int, n_fits: int) -> Limits:
+    """The limits of these problems, as kernels read them."""
+    if limits is None or limits.shape[1] == 1:
+        return limits
+    return np.ascontiguousarray(limits[:, first : first + n_fits])
 
 
 def _block_bytes(problems: Problems) -> int:
@@ -73,23 +118,26 @@ def _flat(x: Array, w: Array | None, index: Any) -> tuple[Array, Array | None]:
     return _blocks.flat(x[index]), None if w is None else _blocks.flat(w[index], float32=False)
 
 
-def _rows(problems: Problems, limits: Limits, high: Any, n_stats: int, finish: Finish) -> Work:
+def _rows(problems: Problems, limits: Limits, high: Any, new: _Statistics, finish: Finish) -> Work:
     """Each block is a number of whole rows."""
     limit = max(1, min(_MAX_FITS, _block_bytes(problems) // (8 * problems.n_obs + 1)))
     blocks = list(_blocks.cut(problems.batch, limit))
 
     def work(i: int) -> None:
         index, first, n_fits = blocks[i]
-        stats = np.empty((n_stats, n_fits))
+        stats, tally = new(n_fits)
         values, weights = _flat(problems.x, problems.weights, index)
         ends = _blocks.offsets(n_fits, problems.n_obs)
-        rows.reduce_rows(values, weights, ends, limits, high, 0, stats)
-        finish(stats, first, n_fits)
+        own = _limits_of(limits, first, n_fits)
+        rows.reduce_rows(values, weights, ends, own, high, 0, stats, tally)
+        finish(stats, tally, first, n_fits)
 
     return work, len(blocks)
 
 
-def _row_segments(problems: Problems, limits: Limits, high: Any, parts: Stats) -> Work:
+def _row_segments(
+    problems: Problems, limits: Limits, high: Any, parts: tuple[Stats, Tally]
+) -> Work:
     """Each block is a number of segments of one row; segment s of row f is f * n_segments + s."""
     x, w, n_obs, size = problems.x, problems.weights, problems.n_obs, rows.SEGMENT
     n_segments = -(-n_obs // size)
@@ -105,7 +153,8 @@ def _row_segments(problems: Problems, limits: Limits, high: Any, parts: Stats) -
         if w is not None:
             weights = _blocks.flat(_stretch(w[index], begin, stop), float32=False)
         ends = np.minimum(_blocks.offsets(min(step, n_segments - s), size), stop - begin)
-        rows.reduce_rows(values, weights, ends, limits, high, f * n_segments + s, parts)
+        own, column = _limits_of(limits, f, 1), f * n_segments + s
+        rows.reduce_rows(values, weights, ends, own, high, column, *parts)
 
     return work, len(blocks)
 
@@ -116,20 +165,24 @@ def _stretch(row: Array, begin: int, stop: int) -> Array:
     return stretch
 
 
-def _columns(problems: Problems, limits: Limits, high: Any, n_stats: int, finish: Finish) -> Work:
+def _columns(
+    problems: Problems, limits: Limits, high: Any, new: _Statistics, finish: Finish
+) -> Work:
     """Each block is a number of columns, or of whole slabs of columns."""
     blocks, reduce = _column_blocks(problems, limits, high)
 
     def work(i: int) -> None:
         first, n_fits = blocks[i][:2]
-        stats = np.empty((n_stats, n_fits))
-        reduce(blocks[i], 0, problems.n_obs, 0, stats)
-        finish(stats, first, n_fits)
+        stats, tally = new(n_fits)
+        reduce(blocks[i], 0, problems.n_obs, 0, stats, tally)
+        finish(stats, tally, first, n_fits)
 
     return work, len(blocks)
 
 
-def _column_segments(problems: Problems, limits: Limits, high: Any, parts: Stats) -> Work:
+def _column_segments(
+    problems: Problems, limits: Limits, high: Any, parts: tuple[Stats, Tally]
+) -> Work:
     """Each block is one segment of columns; segment s of column f is s * n_fits + f."""
     blocks, reduce = _column_blocks(problems, limits, high)
     n_obs, size = problems.n_obs, columns.SEGMENT
@@ -138,7 +191,7 @@ def _column_segments(problems: Problems, limits: Limits, high: Any, parts: Stats
     def work(i: int) -> None:
         s, k = divmod(i, len(blocks))
         column = s * problems.n_fits + blocks[k][0]
-        reduce(blocks[k], s * size, min(n_obs, (s + 1) * size), column, parts)
+        reduce(blocks[k], s * size, min(n_obs, (s + 1) * size), column, *parts)
 
     return work, n_segments * len(blocks)
 
@@ -161,8 +214,8 @@ def _column_blocks(problems: Problems, limits: Limits, high: Any) -> tuple[list[
     if direct:
         flat_x, flat_w = _flat(x, w, ...)
 
-    def reduce(block: Any, begin: int, stop: int, column: int, stats: Stats) -> None:
-        _, n_fits, index, slab, here = block
+    def reduce(block: Any, begin: int, stop: int, column: int, stats: Stats, tally: Tally) -> None:
+        first, n_fits, index, slab, here = block
         n, n_columns = stop - begin, here.stop - here.start
         n_slabs = n_fits // n_columns
         if direct:
@@ -173,8 +226,8 @@ def _column_blocks(problems: Problems, limits: Limits, high: Any) -> tuple[list[
             rest = (..., slice(begin, stop), here)
             values, weights = _flat(x[index], None if w is None else w[index], rest)
             start, size, stride = 0, n * n_columns, n_columns
-        columns.reduce_columns(
-            values, weights, start, n_slabs, size, n, stride, n_columns, limits, high, column, stats
-        )
+        layout = start, n_slabs, size, n, stride, n_columns
+        own = _limits_of(limits, first, n_fits)
+        columns.reduce_columns(values, weights, *layout, own, high, column, stats, tally)
 
     return blocks, reduce

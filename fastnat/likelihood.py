@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastnat import _climb
 from fastnat import _model_check as check_that
 from fastnat._arrays import (
+    COVS,
     Array,
     CovType,
     NanPolicy,
@@ -22,7 +23,7 @@ from fastnat._arrays import (
     check_nan_policy,
 )
 from fastnat._compile import compiled, plain_function
-from fastnat.kernels import codes, outcome, search
+from fastnat.kernels import codes, search
 from fastnat.result import FitResult, Status
 
 Function = Callable[..., Any]
@@ -34,13 +35,6 @@ _METRICS = {
     "expected": search.MODELLED,
     "empirical": search.EMPIRICAL,
     "euclidean": search.FIXED,
-}
-_COVS = {
-    None: outcome.NO_COV,
-    "observed": outcome.COV_OBSERVED,
-    "expected": outcome.COV_EXPECTED,
-    "opg": outcome.COV_OPG,
-    "sandwich": outcome.COV_SANDWICH,
 }
 
 
@@ -350,7 +344,7 @@ def fit(
                 f" of {p} parameters"
             ) from None
     options = _climb.Options(
-        kind, _COVS[cov_type], as_integer("max_iter", max_iter, 1), tol, fixed, trace
+        kind, COVS[cov_type], as_integer("max_iter", max_iter, 1), tol, fixed, trace
     )
     found = _climb.climb(
         compiled(model.loglik, model.score, model.fisher, p, model.n_data),

@@ -1,27 +1,35 @@
 """`fit_normal`: the normal distribution, for one sample or a million of them in one call."""
 
-import math
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastnat import _observed
 from fastnat._arrays import (
+    COVS,
     Array,
     CovType,
     NanPolicy,
-    Problems,
     arrange,
     as_array,
+    as_integer,
+    as_number,
     check_cov_type,
     check_n_threads,
     check_nan_policy,
 )
-from fastnat._reduce import reduce_moments
-from fastnat.kernels import codes
+from fastnat._closed_form import ClosedForm
+from fastnat._reduce import reduce_groups, reduce_moments
+from fastnat._searched import Searched
+from fastnat.kernels import codes, estimates
 from fastnat.kernels import normal as kernels
 from fastnat.result import FitResult, Status
+
+Shape = Callable[[Array], Array]
+Describe = Callable[[Array], ClosedForm | Searched]
 
 _FINITE_AND_INFINITE = np.array([[-np.inf], [np.inf]])  # limits that only a NaN fails
 
@@ -39,7 +47,8 @@ class NormalFit(FitResult):
     Attributes
     ----------
     mu, sigma : (...) ndarray
-        Mean and standard deviation; ``params`` is (..., 2) of both.
+        Mean and standard deviation; ``params`` is (..., 2) of both.  With ``noise_std``, sigma is
+        the scatter beyond the noise.
     reml : bool
         Whether sigma maximises the restricted likelihood.
 
@@ -48,136 +57,78 @@ class NormalFit(FitResult):
 
     _positive: ClassVar[tuple[int, ...]] = (1,)
 
-    def __init__(self, problems: Problems, out: Array, cov_type: CovType, reml: bool) -> None:
-        self._problems = problems
-        self._flat = out
+    def __init__(self, flat: Array, shape: Shape, describe: Describe, cov_type: CovType) -> None:
+        self._flat = flat
+        self._shape: Shape | None = shape
+        self._describe_rest: Describe | None = describe
         self.cov_type = cov_type
-        self.reml = reml
 
     @cached_property
     def _out(self) -> Array:
-        return self._problems.to_result(self._flat)
+        assert self._shape is not None
+        return self._shape(self._flat)
 
     @cached_property
     def _status(self) -> NDArray[np.int8]:
-        return np.asarray(self._out[kernels.STATUS], np.int8)
+        return np.asarray(self._out[estimates.STATUS], np.int8)
 
     @cached_property
-    def _weighted(self) -> bool:
-        return self._problems.weights is not None
+    def _rest(self) -> ClosedForm | Searched:
+        assert self._describe_rest is not None
+        return self._describe_rest(self._out)
 
     def __getstate__(self) -> dict[str, Any]:
         """All but the input, in the shape of the result."""
-        shaped = {"_out": self._out, "_status": self._status, "_weighted": self._weighted}
-        return self.__dict__ | shaped | {"_problems": None, "_flat": None}
+        shaped = {"_out": self._out, "_status": self._status, "_rest": self._rest}
+        return self.__dict__ | shaped | {"_shape": None, "_flat": None, "_describe_rest": None}
+
+    @property
+    def reml(self) -> bool:
+        return self._rest.reml
 
     @property
     def mu(self) -> Any:
-        return self._out[kernels.MU][()]
+        return self._out[estimates.MU][()]
 
     @property
     def sigma(self) -> Any:
-        return self._out[kernels.SIGMA][()]
+        return self._out[estimates.SIGMA][()]
 
     @property
     def params(self) -> Array:
-        return np.moveaxis(self._out[: kernels.NOBS], 0, -1)
+        return np.moveaxis(self._out[: estimates.NOBS], 0, -1)
 
     @property
     def nobs(self) -> Any:
-        return self._out[kernels.NOBS][()]
+        return self._out[estimates.NOBS][()]
+
+    @property
+    def nit(self) -> Any:
+        return self._rest.nit[()]
 
     @property
     def loglik(self) -> Any:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            dof = self._dof
-            value = -dof * (np.log(self.sigma) + 0.5 * (math.log(2.0 * math.pi) + 1.0))
-            if self.reml:
-                value = value - 0.5 * np.log(self.nobs)
-        status = self._status
-        limits = (
-            (codes.OK, value),
-            (codes.NO_DATA, 0.0),
-            (codes.SIGMA_ZERO, np.inf),
-            (codes.SIGMA_INFINITE, np.where(dof < 0.0, np.inf, 0.0)),
-            (codes.NOT_IDENTIFIED, 0.0),
-        )
-        at = [status == code for code, _ in limits]
-        return np.select(at, [np.asarray(limit) for _, limit in limits], np.nan)[()]
+        return self._rest.loglik()
 
     @property
     def cov_params(self) -> Array:
-        mu, both, sigma = self._relative_cov()
-        cov = np.empty((*self._status.shape, 2, 2))
-        cov[..., 0, 0], cov[..., 0, 1], cov[..., 1, 0], cov[..., 1, 1] = mu, both, both, sigma
-        with np.errstate(under="ignore", over="ignore"):
-            for _ in range(2):
-                cov *= np.asarray(self.sigma)[..., None, None]
-        return cov
+        self._need_covariance()
+        return self._rest.cov_params()
 
     @property
     def stderr(self) -> Array:
-        mu, _, sigma = self._relative_cov()
-        with np.errstate(over="ignore"):
-            return np.stack([np.sqrt(mu) * self.sigma, np.sqrt(sigma) * self.sigma], axis=-1)
+        self._need_covariance()
+        return self._rest.stderr()
 
-    @property
-    def _dof(self) -> Any:
-        return self.nobs - 1.0 if self.reml else self.nobs
-
-    def _relative_cov(self) -> tuple[Any, Any, Any]:
-        """Entries (mu, mu), (mu, sigma), (sigma, sigma) of the covariance of (mu, sigma) / sigma.
-
-        Relative to sigma, nothing underflows; NaN unless OK.  Restricted likelihood makes the
-        scores of sigma z**2 - (W - 1) / W.
-        """
+    def _need_covariance(self) -> None:
         if self.cov_type is None:
             raise ValueError("cov_type=None was asked for; fit again with cov_type='observed'")
-        total = np.where(self._status == codes.OK, self.nobs, np.nan)
-        share = self._dof / total  # 1, or (W - 1) / W with restricted likelihood
-        if self.cov_type in ("observed", "expected"):
-            return 1.0 / total, 0.0 * total, 0.5 / (share * total)
-        skewness, kurtosis = self._out[kernels.SKEWNESS], self._out[kernels.KURTOSIS]
-        if self.cov_type == "sandwich":
-            both = 0.5 * skewness * np.sqrt(share) / total
-            excess = np.maximum(kurtosis - 1.0, 0.0)  # rounding may leave less than nothing
-            return share / total, both, 0.25 * excess / total
-        det = kurtosis - 1.0 - np.square(skewness)
-        # It is zero for two distinct values; what rounding leaves of zero is no information.
-        det = np.where(det > 64.0 * np.finfo(float).eps * kurtosis, det, np.nan)
-        unit = 1.0 / (share * det * total)
-        return unit * (kurtosis - 1.0), unit * -skewness / np.sqrt(share), unit / share
 
     def _profile(self, level: float) -> Array:
-        from scipy.special import chdtri
-
-        if self.reml:
-            raise ValueError(
-                "method='profile' needs reml=False, for the restricted likelihood has no mu;"
-                " use method='exact'"
-            )
-        total = np.where(self._status == codes.OK, self.nobs, np.nan)
-        drop = chdtri(1.0, 1.0 - level) / total
-        # The root may be a number where expm1(drop) is not.
-        half = self.sigma * np.exp(0.5 * drop) * np.sqrt(-np.expm1(-drop))
-        lower, upper = _roots_of_profile(drop)
-        mu = np.stack([self.mu - half, self.mu + half], axis=-1)
-        sigma = np.stack([self.sigma * np.exp(lower), self.sigma * np.exp(upper)], axis=-1)
-        return np.stack([mu, sigma], axis=-2)
+        return self._rest.profile(level)
 
     def _exact(self, level: float) -> Array:
-        from scipy.special import chdtri, stdtrit
-
-        if self._weighted:
-            raise ValueError("method='exact' needs unweighted data; use method='profile'")
-        total = np.where(self._status == codes.OK, self.nobs, np.nan)
-        dof = np.where(self._status == codes.OK, self._dof, np.nan)
-        squares = self.sigma * np.sqrt(dof)  # the root of the sum of squares
-        tail = 0.5 - 0.5 * level
-        half = stdtrit(total - 1.0, 1.0 - tail) * squares / np.sqrt((total - 1.0) * total)
-        mu = np.stack([self.mu - half, self.mu + half], axis=-1)
-        chi2 = np.stack([chdtri(total - 1.0, tail), chdtri(total - 1.0, 1.0 - tail)], axis=-1)
-        return np.stack([mu, np.asarray(squares)[..., None] / np.sqrt(chi2)], axis=-2)
+        return self._rest.exact(level)
 
     def quantile(self, q: ArrayLike) -> Quantile:
         """Quantiles of the fitted distribution, mu + z_q sigma.
@@ -202,83 +153,88 @@ class NormalFit(FitResult):
         probability = as_array("q", q).astype(np.float64)
         if not np.all((probability > 0.0) & (probability < 1.0)):
             raise ValueError("q must be between 0 and 1")
+        self._need_covariance()
         z = ndtri(probability)
         rest = (..., *(None,) * z.ndim)
-        mu, sigma = np.asarray(self.mu)[rest], np.asarray(self.sigma)[rest]
-        of_mu, of_both, of_sigma = (np.asarray(v)[rest] for v in self._relative_cov())
-        var = of_mu + 2.0 * z * of_both + np.square(z) * of_sigma
-        # Rounding may leave less than zero of a variance that is zero.
         with np.errstate(invalid="ignore", over="ignore"):
-            value, stderr = mu + z * sigma, sigma * np.sqrt(np.maximum(var, 0.0))
-        return Quantile(value[()], stderr[()])
+            value = np.asarray(self.mu)[rest] + z * np.asarray(self.sigma)[rest]
+        return Quantile(value[()], self._rest.stderr_along(z)[()])
 
     def _describe(self) -> str:
         if not self.success:
             return f"{Status(int(self._status)).name.lower()}, nobs = {self.nobs:g}: {self.message}"
         errors = ["", ""]
         if self.cov_type is not None:
-            errors = [f" +- {error:.3g}" for error in self.stderr]
+            errors = ["" if np.isnan(error) else f" +- {error:.3g}" for error in self.stderr]
         mu = f"mu = {self.mu:.10g}{errors[0]}"
         return f"{mu}, sigma = {self.sigma:.6g}{errors[1]}, nobs = {self.nobs:g}"
 
 
-def _roots_of_profile(drop: Any) -> tuple[Any, Any]:
-    """The d < 0 and d > 0 with 2 d + exp(-2 d) - 1 = drop: log sigma - log sigma-hat."""
-    roots = []
-    for sign in (-1.0, 1.0):
-        # Start beyond the root, from where Newton's steps on a convex function are monotone.
-        size = np.sqrt(2.0 * drop) + drop
-        u = -np.log1p(size) if sign < 0.0 else size
-        for _ in range(60):
-            step = (_excess(u) - drop) / -np.expm1(-u)
-            u = u - step
-            if not np.any(np.abs(step) > 1e-15 * np.abs(u)):
-                break
-        roots.append(0.5 * u)
-    return roots[0], roots[1]
-
-
-def _excess(u: Any) -> Any:
-    """u + exp(-u) - 1 without cancellation."""
-    series = np.zeros_like(u)
-    for k in range(16, 1, -1):
-        series = (1.0 - series) * u / k
-    return np.where(np.abs(u) < 0.5, series * u, u + np.expm1(-u))
-
-
 def fit_normal(
     x: ArrayLike,
+    upper: ArrayLike | None = None,
     *,
+    left: ArrayLike | None = None,
+    right: ArrayLike | None = None,
+    truncation: tuple[ArrayLike, ArrayLike] | None = None,
+    noise_std: ArrayLike | None = None,
     weights: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
     axis: int | tuple[int, ...] | None = -1,
     nan_policy: NanPolicy = "propagate",
     reml: bool = False,
     cov_type: CovType = "observed",
+    max_iter: int = 100,
+    tol: float = 1e-12,
     n_threads: int | None = None,
 ) -> NormalFit:
     """Fit a normal distribution to each of many samples by maximum likelihood.
 
-    For complete data the maximum is known in closed form: mu is the mean, sigma the standard
-    deviation with divisor n.  (In the mean parameters of the distribution, one natural-gradient
-    step arrives there from anywhere.)  It is computed in one pass, at the speed of memory.
+    The observations may be known exactly, up to a detection limit, within an interval, only
+    because they lie within bounds, or with an error of known size.  For complete data the maximum
+    is known in closed form, mu the mean and sigma the standard deviation with divisor n, and is
+    computed in one pass at the speed of memory; for all others, natural-gradient steps find it in
+    a chart in which they are safe, and whether there is one is decided before.
 
     Parameters
     ----------
     x : array_like
         Observations: real numbers of any dtype and layout.  The dimensions that ``axis`` does
-        not name are independent problems.
+        not name are independent problems.  With ``upper``, lower ends of intervals.  A
+        `scipy.stats.CensoredData` is understood, too.
+    upper : array_like, optional
+        Upper ends: an observation is only known to lie between ``x`` and ``upper``.  Equal ends
+        are a value known exactly; -inf or inf is no end at all; NaN at both is a missing value.
+    left, right : array_like, optional
+        Detection limit and saturation: values at or below ``left`` are only known to be so, and
+        values at or above ``right``.
+    truncation : (array_like, array_like), optional
+        Bounds, -inf and inf among them, beyond which a value would not have been observed at all.
+    noise_std : array_like, optional
+        Standard deviation of the known, normal error of each value; sigma is then the scatter
+        beyond it, and may be 0.
     weights : array_like, optional
-        Frequency weights, broadcast with ``x`` by NumPy's rules (either may be enlarged): an
-        integer weight equals repetition.  An observation of weight 0 is not looked at.
+        Frequency weights, such as the counts of a histogram: an integer weight equals repetition.
+        An observation of weight 0 is not looked at.
+    groups : array_like of int, optional
+        For problems of unequal lengths: ``x`` has one dimension, and observation i belongs to
+        problem ``groups[i]``, from 0 to G - 1; the result has the shape (G,).
     axis : int, tuple of int or None, default -1
         The dimensions of the observations of one problem; None for all.
     nan_policy : {"propagate", "omit", "raise"}, default "propagate"
-        A NaN makes its problem's estimates NaN, is left out, or raises.
+        A missing value makes its problem's estimates NaN, is left out, or raises.
     reml : bool, default False
-        Restricted maximum likelihood: sigma with divisor n - 1 (total weight - 1).
+        Restricted maximum likelihood: sigma with divisor n - 1 (total weight - 1) for complete
+        data, and the like with ``noise_std``; not for limits and truncation.
     cov_type : {"observed", "expected", "opg", "sandwich"} or None, default "observed"
-        Kind of covariance: inverse observed or expected information (which agree here), inverse
-        outer product of the scores, or the sandwich that is robust to a wrong model.
+        Kind of covariance: inverse observed or expected information, inverse outer product of
+        the scores, or the sandwich that is robust to a wrong model.  "expected" needs the limits
+        of every observation, so ``left`` and ``right`` instead of ``upper``.
+    max_iter : int, default 100
+        Accepted steps of an iteration, at most.
+    tol : float, default 1e-12
+        Decrement per unit of weight at which to stop, after one more step: the square of the
+        distance to the maximum in standard deviations.
     n_threads : int, optional
         At most so many threads; by default one for small data, else one a processor.  The
         result does not depend on it.
@@ -296,10 +252,24 @@ def fit_normal(
 
     Notes
     -----
-    Statistics are merged as in Chan, Golub and LeVeque (1983), The American Statistician 37,
-    242-247, relative to an origin in the data, so that an offset costs no digits.  The restricted
-    likelihood is that of Patterson and Thompson (1971), Biometrika 58, 545-554; its value has the
-    constant of R's ``logLik(lm(x ~ 1), REML = TRUE)``.
+    All arrays broadcast with ``x`` by NumPy's rules (each may be enlarged); one limit per problem
+    is ``left=limits[:, None]``.  Limits that the observations of a problem share cost no more
+    than one pass over the data.
+
+    *Complete*: statistics are merged as in Chan, Golub and LeVeque (1983), The American
+    Statistician 37, 242-247, relative to an origin in the data, so that an offset costs no digits.
+    The restricted likelihood is that of Patterson and Thompson (1971), Biometrika 58, 545-554; its
+    value has the constant of R's ``logLik(lm(x ~ 1), REML = TRUE)``.
+
+    *Limits and intervals*: Newton's steps in (mu / sigma, 1 / sigma), where the log-likelihood is
+    concave (Olsen 1978, Econometrica 46, 1211-1215).
+
+    *Truncation*: the natural parameters of the exponential family, where it is concave as well.
+    Where sigma would go to infinity, ``loglik`` is that of the limit, an exponential distribution
+    (del Castillo 1994, Annals of the Institute of Statistical Mathematics 46, 57-66).
+
+    *Known noise*: the profile likelihood of sigma**2 may have several maxima; it is searched from
+    0 to the square of the range, and the highest is kept.
 
     Examples
     --------
@@ -310,26 +280,99 @@ def fit_normal(
     array([4., 5.])
     >>> fit
     <NormalFit: 2 fits: 1 ok, 1 sigma_zero>
+
+    Two of five values are below the detection limit 0.5:
+
+    >>> fastnat.fit_normal([0.5, 0.5, 0.9, 1.3, 2.2], left=0.5)
+    <NormalFit: mu = 0.8544061763 +- 0.449, sigma = 0.924424 +- 0.391, nobs = 5>
     """
-    values = as_array("x", x)
-    factors = None if weights is None else as_array("weights", weights)
     check_nan_policy(nan_policy)
     check_cov_type(cov_type)
     if reml is not True and reml is not False:
         raise TypeError(f"reml must be True or False, not {reml!r}")
     if n_threads is not None:
         check_n_threads(n_threads)
-    problems = arrange(values, factors, axis)
+    plain = upper is None and left is None and right is None
+    plain = plain and truncation is None and noise_std is None
+    if plain and not _observed.is_censored_data(x):
+        fit = _fit_complete(x, weights, groups, axis, nan_policy, reml, cov_type, n_threads)
+    else:
+        given = _observed.read(x, upper, left, right, truncation, noise_std, weights)
+        fit = _fit_observed(
+            given, groups, axis, nan_policy, reml, cov_type, max_iter, tol, n_threads
+        )
+    if nan_policy == "raise" and np.any(fit._flat[estimates.STATUS] == codes.NAN_INPUT):
+        raise ValueError("x contains NaN, and nan_policy is 'raise'")
+    return fit
+
+
+def _fit_complete(
+    x: ArrayLike,
+    weights: ArrayLike | None,
+    groups: ArrayLike | None,
+    axis: int | tuple[int, ...] | None,
+    nan_policy: NanPolicy,
+    reml: bool,
+    cov_type: CovType,
+    n_threads: int | None,
+) -> NormalFit:
+    values = as_array("x", x)
+    factors = None if weights is None else as_array("weights", weights)
     high = cov_type == "opg" or cov_type == "sandwich"
     lost = 1.0 if reml else 0.0
-    out = np.empty((6 if high else 4, problems.n_fits))
+    limits = _FINITE_AND_INFINITE if nan_policy == "omit" else None
 
-    def finish(stats: Array, first: int, n_fits: int) -> None:
+    def finish(stats: Array, tally: Array | None, first: int, n_fits: int) -> None:  # noqa: ARG001
         if kernels.finish(stats, n_fits, lost, first, out):
             raise ValueError("weights must be finite and not negative, and so must their sum")
 
-    limits = _FINITE_AND_INFINITE if nan_policy == "omit" else None
-    reduce_moments(problems, limits, high, n_threads, finish)
-    if nan_policy == "raise" and np.any(out[kernels.STATUS] == codes.NAN_INPUT):
-        raise ValueError("x contains NaN, and nan_policy is 'raise'")
-    return NormalFit(problems, out, cov_type, reml)
+    def describe(shaped: Array) -> ClosedForm:
+        return ClosedForm(shaped, cov_type, reml, weights is not None)
+
+    if groups is None:
+        problems = arrange(values, factors, axis)
+        out = np.empty((6 if high else 4, problems.n_fits))
+        reduce_moments(problems, limits, high, False, n_threads, finish)
+        return NormalFit(out, problems.to_result, describe, cov_type)
+    given = _observed.Given(values, weights=factors)
+    rows = _observed.rows_of(given, groups, axis)
+    out = np.empty((6 if high else 4, rows.n_fits))
+    reduce_groups(rows, limits, high, n_threads, finish)
+    return NormalFit(out, rows.to_result, describe, cov_type)
+
+
+def _fit_observed(
+    given: _observed.Given,
+    groups: ArrayLike | None,
+    axis: int | tuple[int, ...] | None,
+    nan_policy: NanPolicy,
+    reml: bool,
+    cov_type: CovType,
+    max_iter: int,
+    tol: float,
+    n_threads: int | None,
+) -> NormalFit:
+    if reml and (given.noise is None or given.limited):
+        raise ValueError("reml=True needs values without limits or truncation")
+    if cov_type == "expected" and given.upper is not None:
+        raise ValueError(
+            "cov_type='expected' needs the limits of every observation: give left and right"
+            " instead of upper"
+        )
+    tol = as_number("tol", tol)
+    if not 0.0 <= tol < 1.0:
+        raise ValueError(f"tol must be at least 0 and less than 1, not {tol}")
+    options = _observed.Options(
+        nan_policy == "omit",
+        reml,
+        COVS[cov_type],
+        as_integer("max_iter", max_iter, 1),
+        tol,
+        n_threads,
+    )
+    found = _observed.solve(given, groups, axis, options)
+
+    def describe(shaped: Array) -> Searched:
+        return Searched(shaped, reml, given.kind, found.ends)
+
+    return NormalFit(found.out, found.to_result, describe, cov_type)

@@ -60,7 +60,11 @@ def used_terms(x, w, consts, limited, high):
     wd = d if w is None else np.where(used, w, 0) * d
     sums = [] if w is None and not limited else [np.where(used, 1 if w is None else w, 0).sum()]
     sums += [wd.sum(), (wd * d).sum()]
-    return [*sums, (wd * d**2).sum(), (wd * d**3).sum()] if high else sums
+    sums += [(wd * d**2).sum(), (wd * d**3).sum()] if high else []
+    if limited:  # and the weight of what they leave out
+        weight = np.ones(x.shape) if w is None else np.maximum(w, 0)
+        sums += [weight[x < consts[2]].sum(), weight[x > consts[3]].sum(), weight[x != x].sum()]
+    return sums
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -75,8 +79,8 @@ def test_rows_equal_twin_and_plain_sums(weighted, limited, high, dtype):
             x = dyadic(rows * n).astype(dtype)
             w = rng.integers(0, 3, rows * n).astype(float) if weighted else None
             consts = constants(8)
-            out, expected = np.full((6, 8), 7.0), np.full((6, 8), 7.0)
-            flags = (limited, high, True)
+            out, expected = np.full((9, 8), 7.0), np.full((9, 8), 7.0)
+            flags = (limited, high, True, limited)
             run((x, w), 0, n, n, rows - 1, consts, flags, out, 1, 0)
             twin(sums)((x, w), 0, n, n, rows - 1, consts, flags, expected, 1, 0)
             np.testing.assert_array_equal(out, expected)
@@ -99,9 +103,9 @@ def test_columns_equal_twin_and_plain_sums(weighted, limited, high):
             x = dyadic(3 + rows * 20)
             w = rng.integers(0, 3, x.size).astype(float) if weighted else None
             consts = constants(24)
-            out = np.zeros((6, 24))
+            out = np.zeros((9, 24))
             expected = out.copy()
-            flags = (limited, high, True)
+            flags = (limited, high, True, limited)
             run((x, w), 3, 20, width, consts, flags, out, 1)
             twin(sums)((x, w), 3, 20, width, consts, flags, expected, 1)
             np.testing.assert_array_equal(out[:, :width], expected[:, :width])
@@ -120,8 +124,8 @@ def test_order_of_summation_does_not_depend_on_rows_taken_together():
     for n in (5, 40, 77):
         row = rng.standard_normal(n)
         together, alone = np.empty((1, 8)), np.empty((1, 8))
-        run((np.tile(row, 8), None), 0, n, n, 7, consts, (None, None, None), together, 0, 0)
-        run((row, None), 0, n, n, 0, consts, (None, None, None), alone, 0, 0)
+        run((np.tile(row, 8), None), 0, n, n, 7, consts, (None, None, None, None), together, 0, 0)
+        run((row, None), 0, n, n, 0, consts, (None, None, None, None), alone, 0, 0)
         assert len(set(together[0])) == 1
         assert together[0, 0] == alone[0, 0]
 
@@ -134,7 +138,7 @@ def test_bad_weights_poison_the_total():
             x[9], w[9] = value, bad
             out, consts = np.empty((2, 8)), np.zeros((4, 8))
             consts[deviations.UPPER] = 2.0
-            run((x, w), 0, 0, 11, 0, consts, (True, None, None), out, 0, 0)
+            run((x, w), 0, 0, 11, 0, consts, (True, None, None, None), out, 0, 0)
             assert np.isnan(out[0, 0])
 
 
@@ -144,7 +148,18 @@ def test_arrays_that_are_not_contiguous_are_refused():
     run = compiled(deviations.total_of_row)
     x = np.ones((4, 2))[:, 0]
     with pytest.raises(numba.TypingError, match="lanes read C-contiguous arrays"):
-        run((x, None), 0, 0, 4, 0, np.zeros((4, 8)), (None, None, None), np.empty((2, 8)), 0, 0)
+        run(
+            (x, None),
+            0,
+            0,
+            4,
+            0,
+            np.zeros((4, 8)),
+            (None, None, None, None),
+            np.empty((2, 8)),
+            0,
+            0,
+        )
 
 
 def before_guard_page(n, dtype):
@@ -168,12 +183,12 @@ def test_nothing_is_read_beyond_the_end(dtype):
         x, memory = before_guard_page(8 * n, dtype)
         x[:] = 1.0
         out = np.zeros((5, 8))
-        rows((x, None), 0, n, n, 7, np.zeros((4, 8)), (None, None, True), out, 0, 0)
+        rows((x, None), 0, n, n, 7, np.zeros((4, 8)), (None, None, True, None), out, 0, 0)
         assert np.all(out[:2] == n)
-        row((x, None), 0, 0, 8 * n, 0, np.zeros((4, 8)), (None, None, True), out, 0, 0)
+        row((x, None), 0, 0, 8 * n, 0, np.zeros((4, 8)), (None, None, True, None), out, 0, 0)
         assert out[0, 0] == 8 * n
         out = np.zeros((5, 40))
-        columns((x, None), 0, n, n, np.zeros((4, 40)), (None, None, True), out, 0)
+        columns((x, None), 0, n, n, np.zeros((4, 40)), (None, None, True, None), out, 0)
         assert np.all(out[:2, :n] == 8)
         del x
         assert not memory.closed  # it has lived until here

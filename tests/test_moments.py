@@ -16,7 +16,7 @@ def reduce_one(x, w=None, limits=None, high=True):
     """The statistics of one row, as a column."""
     stats = np.full((7 if high else 5, 1), 123.0)
     ends = np.array([0, len(x)])
-    reduce_rows(np.asarray(x), w, ends, limits, True if high else None, 0, stats)
+    reduce_rows(np.asarray(x), w, ends, limits, True if high else None, 0, stats, None)
     return stats
 
 
@@ -70,7 +70,7 @@ def test_rows_and_columns_describe_the_data(name, weighted):
     stats = np.empty((7, 3))
     matrix = np.stack([x, x[::-1], x], axis=1).reshape(-1)
     weights = None if w is None else np.stack([w, w[::-1], w], axis=1).reshape(-1)
-    reduce_columns(matrix, weights, 0, 1, matrix.size, x.size, 3, 3, None, True, 0, stats)
+    reduce_columns(matrix, weights, 0, 1, matrix.size, x.size, 3, 3, None, True, 0, stats, None)
     for j in range(3):
         check(stats[:, j : j + 1], x, w)
 
@@ -104,12 +104,12 @@ def test_limits_select_values_and_nan_fails_both():
     rows = np.tile(x, 9)
     limits = np.stack([np.full(9, -2.0), np.arange(9.0)])
     stats = np.empty((7, 9))
-    reduce_rows(rows, None, np.arange(10) * x.size, limits, True, 0, stats)
+    reduce_rows(rows, None, np.arange(10) * x.size, limits, True, 0, stats, None)
     for j in range(9):
         check(stats[:, j : j + 1], [v for v in x if -2.0 <= v <= j])
     columns = np.repeat(x, 9)
     again = np.empty((7, 9))
-    reduce_columns(columns, None, 0, 1, columns.size, x.size, 9, 9, limits, True, 0, again)
+    reduce_columns(columns, None, 0, 1, columns.size, x.size, 9, 9, limits, True, 0, again, None)
     np.testing.assert_allclose(again[moments.M2], stats[moments.M2], rtol=1e-14)
 
 
@@ -119,7 +119,7 @@ def test_ragged_rows_are_rows():
     ends = np.cumsum([0, *lengths])
     x = rng.standard_normal(ends[-1])
     together = np.empty((5, len(lengths)))
-    reduce_rows(x, None, ends, None, None, 0, together)
+    reduce_rows(x, None, ends, None, None, 0, together, None)
     for b, n in enumerate(lengths):
         alone = reduce_one(x[ends[b] : ends[b] + n], high=False)
         np.testing.assert_array_equal(together[:, b], alone[:, 0])
@@ -179,7 +179,7 @@ def test_tree_of_segments(n_segments):
     for steps, order in (((n_segments, 1), (0, 1, 2)), ((1, 4), (1, 0, 2))):
         parts = np.empty((7, 4 * n_segments))
         flat = np.ascontiguousarray(x.transpose(order)).reshape(-1)
-        reduce_rows(flat, None, ends, None, True, 0, parts)
+        reduce_rows(flat, None, ends, None, True, 0, parts, None)
         moments.merge_segments(parts, n_segments, *steps, True, 0, stats)
         for p in range(4):
             check(stats[:, p : p + 1], x[p].reshape(-1), tol=1e-12)

@@ -46,7 +46,7 @@ class ReduceRows(Kind):
         self._reduce()
 
     def _reduce(self):
-        reduce_rows(self.flat, self.w, self.ends, self.limits, self.high, 0, self.stats)
+        reduce_rows(self.flat, self.w, self.ends, self.limits, self.high, 0, self.stats, None)
 
     def time_reduce_rows(self, shape, kind):
         self._reduce()
@@ -70,7 +70,7 @@ class ReduceColumns(Kind):
     def _reduce(self):
         n, width = self.x.shape
         sizes = (0, 1, n * width, n, width, width)  # one slab of n rows
-        reduce_columns(self.flat, self.w, *sizes, self.limits, self.high, 0, self.stats)
+        reduce_columns(self.flat, self.w, *sizes, self.limits, self.high, 0, self.stats, None)
 
     def time_reduce_columns(self, shape, kind):
         self._reduce()

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from llvmlite import ir
-from numba import config, njit
+from numba import cfunc, config, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -57,6 +57,12 @@ def helper(function: F) -> F:
     return compiled
 
 
+def inlined(function: F) -> F:
+    """Compile a function that becomes a part of every loop that calls it, to be vectorised."""
+    compiled: F = njit(forceinline=True, **_POLICY)(function)
+    return compiled
+
+
 def uncached(function: F) -> F:
     """Compile an entry point that holds functions of the user's: numba cannot cache those."""
     compiled: F
@@ -65,6 +71,14 @@ def uncached(function: F) -> F:
         return compiled
     compiled = njit(**_POLICY)(function)
     return compiled
+
+
+def c_function(function: Callable[..., float], n_arguments: int) -> Any:
+    """A compiled function of so many doubles with the address and calling convention of C."""
+    signature = types.float64(*[types.float64] * n_arguments)
+    if n_arguments == 1:
+        return cfunc(signature)(lambda a: function(a))
+    return cfunc(signature)(lambda a, b: function(a, b))
 
 
 def linked(function: F) -> F:

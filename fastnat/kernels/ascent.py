@@ -6,7 +6,8 @@
         code = advance(state, loglik, grad, metric, theta)
         running = code == RUNNING
 
-So one ascent serves kernels, rows in blocks on threads, and workers elsewhere.
+So one ascent serves kernels, rows in blocks on threads, and workers elsewhere.  In a chart whose
+last coordinate has a sign to keep, `keep_sign` has its say before the next values are found.
 """
 
 import math
@@ -20,16 +21,17 @@ from fastnat.kernels.step import natural_step
 RUNNING = -1
 """`advance` wants to be told the values at the new theta."""
 
-LOGLIK, NIT, STEP_SIZE, DECREMENT, LAST, TOTAL, TOL, FLOOR, MAX_ITER, GAIN = range(10)
-BASE = 10
+LOGLIK, NIT, STEP_SIZE, DECREMENT, LAST, TOTAL, TOL, FLOOR, MAX_ITER, GAIN, SLOPE = range(11)
+BASE = 11
 """Cells of the state: log-likelihood at the last accepted point, accepted steps, size of the step
 that is on trial, decrement over total weight, whether it is the last one, then what `start` was
-given, and the least share of the promised gain that a step must bring.  From BASE on: the last
-accepted point (p,), and the step from there (p,)."""
+given, the least share of the promised gain that a step must bring, and what the gradient promises
+for the whole step.  From BASE on: the last accepted point (p,), and the step from there (p,)."""
 
 _ARMIJO = 1e-4
 _SLACK = 1e-13  # what rounding may take from a log-likelihood, relative to it and the weight
 _OVERSHOOT = 0.9  # of the slope at the start may be found, downhill, at the end of a step
+_NEAREST = 0.1  # of the way to zero that is left to a coordinate with a sign
 _SMALLEST = 2.0**-60  # step sizes below it change nothing
 
 
@@ -68,7 +70,7 @@ def accepts(state, loglik, grad):
             return loglik == math.inf
     if state[STEP_SIZE] == 0.0:  # nothing is on trial yet
         return math.isfinite(loglik) or loglik == math.inf
-    needed = state[GAIN] * state[STEP_SIZE] * state[DECREMENT] * state[TOTAL]
+    needed = state[GAIN] * state[STEP_SIZE] * state[SLOPE]
     gain = loglik - state[LOGLIK]
     if gain > 0.0 and gain >= needed:
         return True
@@ -80,7 +82,7 @@ def accepts(state, loglik, grad):
     for j in range(p):
         slope += grad[j] * state[BASE + p + j]
     slack = _SLACK * (state[TOTAL] + abs(state[LOGLIK]))
-    too_far = slope < -_OVERSHOOT * state[DECREMENT] * state[TOTAL]
+    too_far = slope < -_OVERSHOOT * state[SLOPE]
     return bool(gain >= needed - slack and not too_far)
 
 
@@ -120,6 +122,42 @@ def advance(state, loglik, grad, metric, theta):
     return codes.OK if state[DECREMENT] <= max(state[TOL], state[FLOOR]) else codes.MAX_ITER
 
 
+@kernel
+def keep_sign(state, grad, factor, theta):
+    """After RUNNING: let the last coordinate go at most half of its way to zero.
+
+    grad : (p,), what `advance` was given.
+    factor : (p, p), what `advance` has left in the metric: U of U'U, the upper triangle.
+    theta : (p,), in and out: the point on trial.
+
+    Where the step would go further, it goes half of the way, and the other coordinates are
+    solved for anew, given that.  Shortening the whole step instead can jam at the boundary.
+    """
+    p = theta.shape[0]
+    last = p - 1
+    base, step = state[BASE : BASE + p], state[BASE + p : BASE + 2 * p]
+    if theta[last] * base[last] > 0.0 and abs(theta[last]) >= _NEAREST * abs(base[last]):
+        return
+    if state[STEP_SIZE] != 1.0:  # the factor is of another point, and a shorter step is on trial
+        return
+    # Minus the inverse of the leading block times the last column, which U has as well.
+    change = step[last] + 0.5 * base[last]
+    for j in range(p - 2, -1, -1):
+        value = factor[j, last]
+        for k in range(j + 1, last):
+            value -= factor[j, k] * theta[k]
+        theta[j] = value / factor[j, j]
+    slope = 0.0
+    for j in range(last):
+        step[j] += change * theta[j]
+        slope += grad[j] * step[j]
+    step[last] = -0.5 * base[last]
+    state[SLOPE] = slope + grad[last] * step[last]
+    state[LAST] = 0.0
+    for j in range(p):
+        theta[j] = base[j] + step[j]
+
+
 @helper
 def _accept(state, loglik, grad, metric, step):
     """Take the values of an accepted point: stop, or find the step from there."""
@@ -135,7 +173,8 @@ def _accept(state, loglik, grad, metric, step):
         uphill = max(uphill, abs(grad[j]))
     if uphill == 0.0:  # where the metric may be zero as well
         return codes.OK
-    decrement = natural_step(metric, grad, 0.0, step) / state[TOTAL]
+    state[SLOPE] = natural_step(metric, grad, 0.0, step)
+    decrement = state[SLOPE] / state[TOTAL]
     if not decrement >= 0.0:
         return codes.NOT_IDENTIFIED
     at_rest = decrement <= state[FLOOR] and decrement >= state[DECREMENT]

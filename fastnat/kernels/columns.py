@@ -16,7 +16,7 @@ _TILE = 1024  # columns swept at a time: their sums stay in the caches
 
 
 @kernel
-def reduce_columns(x, w, start, n_slabs, slab, n, stride, width, limits, high, first, stats):
+def reduce_columns(x, w, start, n_slabs, slab, n, stride, width, limits, high, first, stats, tally):
     """Statistics of problems whose observations are ``stride`` apart in memory.
 
     Observation i < n of column j < width of slab a < n_slabs is element
@@ -25,15 +25,22 @@ def reduce_columns(x, w, start, n_slabs, slab, n, stride, width, limits, high, f
     (2, n_slabs * width).
     """
     consts = np.zeros((deviations.N_CONSTS, _TILE))
-    sums = np.empty((5, _TILE))
+    sums = np.empty((deviations.N_SUMS, _TILE))
     state = np.empty((6, _TILE))
+    outside = np.empty((deviations.N_OUTSIDE, _TILE))
     for a in range(n_slabs):
         for j in range(0, width, _TILE):
             tile = min(_TILE, width - j)
             column = a * width + j
             deviations.set_limits(limits, column, consts)
             begin = start + a * slab + j
-            _column_tile(x, w, limits, high, begin, n, stride, tile, consts, sums, state)
+            _column_tile(
+                x, w, limits, high, begin, n, stride, tile, consts, sums, state, tally, outside
+            )
+            if tally is not None:
+                for s in range(deviations.N_OUTSIDE):
+                    for k in range(tile):
+                        tally[s, first + column + k] = outside[s, k]
             for k in range(tile):
                 m3, m4 = 0.0, 0.0
                 if high is not None:
@@ -62,13 +69,15 @@ def _gather(x, start, n, stride):
 
 
 @helper
-def _column_tile(x, w, limits, high, start, n, stride, tile, consts, sums, state):
+def _column_tile(x, w, limits, high, start, n, stride, tile, consts, sums, state, tally, outside):
     """(W, mean, M2, M3, M4) of each column of a tile, about the origins left in ``consts``.
 
-    The last row of ``state`` collects the squares about the running means.
+    The last row of ``state`` collects the squares about the running means, ``outside`` what the
+    limits leave out if there is a tally.
     """
     top = deviations.first_sum(w, limits)
     state[:] = 0.0
+    outside[:] = 0.0
     consts[deviations.RUNNING] = 0.0
     consts[deviations.SHIFT] = math.nan  # not known yet
     unknown = tile
@@ -81,7 +90,7 @@ def _column_tile(x, w, limits, high, start, n, stride, tile, consts, sums, state
             at = start + (i0 + i) * stride
             if unknown > 0:
                 unknown = _find_origins(x, w, limits, at, rows, stride, tile, consts)
-            flags = (limits, high, True)
+            flags = (limits, high, True, tally)
             if rows == 8:
                 deviations.centred_columns((x, w), at, stride, tile, consts, flags, sums, top)
             else:
@@ -89,6 +98,7 @@ def _column_tile(x, w, limits, high, start, n, stride, tile, consts, sums, state
             i += rows
         if top:
             sums[0] = size
+        _add_tally(tally, high, tile, sums, outside)
         _merge_columns(high, tile, sums, state, consts[deviations.RUNNING])
     for k in range(tile):
         if consts[deviations.SHIFT, k] != consts[deviations.SHIFT, k]:
@@ -96,11 +106,20 @@ def _column_tile(x, w, limits, high, start, n, stride, tile, consts, sums, state
 
 
 @helper
+def _add_tally(tally, high, tile, sums, outside):
+    if tally is not None:
+        below = deviations.first_of_tally(high)
+        for s in range(deviations.N_OUTSIDE):
+            for k in range(tile):
+                outside[s, k] += sums[below + s, k]
+
+
+@helper
 def _find_origins(x, w, limits, at, rows, stride, tile, consts):
     """Take the mean of these rows as origin of each column that has none; how many have none."""
     top = deviations.first_sum(w, limits)
     total = np.zeros((2, _TILE))
-    flags = (limits, None, None)
+    flags = (limits, None, None, None)
     if rows == 8:
         deviations.total_of_columns((x, w), at, stride, tile, consts, flags, total, top)
     else:

@@ -39,7 +39,7 @@ def _count(v, values, weight):
 
 def _total(v, values, consts, flags):
     """Sums: [w, ]w x; the first only if there are weights or limits."""
-    limited, _, _ = flags
+    limited, _, _, _ = flags
     mask, weight = _used(v, values, consts, limited)
     x = values[0]
     if mask is None:
@@ -49,12 +49,12 @@ def _total(v, values, consts, flags):
 
 
 def _centred(v, values, consts, flags):
-    """Sums: [w, ]w d, w d**2[, w d**3, w d**4] with d = x - shift[ - running].
+    """Sums: [w, ]w d, w d**2[, w d**3, w d**4][, tally] with d = x - shift[ - running].
 
     The shift is subtracted in two steps: it is exact for data close to their origin, and the
     running mean relative to the origin takes the rest.
     """
-    limited, high, running = flags
+    limited, high, running, tallied = flags
     mask, weight = _used(v, values, consts, limited)
     d = v.sub(values[0], consts[SHIFT])
     if running:
@@ -67,7 +67,21 @@ def _centred(v, values, consts, flags):
     if high:
         d2 = v.mul(d, d)
         sums += [(wd, d2), (v.mul(wd, d), d2)]
+    if tallied:
+        sums += _outside(v, *values, consts)
     return sums
+
+
+def _outside(v, x, w, consts):
+    """The weight if x is below the lower limit, above the upper one, NaN."""
+    zero, weight = v.constant(0.0), v.constant(1.0)
+    if w is not None:
+        weight = v.select(v.lt(zero, w), w, zero)
+    return [
+        v.select(v.lt(x, consts[LOWER]), weight, zero),
+        v.select(v.lt(consts[UPPER], x), weight, zero),
+        v.select(v.le(x, x), zero, weight),
+    ]
 
 
 total_of_rows = lanes.row_sums(_total, N_CONSTS, rows=8, unroll=1)
@@ -79,11 +93,23 @@ centred_row = lanes.row_sums(_centred, N_CONSTS, rows=1, unroll=4)
 centred_columns = lanes.column_sums(_centred, N_CONSTS, rows=8)
 centred_columns_1 = lanes.column_sums(_centred, N_CONSTS, rows=1)
 
+BELOW, ABOVE, MISSING, N_OUTSIDE = range(4)
+"""Rows of the tally of what the limits leave out, and how many they are."""
+
+N_SUMS = 5 + N_OUTSIDE
+"""How many sums there are at most."""
+
 
 @helper
 def first_sum(w, limits):
     """1 if every observation counts as one, so that the bodies do not sum the weights."""
     return 1 if w is None and limits is None else 0
+
+
+@helper
+def first_of_tally(high):
+    """Where the tally is among the sums."""
+    return 3 if high is None else 5
 
 
 @helper

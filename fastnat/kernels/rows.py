@@ -23,29 +23,40 @@ _MAX_LOSS = 16.0  # the factor of accuracy that a badly placed origin may cost
 
 
 @helper
-def _short_rows(x, w, limits, high, start, n, head, rows, consts, sums, first, stats):
+def _short_rows(x, w, limits, high, start, n, head, rows, consts, sums, first, stats, tally):
     """Sums of up to eight rows of n <= _SHORT about the mean of their first ``head`` values."""
     top = deviations.first_sum(w, limits)
     deviations.total_of_rows(
-        (x, w), start, n, head, rows - 1, consts, (limits, None, None), sums, top, 0
+        (x, w), start, n, head, rows - 1, consts, (limits, None, None, None), sums, top, 0
     )
     for r in range(lanes.WIDTH):
         weight = float(head) if top else sums[0, r]
         consts[deviations.SHIFT, r] = sums[1, r] / weight if weight > 0.0 else 0.0
     out, row, column = sums, top, 0
-    if rows == lanes.WIDTH:
+    direct = rows == lanes.WIDTH and tally is None
+    if direct:
         out, row, column = stats, moments.W + top, first
     deviations.centred_rows(
-        (x, w), start, n, n, rows - 1, consts, (limits, high, None), out, row, column
+        (x, w), start, n, n, rows - 1, consts, (limits, high, None, tally), out, row, column
     )
     for r in range(rows):
         stats[moments.ORIGIN, first + r] = consts[deviations.SHIFT, r]
         if top:
             stats[moments.W, first + r] = n
-    if rows < lanes.WIDTH:
+    if not direct:
         for s in range(moments.W + top, stats.shape[0]):
             for r in range(rows):
                 stats[s, first + r] = sums[s - moments.W, r]
+    if tally is not None:
+        _take_tally(high, rows, sums, first, tally)
+
+
+@helper
+def _take_tally(high, rows, sums, first, tally):
+    below = deviations.first_of_tally(high)
+    for s in range(deviations.N_OUTSIDE):
+        for r in range(rows):
+            tally[s, first + r] = sums[below + s, r]
 
 
 @helper
@@ -76,7 +87,7 @@ def scale_or_nan(q, m2):
 
 
 @helper
-def _long_row(x, w, limits, high, start, n, head, follow, consts, sums, first, stats):
+def _long_row(x, w, limits, high, start, n, head, follow, consts, sums, first, stats, tally):
     """A row in blocks, about the mean of its first ``head`` used values or so.
 
     follow : 1 to shift each block by the running mean, 0 if the origin is the mean of all.
@@ -86,23 +97,32 @@ def _long_row(x, w, limits, high, start, n, head, follow, consts, sums, first, s
     origin = 0.0
     for i in range(start, stop, head):
         size = min(head, stop - i)
-        deviations.total_of_row((x, w), i, 0, size, 0, consts, (limits, None, None), sums, top, 0)
+        deviations.total_of_row(
+            (x, w), i, 0, size, 0, consts, (limits, None, None, None), sums, top, 0
+        )
         weight = float(size) if top else sums[0, 0]
         if weight != 0.0:
             origin = sums[1, 0] / weight
             break
     consts[deviations.SHIFT, 0] = origin
+    if tally is not None:
+        tally[:, first] = 0.0
     squares = 0.0
     state = (0.0, 0.0, 0.0, 0.0, 0.0)
     for i in range(start, stop, _BLOCK):
         size = min(_BLOCK, stop - i)
         running = follow * state[1]
         consts[deviations.RUNNING, 0] = running
-        deviations.centred_row((x, w), i, 0, size, 0, consts, (limits, high, True), sums, top, 0)
+        flags = (limits, high, True, tally)
+        deviations.centred_row((x, w), i, 0, size, 0, consts, flags, sums, top, 0)
         weight = float(size) if top else sums[0, 0]
         q, c, f = sums[2, 0], 0.0, 0.0
         if high is not None:
             c, f = sums[3, 0], sums[4, 0]
+        if tally is not None:
+            below = deviations.first_of_tally(high)
+            for s in range(deviations.N_OUTSIDE):
+                tally[s, first] += sums[below + s, 0]
         squares += q
         shift, m2, m3, m4 = moments.central(high, weight, sums[1, 0], q, c, f)
         state = moments.combine(high, state, (weight, running + shift, m2, m3, m4))
@@ -112,7 +132,7 @@ def _long_row(x, w, limits, high, start, n, head, follow, consts, sums, first, s
 
 
 @kernel
-def reduce_rows(x, w, offsets, limits, high, first, stats):
+def reduce_rows(x, w, offsets, limits, high, first, stats, tally):
     """Statistics of the rows ``x[offsets[b]:offsets[b + 1]]``, to columns ``first + b``.
 
     x : (n_total,) float64 or float32.  w : (n_total,) float64 weights, or None.
@@ -120,8 +140,10 @@ def reduce_rows(x, w, offsets, limits, high, first, stats):
     limits : (2, 1) or (2, n_rows) lower and upper limits of the values to use, or None.
     high : True for third and fourth moments, or None.
     stats : (7 or 5, at least first + n_rows), out.
+    tally : (3, at least first + n_rows), out, the weight of what the limits leave out: below,
+        above, NaN; or None.
     """
-    workspace = np.empty((deviations.N_CONSTS + 5, lanes.WIDTH))
+    workspace = np.empty((deviations.N_CONSTS + deviations.N_SUMS, lanes.WIDTH))
     consts, sums = workspace[: deviations.N_CONSTS], workspace[deviations.N_CONSTS :]
     n_rows = offsets.size - 1
     b = 0
@@ -137,15 +159,16 @@ def reduce_rows(x, w, offsets, limits, high, first, stats):
                 rows += 1
             deviations.set_limits(limits, b, consts)
             head = min(n, _SHORT_HEAD)
-            _short_rows(x, w, limits, high, start, n, head, rows, consts, sums, first + b, stats)
+            here = first + b
+            _short_rows(x, w, limits, high, start, n, head, rows, consts, sums, here, stats, tally)
             b += rows
         _short_rows_to_moments(high, first + begin, first + b, stats)
         if b < n_rows:
             start = offsets[b]
             n = offsets[b + 1] - start
             deviations.set_limits(limits, b, consts)
-            head, follow = min(n, _LONG_HEAD), 1.0
-            _long_row(x, w, limits, high, start, n, head, follow, consts, sums, first + b, stats)
+            head, follow, here = min(n, _LONG_HEAD), 1.0, first + b
+            _long_row(x, w, limits, high, start, n, head, follow, consts, sums, here, stats, tally)
             b += 1
     for b in range(n_rows):
         if is_doubtful(high, stats, first + b):
@@ -233,10 +256,10 @@ def look_again(x, w, limits, high, consts, sums, first, stats):
     # np.int64, for numba compiles a function once more for each literal that it is given.
     begin, one, follow = np.int64(0), np.int64(1), 0.0
     if n <= _SHORT:
-        _short_rows(copy, w, limits, high, begin, n, n, one, consts, sums, first, stats)
+        _short_rows(copy, w, limits, high, begin, n, n, one, consts, sums, first, stats, None)
         _short_rows_to_moments(high, first, first + 1, stats)
     else:
-        _long_row(copy, w, limits, high, begin, n, n, follow, consts, sums, first, stats)
+        _long_row(copy, w, limits, high, begin, n, n, follow, consts, sums, first, stats, None)
     stats[moments.MEAN, first] += stats[moments.ORIGIN, first]
     stats[moments.ORIGIN, first] = origin
     stats[moments.SCALE, first] = math.ldexp(1.0, exponent)

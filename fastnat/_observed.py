@@ -1,0 +1,352 @@
+"""How the observations of `fit_normal` are known: the arguments that say so, and what fits them."""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastnat._arrays import Array, arrange, as_array, as_groups, reduced_axes
+from fastnat._reduce import reduce_moments
+from fastnat._rows import Columns, Fit, Groups, Rows
+from fastnat.kernels import (
+    censored,
+    censored_profile,
+    compression,
+    estimates,
+    noise,
+    noise_profile,
+    olsen_lanes,
+    outcome,
+    rows,
+    truncated,
+    truncated_profile,
+)
+
+Ends = Callable[[float], Array]
+
+
+class Given(NamedTuple):
+    """The arguments that say how observations are known, as arrays or None."""
+
+    x: Array
+    upper: Array | None = None
+    left: Array | None = None
+    right: Array | None = None
+    least: Array | None = None
+    most: Array | None = None
+    noise: Array | None = None
+    weights: Array | None = None
+
+    @property
+    def limited(self) -> bool:
+        """Whether anything but noise is between the values and us."""
+        return any(a is not None for a in (self.upper, self.left, self.right, self.least))
+
+    @property
+    def kind(self) -> str:
+        """What the observations are, in words."""
+        if self.noise is not None:
+            return "noisy ones"
+        return "censored ones" if self.least is None else "truncated ones"
+
+
+class Options(NamedTuple):
+    """What is asked for, in the numbers of the kernels."""
+
+    omit: bool
+    reml: bool
+    cov: int
+    max_iter: int
+    tol: float
+    n_threads: int | None
+
+
+class Solution(NamedTuple):
+    """Rows of estimates, how they become the shape of the result, and intervals by profile."""
+
+    out: Array
+    to_result: Callable[[Array], Array]
+    ends: Ends | None
+
+
+def read(
+    x: ArrayLike,
+    upper: ArrayLike | None,
+    left: ArrayLike | None,
+    right: ArrayLike | None,
+    truncation: Any,
+    noise_std: ArrayLike | None,
+    weights: ArrayLike | None,
+) -> Given:
+    """Check the arguments, each for itself and against each other; not the cells of arrays."""
+    if is_censored_data(x):
+        if upper is not None:
+            raise ValueError("upper must be None if x is a CensoredData, which has its own limits")
+        x, upper = ends_of_censored_data(x)
+    given = Given(
+        as_array("x", x),
+        _optional("upper", upper),
+        _optional("left", left),
+        _optional("right", right),
+        *_bounds(truncation),
+        _optional("noise_std", noise_std),
+        _optional("weights", weights),
+    )
+    limits = given.left is not None or given.right is not None
+    if given.upper is not None and limits:
+        raise ValueError("left and right are limits of values; with upper, x is a lower limit")
+    if given.least is not None and (limits or given.upper is not None):
+        raise ValueError(
+            "truncation cannot be combined with upper, left or right: no method is known to find"
+            " the maximum"
+        )
+    if given.noise is not None and given.limited:
+        raise ValueError("noise_std cannot be combined with upper, left, right or truncation")
+    _check_scalars(given)
+    return given
+
+
+def is_censored_data(x: Any) -> bool:
+    """Whether x is a `scipy.stats.CensoredData`, which SciPy has from 1.11 on."""
+    return type(x).__name__ == "CensoredData" and type(x).__module__.startswith("scipy.stats")
+
+
+def ends_of_censored_data(data: Any) -> tuple[Array, Array]:
+    """The intervals of a `scipy.stats.CensoredData`, which keeps them under private names."""
+    exact, left, right = data._uncensored, data._left, data._right
+    between = np.asarray(data._interval, float).reshape(-1, 2)
+    lower = np.concatenate([exact, np.full(len(left), -np.inf), right, between[:, 0]])
+    upper = np.concatenate([exact, left, np.full(len(right), np.inf), between[:, 1]])
+    return lower, upper
+
+
+def _optional(name: str, value: ArrayLike | None) -> Array | None:
+    return None if value is None else as_array(name, value)
+
+
+def _bounds(truncation: Any) -> tuple[Array | None, Array | None]:
+    if truncation is None:
+        return None, None
+    if not isinstance(truncation, tuple | list) or len(truncation) != 2:
+        raise ValueError("truncation must be a pair of bounds, such as (0, np.inf)")
+    least, most = truncation
+    return as_array("truncation[0]", least), as_array("truncation[1]", most)
+
+
+def _scalar(array: Array | None, default: float) -> float:
+    return default if array is None or array.ndim else float(array)
+
+
+def _check_scalars(given: Given) -> None:
+    """Scalars that are wrong for every observation."""
+    left, right = _scalar(given.left, -math.inf), _scalar(given.right, math.inf)
+    if left != left or left == math.inf:
+        raise ValueError(f"left must be a number or -inf, not {left}")
+    if right != right or right == -math.inf:
+        raise ValueError(f"right must be a number or inf, not {right}")
+    if left > right:
+        raise ValueError(f"left must not be above right, but {left} > {right}")
+    least, most = _scalar(given.least, -math.inf), _scalar(given.most, math.inf)
+    if least != least or most != most:
+        raise ValueError("truncation must not be NaN")
+    if not least < most:
+        raise ValueError(f"truncation must be a lower and a higher bound, not ({least}, {most})")
+    std = _scalar(given.noise, 0.0)
+    if not 0.0 <= std < math.inf:
+        raise ValueError(f"noise_std must be finite and not negative, not {std}")
+
+
+_NAMES = ("x", "upper", "left", "right", "truncation[0]", "truncation[1]", "noise_std", "weights")
+
+
+def _broadcast(given: Given) -> tuple[Given, tuple[int, ...]]:
+    """All arrays in one shape, as views."""
+    shape = given.x.shape
+    for name, array in zip(_NAMES[1:], given[1:], strict=True):
+        if array is None:
+            continue
+        try:
+            shape = np.broadcast_shapes(shape, array.shape)
+        except ValueError:
+            short = name.split("[")[0]
+            one = {"truncation": "limit", "noise_std": "number", "weights": "weight"}
+            raise ValueError(
+                f"{name} of shape {array.shape} does not broadcast with x of shape {shape};"
+                f" one {one.get(short, 'limit')} per problem is {name}[:, None]"
+            ) from None
+    if not shape:
+        raise ValueError("x must have at least one dimension")
+    views: Any = (
+        a if a is None or a.shape == shape else np.broadcast_to(a, shape) for a in given
+    )  # broadcasting takes microseconds
+    return Given(*views), shape
+
+
+def solve(given: Given, groups: Any, axis: Any, options: Options) -> Solution:
+    """Fit every problem with what its observations need."""
+    if groups is None and _limits_are_common(given, axis):
+        return _solve_common_limits(given, axis, options)
+    source = rows_of(given, groups, axis)
+    out = np.empty((estimates.SIZE, source.n_fits))
+    source.run(_fitter(options, out), options.n_threads)
+    return Solution(out, source.to_result, _profiler(options, source, out))
+
+
+def rows_of(given: Given, groups: Any, axis: Any) -> Rows:
+    views, shape = _broadcast(given)
+    if groups is not None:
+        if axis not in (-1, 0, None) or len(shape) != 1:
+            raise ValueError("groups needs x with one dimension, and no axis")
+        return Groups(tuple(views), as_groups(groups, shape[0]))
+    reduced = reduced_axes(axis, len(shape))
+    kept = [a for a in range(len(shape)) if a not in reduced]
+    order = (*kept, *reduced)
+    columns = tuple(None if v is None else v.transpose(order) for v in views)
+    return Rows(columns, tuple(shape[a] for a in kept))
+
+
+def _check_weights(bad_weights: int) -> None:
+    if bad_weights:
+        raise ValueError("weights must be finite and not negative, and so must their sum")
+
+
+Packed = tuple[Array, Array, Array, Array, Array]
+
+
+def _compress(columns: Any, offsets: Any, omit: bool, cov: int) -> Packed:
+    """Rows of observations to (moments of exact values, lists of the others, ...)."""
+    n_fits = offsets.size - 1
+    lists = np.empty((compression.N_LISTS, int(offsets[-1]) + 1))
+    ends = np.empty((compression.N_KINDS, n_fits + 1), np.int64)
+    status, units = np.empty(n_fits, np.int8), np.empty(n_fits)
+    x, upper, left, right, w = columns
+    bad = compression.compress(x, upper, left, right, w, offsets, omit, lists, ends, status, units)
+    _check_weights(bad)
+    flag, stats = (
+        (True, np.empty((7, n_fits))) if _needs_high(cov) else (None, np.empty((5, n_fits)))
+    )
+    weights = None if w is None else lists[compression.VALUE_W]
+    values = lists[compression.VALUE]
+    rows.reduce_rows(values, weights, ends[compression.VALUES], None, flag, 0, stats, None)
+    return stats, lists, ends, status, units
+
+
+def _needs_high(cov: int) -> bool:
+    return cov in (outcome.COV_OPG, outcome.COV_SANDWICH)
+
+
+def _fit_censored(packed: Packed, starts: Array, options: Options, first: int, out: Array) -> None:
+    """Fit; the standard errors of the expected information are for others to add."""
+    cov = outcome.NO_COV if options.cov == outcome.COV_EXPECTED else options.cov
+    censored.fit(*packed, starts, cov, options.max_iter, options.tol, first, out)
+
+
+def _fitter(options: Options, out: Array) -> Fit:
+    """What fits a block of rows."""
+    omit, reml, cov, max_iter, tol, _ = options
+    end = cov, max_iter, tol
+
+    def fit(columns: Columns, offsets: Any, first: int) -> None:
+        x, upper, left, right, least, most, std, w = columns
+        if std is not None:
+            bad = noise.fit_rows(x, std, w, offsets, omit, reml, *end, first, out)
+        elif least is not None:
+            bad = truncated.fit_rows(x, least, most, w, offsets, omit, *end, first, out)
+        else:
+            packed = _compress((x, upper, left, right, w), offsets, omit, cov)
+            starts = np.full((3, offsets.size - 1), np.nan)
+            _fit_censored(packed, starts, options, first, out)
+            if cov == outcome.COV_EXPECTED:
+                censored.expected_of_rows(x, left, right, w, offsets, first, out)
+            return
+        _check_weights(bad)
+
+    return fit
+
+
+def _profiler(options: Options, source: Rows, fits: Array) -> Ends:
+    """The function of the level that finds the profile intervals of all problems."""
+
+    def ends(level: float) -> Array:
+        from scipy.special import chdtri
+
+        drop = 0.5 * float(chdtri(1.0, 1.0 - level))
+        found = np.empty((4, source.n_fits))
+
+        def bracket(columns: Columns, offsets: Any, first: int) -> None:
+            x, upper, left, right, least, most, std, w = columns
+            end = offsets, drop, fits, first, found
+            if std is not None:
+                noise_profile.intervals(x, std, w, *end)
+            elif least is not None:
+                truncated_profile.intervals(x, least, most, w, *end)
+            else:
+                packed = _compress((x, upper, left, right, w), offsets, True, outcome.NO_COV)
+                stats, lists, ends, _, units = packed
+                censored_profile.intervals(stats, lists, ends, units, drop, fits, first, found)
+
+        source.run(bracket, options.n_threads)
+        return source.to_result(found)
+
+    return ends
+
+
+def _limits_are_common(given: Given, axis: Any) -> bool:
+    """Whether all observations of a problem share their limits, and nothing else is special."""
+    if any(a is not None for a in (given.upper, given.least, given.noise)):
+        return False
+    limits = [a for a in (given.left, given.right) if a is not None]
+    ndim = max((a.ndim for a in (*limits, given.x, given.weights) if a is not None), default=0)
+    if not limits or ndim == 0:
+        return False
+    reduced = reduced_axes(axis, ndim)
+    return all(a.shape[i - ndim] == 1 for a in limits for i in reduced if i - ndim >= -a.ndim)
+
+
+def _solve_common_limits(given: Given, axis: Any, options: Options) -> Solution:
+    """Moments of the values between the limits, and the weight beyond them, say all."""
+    views, shape = _broadcast(given)
+    problems = arrange(views.x, views.weights, axis)
+    reduced = reduced_axes(axis, len(shape))
+    first = tuple(slice(0, 1) if a in reduced else slice(None) for a in range(len(shape)))
+    limits = []
+    for limit, view, none in (
+        (given.left, views.left, -np.inf),
+        (given.right, views.right, np.inf),
+    ):
+        if limit is None or limit.size == 1:
+            limits.append(np.full(1, none if limit is None else limit.reshape(-1)[0], np.float64))
+        else:
+            assert view is not None
+            batch = view[first].reshape([shape[a] for a in range(len(shape)) if a not in reduced])
+            limits.append(problems.from_result(batch).astype(np.float64))
+    left, right = limits
+    inside = np.empty((2, max(left.size, right.size)))
+    inside[0] = np.where(np.isneginf(left), left, np.nextafter(left, np.inf))
+    inside[1] = np.where(np.isposinf(right), right, np.nextafter(right, -np.inf))
+    out = np.empty((estimates.SIZE, problems.n_fits))
+
+    def finish(stats: Array, tally: Array | None, start: int, n_fits: int) -> None:
+        lists = np.empty((compression.N_LISTS, n_fits))
+        ends = np.empty((compression.N_KINDS, n_fits + 1), np.int64)
+        status, units = np.empty(n_fits, np.int8), np.empty(n_fits)
+        bad = compression.from_tally(
+            stats, tally, left, right, options.omit, start, lists, ends, status, units
+        )
+        _check_weights(bad)
+        starts = np.empty((3, n_fits))
+        olsen_lanes.start_many(stats, lists, ends, units, starts)
+        _fit_censored((stats, lists, ends, status, units), starts, options, start, out)
+        if options.cov == outcome.COV_EXPECTED:
+            censored.expected_of_limits(left, right, start, n_fits, out)
+
+    high = _needs_high(options.cov)
+    reduce_moments(problems, inside, high, True, options.n_threads, finish)
+
+    def ends(level: float) -> Array:
+        fits = problems.to_result(out).reshape(estimates.SIZE, -1)
+        return _profiler(options, rows_of(given, None, axis), fits)(level)
+
+    return Solution(out, problems.to_result, ends)

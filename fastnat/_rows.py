@@ -1,0 +1,81 @@
+"""Problems as rows of several arrays, for kernels that look at every observation more than once."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnat import _blocks
+from fastnat._arrays import Array
+
+Columns = tuple[Array | None, ...]
+Fit = Callable[[Columns, NDArray[np.int64], int], None]
+
+_OBSERVATIONS = 1 << 15  # in a block of rows, unless a single row has more
+_WORK = 64  # how much more is done with a byte than reading it, about
+
+
+class Rows:
+    """Arrays of one shape, None for an array not given, whose reduced axes are the last ones."""
+
+    def __init__(self, columns: Columns, batch: tuple[int, ...]) -> None:
+        self.columns = columns
+        self.batch = batch
+        self.n_fits = math.prod(batch)
+        first = next(column for column in columns if column is not None)
+        self.n_obs = math.prod(first.shape[len(batch) :])
+
+    def to_result(self, flat: Array) -> Array:
+        """(..., n_fits) -> (..., *batch)."""
+        return flat.reshape(flat.shape[:-1] + self.batch)
+
+    def _cut(self) -> list[tuple[Any, int, int]]:
+        limit = max(1, _OBSERVATIONS // max(self.n_obs, 1))
+        return list(_blocks.cut(self.batch, limit))
+
+    def _read(self, column: Array, index: Any) -> Array:
+        return _blocks.flat(column[index], float32=False)
+
+    def _ends(self, first: int, n_fits: int) -> NDArray[np.int64]:  # noqa: ARG002
+        return _blocks.offsets(n_fits, self.n_obs)
+
+    def run(self, fit: Fit, n_threads: int | None) -> None:
+        """Call ``fit(columns, offsets, first)`` for every block of rows, from any thread."""
+        blocks = self._cut()
+
+        def work(i: int) -> None:
+            index, first, n_fits = blocks[i]
+            columns = tuple(None if c is None else self._read(c, index) for c in self.columns)
+            fit(columns, self._ends(first, n_fits), first)
+
+        n_bytes = 8 * self.n_fits * self.n_obs * _WORK
+        _blocks.run(work, len(blocks), n_threads, n_bytes)
+
+
+class Groups(Rows):
+    """Ragged problems: one-dimensional arrays, and to which problem each observation belongs."""
+
+    def __init__(self, columns: Columns, groups: NDArray[np.int64]) -> None:
+        counts = np.bincount(groups)
+        self.offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        if np.any(groups[1:] < groups[:-1]):
+            order = np.argsort(groups, kind="stable")
+            columns = tuple(None if c is None or c.ndim == 0 else c[order] for c in columns)
+        super().__init__(columns, (counts.size,))
+        self.n_obs = groups.size // max(counts.size, 1)
+
+    def _cut(self) -> list[tuple[Any, int, int]]:
+        blocks, first = [], 0
+        while first < self.n_fits:
+            start = self.offsets[first]
+            end = int(np.searchsorted(self.offsets, start + _OBSERVATIONS, side="right")) - 1
+            end = min(max(end, first + 1), self.n_fits)
+            blocks.append((slice(start, self.offsets[end]), first, end - first))
+            first = end
+        return blocks
+
+    def _ends(self, first: int, n_fits: int) -> NDArray[np.int64]:
+        own = self.offsets[first : first + n_fits + 1]
+        return np.asarray(own - own[0], np.int64)

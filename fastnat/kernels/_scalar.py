@@ -1,0 +1,88 @@
+"""What numba has no word for: fused multiply-add, selection without a branch, bits of a double.
+
+Each has a Python twin, for kernels that run as plain Python.
+"""
+
+import struct
+
+from llvmlite import ir
+from numba import config, types
+from numba.extending import intrinsic
+
+_SPLITTER = 2.0**27 + 1.0
+_SPLITTABLE = 2.0**990
+
+
+def _two_product(a: float, b: float) -> tuple[float, float]:
+    """The product and its rounding error (Dekker 1971)."""
+    product = a * b
+    big, other = _SPLITTER * a, _SPLITTER * b
+    a_high, b_high = big - (big - a), other - (other - b)
+    a_low, b_low = a - a_high, b - b_high
+    error = a_low * b_low - (((product - a_high * b_high) - a_low * b_high) - a_high * b_low)
+    return product, error
+
+
+if config.DISABLE_JIT:
+
+    def fma(a, b, c):
+        """``a * b + c``, almost with one rounding."""
+        if not (abs(a) < _SPLITTABLE and abs(b) < _SPLITTABLE and abs(a * b) < _SPLITTABLE):
+            return a * b + c
+        product, error = _two_product(float(a), float(b))
+        total = product + c
+        shadow = total - product
+        return total + (((product - (total - shadow)) + (c - shadow)) + error)
+
+    def select(mask, a, b):
+        """``a`` if mask else ``b``, both of them evaluated."""
+        return a if mask else b
+
+    def to_bits(x):
+        """The bits of a double, as an integer."""
+        return struct.unpack("<q", struct.pack("<d", x))[0]
+
+    def from_bits(n):
+        """The double of these bits."""
+        wrapped = (int(n) + 2**63) % 2**64 - 2**63
+        return struct.unpack("<d", struct.pack("<q", wrapped))[0]
+
+else:
+
+    @intrinsic
+    def fma(typing, a, b, c):
+        """``a * b + c`` with one rounding."""
+        double = types.float64
+
+        def emit(context, builder, signature, args):
+            return builder.fma(*args)
+
+        return double(double, double, double), emit
+
+    @intrinsic
+    def select(typing, mask, a, b):
+        """``a`` if mask else ``b``, both of them evaluated: no branch to stop a vector loop."""
+        double = types.float64
+
+        def emit(context, builder, signature, args):
+            return builder.select(*args)
+
+        return double(types.boolean, double, double), emit
+
+    @intrinsic
+    def to_bits(typing, x):
+        """The bits of a double, as an integer."""
+
+        def emit(context, builder, signature, args):
+            return builder.bitcast(args[0], ir.IntType(64))
+
+        return types.int64(types.float64), emit
+
+    @intrinsic
+    def from_bits(typing, n):
+        """The double of these bits."""
+
+        def emit(context, builder, signature, args):
+            return builder.bitcast(args[0], ir.DoubleType())
+
+        return types.float64(types.int64), emit

@@ -1,0 +1,176 @@
+"""Exact, censored, interval and binned observations: from compressed rows to estimates."""
+
+import math
+
+from fastnat.kernels import codes, compression, estimates, existence, olsen
+from fastnat.kernels._jit import helper, kernel
+from fastnat.kernels.observation import interval
+from fastnat.kernels.outcome import COV_EXPECTED, COV_OBSERVED, NO_COV
+from fastnat.kernels.special import ndtr, tail
+
+_INV_SQRT_2PI = 1.0 / math.sqrt(2.0 * math.pi)
+
+
+@kernel
+def fit(stats, lists, ends, status, units, starts, cov, max_iter, tol, first, out):
+    """Fit problems that `compression` has made of rows, with the moments of their exact values.
+
+    stats : (5 or 7, n_fits), the moments; third and fourth ones for COV_OPG and COV_SANDWICH.
+    starts : (3, n_fits), where to begin, as `start_many` leaves it, or NaN.
+    cov : the kind of covariance, as `outcome` numbers them; COV_EXPECTED is not known here.
+    out : (estimates.SIZE, at least first + n_fits), out.
+    """
+    tools = olsen.new_tools()
+    for j in range(status.size):
+        column = first + j
+        problem = compression.problem_of(stats, lists, ends, units, j)
+        total = _total(problem)
+        if status[j] != codes.OK:
+            estimates.blame(status[j], total, column, out)
+            continue
+        status_, mu, sigma, supremum = existence.judge(*problem)
+        if status_ != codes.OK:
+            estimates.give_up(status_, mu * units[j], sigma, supremum, total, column, out)
+            continue
+        code, origin, loglik, nit, curvature = olsen.maximise(
+            problem, total, (starts[0, j], starts[1, j], starts[2, j]), max_iter, tol, tools
+        )
+        theta = tools[olsen.THETA]
+        mu, sigma = (origin + theta[0] / theta[1]) * units[j], units[j] / theta[1]
+        loglik -= problem[0][0] * math.log(units[j])
+        found = codes.OK if code == codes.OK else codes.MAX_ITER
+        estimates.arrive(found, mu, sigma, loglik, total, nit, column, out)
+        if found == codes.OK and cov != NO_COV:
+            _report_errors(problem, origin, cov, theta, curvature, column, out)
+
+
+@helper
+def _total(problem):
+    exact, left, right, between = problem
+    total = exact[0]
+    for weights in (left[1], right[1], between[2]):
+        for k in range(weights.size):
+            total += weights[k]
+    return total
+
+
+@helper
+def _report_errors(problem, origin, cov, theta, curvature, column, out):
+    """Standard errors at the maximum, in (mu / sigma, log sigma)."""
+    observed = information(theta, curvature)
+    products = 0.0, 0.0, 0.0
+    if cov != COV_OBSERVED:
+        products = _products(problem, origin, theta[0], theta[1])
+    result = estimates.covariance(cov, observed, observed, products)
+    estimates.set_covariance(result, out[estimates.SIGMA, column], column, out)
+
+
+@helper
+def information(theta, curvature):
+    """The curvature at the maximum, from Olsen's chart to (mu / sigma, log sigma)."""
+    beta, h = theta[0], theta[1]
+    a, b, c = curvature
+    return a, -beta * a - h * b, beta * (beta * a + 2.0 * h * b) + h * h * c
+
+
+@helper
+def _products(problem, origin, beta, h):
+    """Sum of the outer products of the scores in (mu / sigma, log sigma)."""
+    exact, left, right, between = problem
+    weight, own, mean, m2, m3, m4 = exact
+    z = ((own - origin) + mean) * h - beta if weight > 0.0 else 0.0
+    s2, s3, s4 = h * h * m2, h * h * h * m3, h * h * h * h * m4
+    second = weight * z * z + s2
+    third = weight * z * z * z + 3.0 * z * s2 + s3
+    fourth = weight * z * z * z * z + 6.0 * z * z * s2 + 4.0 * z * s3 + s4
+    total = second, third - weight * z, fourth - 2.0 * second + weight
+    for sign, limits, weights in ((-1.0, left[0], left[1]), (1.0, right[0], right[1])):
+        for k in range(limits.size):
+            z = sign * ((limits[k] - origin) * h - beta)
+            hazard = tail(z)[0]
+            total = _add_product(total, weights[k], sign * hazard, z * hazard)
+    for k in range(between[0].size):
+        lower, upper = between[0][k], between[1][k]
+        a, b = (lower - origin) * h - beta, (upper - origin) * h - beta
+        terms = interval(a, b, (upper - lower) * h)
+        total = _add_product(total, between[2][k], terms[1], terms[2])
+    return total
+
+
+@helper
+def _add_product(total, weight, s_m, s_l):
+    return (
+        total[0] + weight * s_m * s_m,
+        total[1] + weight * s_m * s_l,
+        total[2] + weight * s_l * s_l,
+    )
+
+
+@kernel
+def expected_of_rows(x, left, right, w, offsets, first, out):
+    """Standard errors of rows from the expected information, which takes all their limits."""
+    for b in range(offsets.size - 1):
+        column = first + b
+        mu, sigma = out[estimates.MU, column], out[estimates.SIGMA, column]
+        total = 0.0, 0.0, 0.0
+        for i in range(offsets[b], offsets[b + 1]):
+            weight = 1.0 if w is None else float(w[i])
+            if weight == 0.0 or float(x[i]) != float(x[i]):
+                continue
+            least, most = -math.inf, math.inf
+            if left is not None:
+                least = float(left[i])
+            if right is not None:
+                most = float(right[i])
+            total = _add_expected(total, weight, (least - mu) / sigma, (most - mu) / sigma)
+        _set_expected(total, column, out)
+
+
+@kernel
+def expected_of_limits(left, right, first, n_fits, out):
+    """The same for problems with one left and one right limit."""
+    for column in range(first, first + n_fits):
+        mu, sigma = out[estimates.MU, column], out[estimates.SIGMA, column]
+        a = (left[column % left.size] - mu) / sigma
+        b = (right[column % right.size] - mu) / sigma
+        zero = 0.0, 0.0, 0.0
+        _set_expected(_add_expected(zero, out[estimates.NOBS, column], a, b), column, out)
+
+
+@helper
+def _set_expected(information, column, out):
+    if out[estimates.STATUS, column] == codes.OK:
+        cov = estimates.covariance(COV_EXPECTED, information, information, information)
+        estimates.set_covariance(cov, out[estimates.SIGMA, column], column, out)
+
+
+@helper
+def _add_expected(total, weight, a, b):
+    first, both, second = _expected(a, b)
+    return total[0] + weight * first, total[1] + weight * both, total[2] + weight * second
+
+
+@helper
+def _expected(a, b):
+    """Expected information of one observation with these standardised limits.
+
+    The known values between them, and the probabilities beyond (Schmee and Hahn 1979).
+    """
+    lower, upper = _beyond(-a), _beyond(b)
+    inside = 1.0 - ndtr(a) - ndtr(-b) if a < 0.0 < b else abs(ndtr(b) - ndtr(a))
+    return (
+        inside + upper[1] + lower[1],
+        lower[0] - upper[0] + upper[2] - lower[2],
+        2.0 * inside - lower[3] - upper[3] + upper[4] + lower[4],
+    )
+
+
+@helper
+def _beyond(z):
+    """phi(z) times 1, the remainder of the hazard, z and its square times that, and z."""
+    if math.isinf(z):
+        return 0.0, 0.0, 0.0, 0.0, 0.0
+    density = math.exp(-0.5 * z * z) * _INV_SQRT_2PI
+    remainder = tail(z)[1]
+    part = density * remainder
+    return density, part, z * part, z * density, z * z * part

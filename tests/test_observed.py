@@ -1,0 +1,649 @@
+"""Censored, truncated and noisy observations: exact answers, published ones, other programs."""
+
+import json
+import math
+import pickle
+from pathlib import Path
+
+import naive
+import numpy as np
+import pytest
+import scipy.stats
+from conftest import assert_same_bits, refused, scaled
+from naive import mp
+from scipy import optimize, special
+
+import fastnat
+from fastnat import Status
+
+DATA = Path(__file__).parent / "data"
+REFERENCE = json.loads((DATA / "observed.json").read_text())
+PUBLISHED = json.loads((DATA / "published.json").read_text())
+PROBLEMS = {p["id"]: p for p in REFERENCE["problems"]}
+DEGENERATE = {p["id"]: p for p in REFERENCE["degenerate"]}
+INF = np.inf
+
+
+def floats(values):
+    return np.array([float(v) for v in values])
+
+
+def fit_problem(p, **options):
+    d = {name: floats(values) for name, values in p["data"].items()}
+    options["weights"] = d.get("w")
+    if p["model"] == "censored":
+        return fastnat.fit_normal(d["lo"], d["hi"], **options)
+    if p["model"] == "truncated":
+        return fastnat.fit_normal(d["x"], truncation=(d["L"], d["U"]), **options)
+    return fastnat.fit_normal(d["x"], noise_std=d["e"], **options)
+
+
+@pytest.mark.parametrize("p", PROBLEMS.values(), ids=PROBLEMS)
+def test_exact_problems(p):
+    """Parameters and log-likelihood to 1e-10, standard errors to 1e-8."""
+    fit = fit_problem(p)
+    noisy = p["model"] == "noise"
+    mu = mp.mpf(p["mle"]["mu"])
+    sigma = mp.mpf(p["mle"]["tau" if noisy else "sigma"])
+    assert fit.status == (Status.BOUNDARY if sigma == 0 else Status.OK)
+    assert naive.error(fit.mu, mu) <= 1e-10
+    assert naive.error(fit.loglik, mp.mpf(p["loglik"])) <= 1e-10
+    if sigma == 0:
+        assert fit.sigma == 0.0
+        assert naive.error(fit.stderr[0], mp.mpf(p["se_expected"]["mu"])) <= 1e-8
+        assert np.isnan(fit.stderr[1])
+        return
+    assert naive.error(fit.sigma, sigma) <= 1e-10
+    for cov_type in ("observed", "expected"):
+        se = p.get("se_" + cov_type)
+        if se is None:
+            continue
+        own = fit_problem(p, cov_type=cov_type).stderr
+        # By the chain rule from log sigma, or from sigma**2.
+        other = mp.mpf(se["tau2"]) / (2 * sigma) if noisy else sigma * mp.mpf(se["log_sigma"])
+        assert naive.error(own[0], mp.mpf(se["mu"])) <= 1e-8
+        assert naive.error(own[1], other) <= 1e-8
+
+
+@pytest.mark.parametrize("p", DEGENERATE.values(), ids=DEGENERATE)
+def test_degenerate_problems(p):
+    fit = fit_problem(p)
+    assert fit.status.name.lower() == p["status"]
+    assert not fit.success
+    assert np.all(np.isnan(fit.stderr))
+    if "limit" in p:
+        # What rounding leaves of log 1 is not 0.
+        assert math.isclose(fit.loglik, float(p["limit"]["loglik"]), rel_tol=1e-14, abs_tol=1e-14)
+
+
+@pytest.mark.parametrize("name", ["viechtbauer_1", "viechtbauer_2"])
+def test_viechtbauer_2005(name):
+    """Journal of Educational and Behavioral Statistics 30, pages 271 and 272: three digits."""
+    data = PUBLISHED[name]
+    std = np.sqrt(data["v"])
+    fit = fastnat.fit_normal(data["y"], noise_std=std)
+    restricted = fastnat.fit_normal(data["y"], noise_std=std, reml=True)
+    assert round(float(fit.sigma) ** 2, 3) == data["published"]["tau2_ml"]
+    assert round(float(restricted.sigma) ** 2, 3) == data["published"]["tau2_reml"]
+    for value, theirs in ((fit.mu, "mu"), (fit.sigma**2, "tau2"), (fit.loglik, "loglik")):
+        assert math.isclose(value, data["ours"][theirs], rel_tol=1e-12)
+
+
+def interval_loglik(lower, upper, mu, sigma):
+    """Log-likelihood by SciPy, the nearer tail taken."""
+    a, b = (lower - mu) / sigma, (upper - mu) / sigma
+    exact = lower == upper
+    with np.errstate(all="ignore"):
+        flip = a + b > 0
+        low, high = np.where(flip, -b, a), np.where(flip, -a, b)
+        high_log, low_log = special.log_ndtr(high), special.log_ndtr(low)
+        inside = high_log + np.log1p(-np.exp(low_log - high_log))
+        value = scipy.stats.norm.logpdf(np.where(exact, a, 0.0)) - np.log(sigma)
+    return np.where(exact, value, inside).sum()
+
+
+def best_by_scipy(loglik, mu, sigma):
+    """The maximum of a function of (mu, sigma), by two methods of SciPy's."""
+    objective = lambda theta: -loglik(theta[0], np.exp(theta[1]))  # noqa: E731
+    start = np.array([mu, np.log(sigma)])
+    for _ in range(3):
+        start = optimize.minimize(
+            objective, start, method="Nelder-Mead", options={"xatol": 1e-10, "fatol": 1e-13}
+        ).x
+    return -objective(start), start[0], np.exp(start[1])
+
+
+@pytest.mark.parametrize("name", ["tobin", "sas_qlim"])
+def test_tobit_data_without_covariates(name):
+    y = np.array(PUBLISHED[name]["y"])
+    fit = fastnat.fit_normal(y, left=0.0)
+    lower = np.where(y <= 0.0, -INF, y)
+    best, mu, sigma = best_by_scipy(lambda m, s: interval_loglik(lower, y, m, s), y.mean(), y.std())
+    assert fit.success
+    assert math.isclose(fit.loglik, best, rel_tol=1e-11)
+    assert abs(fit.mu - mu) <= 1e-5 * sigma  # the square root of what SciPy can see
+    assert math.isclose(fit.sigma, sigma, rel_tol=1e-5)
+
+
+def random_intervals(rng, n):
+    """Exact values, both kinds of half-lines, and bins."""
+    x = rng.normal(3.0, 2.0, n)
+    kind = rng.integers(0, 4, n)
+    kind[:2] = 0
+    width = rng.exponential(1.0, n) + 0.01
+    lower = np.select([kind == 0, kind == 1], [x, -INF], x - 0.3 * width)
+    upper = np.select([kind == 0, kind == 2], [x, INF], x + 0.7 * width)
+    return lower, upper
+
+
+@pytest.mark.parametrize("seed", range(scaled(12, 2)))
+def test_against_scipy(seed):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(4, 30))
+    lower, upper = random_intervals(rng, n)
+    fit = fastnat.fit_normal(lower, upper)
+    best = best_by_scipy(lambda m, s: interval_loglik(lower, upper, m, s), 3.0, 2.0)[0]
+    assert fit.success
+    assert math.isclose(fit.loglik, best, rel_tol=1e-11)
+    assert math.isclose(fit.loglik, interval_loglik(lower, upper, fit.mu, fit.sigma), rel_tol=1e-12)
+    x = np.abs(rng.normal(1.0, 1.0, n)) + 0.5
+    fit = fastnat.fit_normal(x, truncation=(0.5, 6.0))
+    if fit.success:
+
+        def loglik(mu, sigma):
+            inside = special.ndtr((6.0 - mu) / sigma) - special.ndtr((0.5 - mu) / sigma)
+            with np.errstate(divide="ignore"):
+                return scipy.stats.norm.logpdf(x, mu, sigma).sum() - n * np.log(inside)
+
+        assert fit.loglik >= best_by_scipy(loglik, fit.mu, fit.sigma)[0] - 1e-9
+    std = rng.gamma(1.0, 1.0, n) + 0.01
+    fit = fastnat.fit_normal(x, noise_std=std)
+    v = np.ptp(x) ** 2 * np.concatenate([[0.0], 10.0 ** np.linspace(-10, 0.2, 400)])[:, None]
+    om = 1.0 / (v + std**2)
+    mu = (om * x).sum(1, keepdims=True) / om.sum(1, keepdims=True)
+    profile = scipy.stats.norm.logpdf(x, mu, om**-0.5).sum(1)
+    assert fit.loglik >= profile.max() - 1e-12 * n
+    assert math.isclose(
+        fit.loglik,
+        scipy.stats.norm.logpdf(x, fit.mu, np.hypot(fit.sigma, std)).sum(),
+        rel_tol=1e-13,
+    )
+
+
+def test_censored_data_of_scipy():
+    """SciPy has it from 1.11 on, and fits it to four digits."""
+    assert hasattr(scipy.stats, "CensoredData") == (
+        tuple(map(int, scipy.__version__.split(".")[:2])) >= (1, 11)
+    )
+    if hasattr(scipy.stats, "CensoredData"):
+        data = scipy.stats.CensoredData(
+            [1.0, 2.5, 3.0], left=[0.5, 1.5], right=[4.0], interval=[[2.0, 3.0], [0.0, 5.0]]
+        )
+        lower = [1.0, 2.5, 3.0, -INF, -INF, 4.0, 2.0, 0.0]
+        upper = [1.0, 2.5, 3.0, 0.5, 1.5, INF, 3.0, 5.0]
+        fit = fastnat.fit_normal(data)
+        assert_same_bits(fit, fastnat.fit_normal(lower, upper))
+        mu, sigma = scipy.stats.norm.fit(data)
+        assert abs(fit.mu - mu) < 1e-3
+        assert abs(fit.sigma - sigma) < 1e-3
+
+
+LIMITED = {
+    "left": {"left": 1.5},
+    "right": {"right": 4.0},
+    "both": {"left": 1.5, "right": 4.0},
+}
+
+
+def same(a, b, tolerance=1e-11):
+    assert np.array_equal(a.status, b.status)
+    np.testing.assert_allclose(a.params, b.params, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(a.loglik, b.loglik, rtol=tolerance)
+    np.testing.assert_allclose(a.stderr, b.stderr, rtol=1e-9)
+
+
+@pytest.mark.parametrize("limits", LIMITED.values(), ids=LIMITED)
+@pytest.mark.parametrize("cov_type", ["observed", "opg", "sandwich", "expected"])
+def test_a_limit_can_be_given_in_many_ways(limits, cov_type, rng):
+    x = rng.normal(3.0, 2.0, (4, 40))
+    fit = fastnat.fit_normal(x, **limits, cov_type=cov_type)
+    for shape in ((4, 1), (1, 40), (4, 40)):
+        arrays = {name: np.full(shape, value) for name, value in limits.items()}
+        same(fit, fastnat.fit_normal(x, **arrays, cov_type=cov_type))
+    if cov_type != "expected":
+        left, right = limits.get("left", -INF), limits.get("right", INF)
+        lower = np.where(x <= left, -INF, np.minimum(x, right))
+        upper = np.where(x >= right, INF, np.maximum(x, left))
+        same(fit, fastnat.fit_normal(lower, upper, cov_type=cov_type))
+    same(fit, fastnat.fit_normal(np.asfortranarray(x.T), axis=0, **limits, cov_type=cov_type))
+    groups = np.repeat(np.arange(4), 40)
+    same(fit, fastnat.fit_normal(x.ravel(), groups=groups, **limits, cov_type=cov_type))
+
+
+def calls(x):
+    """Every kind of fit of the same values."""
+    std = np.full(x.shape[-1:], 0.7)
+    return {
+        "limits": lambda v, **k: fastnat.fit_normal(v, left=1.5, **k),
+        "arrays": lambda v, **k: fastnat.fit_normal(v, right=np.full(v.shape[-1:], 4.0), **k),
+        "intervals": lambda v, **k: fastnat.fit_normal(v - 0.5, v + 0.5, **k),
+        "truncation": lambda v, **k: fastnat.fit_normal(v, truncation=(-20.0, INF), **k),
+        "noise": lambda v, **k: fastnat.fit_normal(v, noise_std=std[: v.shape[-1]], **k),
+    }
+
+
+KINDS = list(calls(np.zeros(1)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_batches_weights_and_threads(kind, rng):
+    x = rng.normal(3.0, 2.0, (scaled(300, 6), 12))
+    fit = calls(x)[kind]
+    together = fit(x)
+    for k in (0, 3, 5):
+        alone = fit(x[k])
+        for name in ("params", "loglik", "stderr", "status", "nit"):
+            assert np.array_equal(getattr(together, name)[k], getattr(alone, name), equal_nan=True)
+    assert_same_bits(together, fit(x, n_threads=1))
+    assert_same_bits(together, fit(x, n_threads=2))
+    weights = rng.integers(0, 3, 12).astype(float)
+    weights[0], weights[1] = 0.0, 2.0
+    one = x[0].copy()
+    repeated = np.repeat(one, weights.astype(int))
+    hidden = np.where(weights == 0.0, np.nan, one)
+    same(fit(hidden, weights=weights), fit(repeated), 1e-9)
+    same(fit(x, weights=np.ones(12)), together)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("power", [-650, -3, 5, 650])
+def test_units_do_not_matter(kind, power, rng):
+    """Powers of two, and even 1e200 and 1e-200."""
+    unit = 2.0**power
+    x = rng.normal(3.0, 2.0, 25)
+    fit = calls(x)[kind](x)
+    if kind == "limits":
+        other = fastnat.fit_normal(x * unit, left=1.5 * unit)
+    elif kind == "arrays":
+        other = fastnat.fit_normal(x * unit, right=np.full(25, 4.0 * unit))
+    elif kind == "intervals":
+        other = fastnat.fit_normal((x - 0.5) * unit, (x + 0.5) * unit)
+    elif kind == "truncation":
+        other = fastnat.fit_normal(x * unit, truncation=(-20.0 * unit, INF))
+    else:
+        other = fastnat.fit_normal(x * unit, noise_std=0.7 * unit)
+    assert fit.success
+    assert other.status == fit.status
+    np.testing.assert_allclose(other.params / unit, fit.params, rtol=1e-10)
+    np.testing.assert_allclose(other.stderr / unit, fit.stderr, rtol=1e-8)
+    n_densities = (
+        0
+        if kind == "intervals"
+        else 25 - np.sum({"limits": x <= 1.5, "arrays": x >= 4.0}.get(kind, np.zeros(25, bool)))
+    )
+    shift = n_densities * power * math.log(2.0)
+    assert math.isclose(other.loglik, fit.loglik - shift, rel_tol=1e-12)
+
+
+def test_a_histogram_is_counts_of_intervals(rng):
+    x = rng.normal(3.0, 2.0, 5000)
+    counts, edges = np.histogram(x, bins=np.arange(-6.0, 13.0, 0.5))
+    fit = fastnat.fit_normal(edges[:-1], edges[1:], weights=counts)
+    lower = np.repeat(edges[:-1], counts)
+    same(fit, fastnat.fit_normal(lower, lower + 0.5), 1e-9)
+    assert fit.nobs == counts.sum()
+    assert abs(fit.mu - x.mean()) < 0.01
+
+
+STATUSES = {
+    "nothing": ([], [], Status.NO_DATA, (np.nan, np.nan, 0.0)),
+    "uninformative": ([-INF], [INF], Status.NO_DATA, (np.nan, np.nan, 0.0)),
+    "missing": ([np.nan, 1.0], [np.nan, 2.0], Status.NAN_INPUT, (np.nan,) * 3),
+    "one end is NaN": ([np.nan, 1.0], [3.0, 2.0], Status.INVALID_INPUT, (np.nan,) * 3),
+    "ends crossed": ([2.0, 1.0], [1.0, 1.0], Status.INVALID_INPUT, (np.nan,) * 3),
+    "infinite": ([INF, 1.0], [INF, 1.0], Status.INVALID_INPUT, (np.nan,) * 3),
+    "one value": ([2.0], [2.0], Status.SIGMA_ZERO, (2.0, 0.0, INF)),
+    "one value inside": ([2.0, 1.0, -INF], [2.0, 3.0, 2.0], Status.SIGMA_ZERO, (2.0, 0.0, INF)),
+    "common interval": ([0.0, 1.0], [2.0, 3.0], Status.SIGMA_ZERO, (np.nan, 0.0, 0.0)),
+    "half-lines overlap": ([-INF, 1.0], [2.0, INF], Status.SIGMA_ZERO, (np.nan, 0.0, 0.0)),
+    "all below": ([-INF, -INF], [2.0, 3.0], Status.MU_INFINITE, (-INF, np.nan, 0.0)),
+    "all above": ([2.0, 3.0], [INF, INF], Status.MU_INFINITE, (INF, np.nan, 0.0)),
+    "adjacent bins": (
+        [0.0, 1.0],
+        [1.0, 2.0],
+        Status.SIGMA_ZERO,
+        (1.0, 0.0, 2.0 * math.log(0.5)),
+    ),
+    "adjacent half-lines and another": (
+        [-INF, 1.0, -INF],
+        [1.0, INF, 5.0],
+        Status.SIGMA_ZERO,
+        (1.0, 0.0, 2.0 * math.log(0.5)),
+    ),
+    "a probit at one point": (
+        [-INF, 1.0],
+        [1.0, INF],
+        Status.NOT_IDENTIFIED,
+        (np.nan, np.nan, 2.0 * math.log(0.5)),
+    ),
+    "means tie": (
+        [-INF, -INF, 1.0, 3.0],
+        [0.5, 3.5, INF, INF],
+        Status.SIGMA_INFINITE,
+        (np.nan, INF, 4.0 * math.log(0.5)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STATUSES)
+def test_statuses_of_intervals(name):
+    lower, upper, status, values = STATUSES[name]
+    fit = fastnat.fit_normal(np.array(lower, float), np.array(upper, float))
+    assert fit.status is status
+    found = (fit.mu, fit.sigma, fit.loglik)
+    assert np.allclose(found, values, rtol=1e-15, atol=0.0, equal_nan=True), found
+    assert np.all(np.isnan(fit.stderr))
+    mirrored = fastnat.fit_normal(-np.array(upper, float), -np.array(lower, float))
+    assert mirrored.status is status
+    assert np.isclose(mirrored.mu, -values[0], equal_nan=True)
+
+
+def test_just_beyond_a_tie_of_means_there_is_a_maximum():
+    lower = np.array([-INF, -INF, 1.0, 3.0])
+    fit = fastnat.fit_normal(lower, np.array([0.5, 3.5 * (1 + 1e-9), INF, INF]))
+    assert fit.success
+    assert fit.sigma > 1e3
+
+
+def test_statuses_of_truncation():
+    fit = fastnat.fit_normal([2.0, 2.0], truncation=(0.0, INF))
+    assert (fit.status, fit.mu, fit.sigma, fit.loglik) == (Status.SIGMA_ZERO, 2.0, 0.0, INF)
+    assert fastnat.fit_normal([2.0, -1.0], truncation=(0.0, INF)).status is Status.INVALID_INPUT
+    assert fastnat.fit_normal([np.nan], truncation=(0.0, INF)).status is Status.NAN_INPUT
+    x = np.array([1.0, 1.0, 10.0])  # more spread than an exponential distribution
+    fit = fastnat.fit_normal(x, truncation=(0.0, INF))
+    assert fit.status is Status.SIGMA_INFINITE
+    assert math.isclose(fit.loglik, -3.0 * (math.log(4.0) + 1.0), rel_tol=1e-14)
+    assert np.isnan(fit.mu)
+    assert fit.sigma == INF
+    mirrored = fastnat.fit_normal(-x, truncation=(-INF, 0.0))
+    assert mirrored.status is Status.SIGMA_INFINITE
+    assert math.isclose(mirrored.loglik, fit.loglik, rel_tol=1e-14)
+    bounds = (np.array([[0.0], [np.nan], [0.0]]), np.array([[5.0], [5.0], [0.0]]))
+    assert fastnat.fit_normal([[1.0, 2.0]] * 3, truncation=bounds).status.tolist()[1:] == [4, 4]
+
+
+@pytest.mark.parametrize("excess", [-1e-6, 1e-6])
+def test_existence_with_one_bound_is_sharp(excess):
+    """A maximum if and only if mean(t**2) < 2 mean(t)**2."""
+    x = np.array([1.0, 2.0, 0.0])
+    # The root of (1 + 4 + z**2) / 3 = 2 ((3 + z) / 3)**2.
+    z = 6.0 + math.sqrt(39.0)
+    x[2] = z * (1.0 + excess)
+    fit = fastnat.fit_normal(x, truncation=(0.0, INF))
+    assert fit.status is (Status.SIGMA_INFINITE if excess > 0 else Status.OK)
+
+
+def test_no_truncation_is_the_plain_fit(rng):
+    x = rng.normal(3.0, 2.0, (3, 20))
+    same(fastnat.fit_normal(x, truncation=(-INF, INF)), fastnat.fit_normal(x), 1e-13)
+    same(fastnat.fit_normal(x, noise_std=0.0), fastnat.fit_normal(x), 1e-13)
+    restricted = fastnat.fit_normal(x, reml=True)
+    same(fastnat.fit_normal(x, noise_std=0.0, reml=True), restricted, 1e-13)
+    same(fastnat.fit_normal(x, left=-100.0), fastnat.fit_normal(x), 1e-13)
+    same(fastnat.fit_normal(x, x), fastnat.fit_normal(x), 1e-13)
+
+
+def test_statuses_of_noise():
+    fit = fastnat.fit_normal([1.0, 2.0, 3.0], noise_std=[0.0, 1.0, 1.0])
+    assert (fit.status, fit.loglik) == (Status.UNBOUNDED, INF)
+    assert fastnat.fit_normal([1.0, 2.0], noise_std=[0.0, 0.0]).success
+    fit = fastnat.fit_normal([1.0, 1.0], noise_std=[0.0, 0.0])
+    assert (fit.status, fit.mu, fit.sigma) == (Status.SIGMA_ZERO, 1.0, 0.0)
+    fit = fastnat.fit_normal([1.0], noise_std=[2.0])
+    assert (fit.status, fit.mu, fit.sigma) == (Status.BOUNDARY, 1.0, 0.0)
+    assert fit.stderr[0] == 2.0
+    std = np.array([[1.0, -1.0], [1.0, np.nan], [1.0, INF], [INF, INF]])
+    statuses = fastnat.fit_normal([1.0, 2.0], noise_std=std).status.tolist()
+    assert statuses == [4, 4, 1, 2]
+    assert fastnat.fit_normal([np.nan, 2.0], noise_std=1.0).status is Status.NAN_INPUT
+
+
+def test_missing_values(rng):
+    x = rng.normal(3.0, 2.0, 30)
+    holes = np.insert(x, [0, 7, 30], np.nan)
+    for name, fit in calls(x).items():
+        if name == "noise":
+            fit = lambda v, **k: fastnat.fit_normal(v, noise_std=0.7, **k)  # noqa: E731
+        assert fit(holes).status is Status.NAN_INPUT
+        same(fit(holes, nan_policy="omit"), fit(x), 1e-12)
+        with pytest.raises(ValueError, match="x contains NaN"):
+            fit(holes, nan_policy="raise")
+
+
+def test_groups(rng):
+    sizes = [5, 0, 40, 3, 17]
+    codes = np.repeat(np.arange(5), sizes)
+    x = rng.normal(3.0, 2.0, codes.size)
+    order = rng.permutation(codes.size)
+    std = rng.uniform(0.2, 1.0, codes.size)
+    for kind in ({}, {"left": 2.0}, {"truncation": (-9.0, 20.0)}, {"noise_std": std}):
+        sorted_ = fastnat.fit_normal(x, groups=codes, **kind)
+        mixed = dict(kind, noise_std=std[order]) if "noise_std" in kind else kind
+        again = fastnat.fit_normal(x[order], groups=codes[order], **mixed)
+        assert sorted_.mu.shape == (5,)
+        assert sorted_.status[1] == Status.NO_DATA
+        np.testing.assert_allclose(sorted_.params, again.params, rtol=1e-9)
+        for g in (0, 2, 4):
+            own = dict(kind, noise_std=std[codes == g]) if "noise_std" in kind else kind
+            alone = fastnat.fit_normal(x[codes == g], **own)
+            np.testing.assert_allclose(sorted_.params[g], alone.params, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_profile_intervals(kind, rng):
+    """At the ends the log-likelihood, maximised over the other parameter, is lower by chi2 / 2."""
+    x = rng.normal(3.0, 2.0, 15)
+    fit = calls(x)[kind](x)
+    ends = fit.conf_int(0.9, method="profile")
+    assert ends.shape == (2, 2)
+    target = fit.loglik - 0.5 * special.chdtri(1, 0.1)
+
+    def loglik(mu, sigma):
+        if kind == "noise":
+            return scipy.stats.norm.logpdf(x, mu, np.hypot(sigma, 0.7)).sum()
+        if kind == "truncation":
+            inside = special.log_ndtr((mu + 20.0) / sigma)
+            return scipy.stats.norm.logpdf(x, mu, sigma).sum() - 15 * inside
+        lower, upper = {
+            "limits": (np.where(x <= 1.5, -INF, x), np.maximum(x, 1.5)),
+            "arrays": (np.minimum(x, 4.0), np.where(x >= 4.0, INF, x)),
+            "intervals": (x - 0.5, x + 0.5),
+        }[kind]
+        return interval_loglik(lower, upper, mu, sigma)
+
+    for mu in ends[0]:
+        best = optimize.minimize_scalar(
+            lambda t, mu=mu: -loglik(mu, np.exp(t)), bracket=(0.0, 1.0), tol=1e-12
+        )
+        assert math.isclose(-best.fun, target, rel_tol=1e-9)
+    for sigma in ends[1]:
+        best = optimize.minimize_scalar(
+            lambda mu, sigma=sigma: -loglik(mu, sigma), bracket=(2.0, 4.0), tol=1e-12
+        )
+        assert math.isclose(-best.fun, target, rel_tol=1e-9)
+    assert ends[0, 0] < fit.mu < ends[0, 1]
+    assert ends[1, 0] < fit.sigma < ends[1, 1]
+    again = pickle.loads(pickle.dumps(fit))
+    np.testing.assert_array_equal(again.params, fit.params)
+    with pytest.raises(ValueError, match="pickling"):
+        again.conf_int(method="profile")
+    with pytest.raises(ValueError, match="method='exact' needs complete data"):
+        fit.conf_int(method="exact")
+
+
+def test_profile_intervals_that_do_not_end():
+    fit = fastnat.fit_normal([0.2, 0.5, 0.9, 1.1, 1.6, 0.4, 2.2, 0.75], truncation=(0.0, INF))
+    ends = fit.conf_int(method="profile")
+    assert ends[0, 0] == -INF
+    assert ends[1, 1] == INF
+    assert np.all(np.isfinite([ends[0, 1], ends[1, 0]]))
+
+
+def numerical_information(loglik, mu, sigma):
+    """Minus the second derivatives by (mu, sigma), in 60 digits."""
+    h = mp.mpf(10) ** -15
+    at = lambda i, j: loglik(mp.mpf(float(mu)) + i * h, mp.mpf(float(sigma)) + j * h)  # noqa: E731
+    second = [
+        [at(1, 0) - 2 * at(0, 0) + at(-1, 0), (at(1, 1) - at(1, -1) - at(-1, 1) + at(-1, -1)) / 4],
+        [0, at(0, 1) - 2 * at(0, 0) + at(0, -1)],
+    ]
+    second[1][0] = second[0][1]
+    return -np.array([[float(value / h**2) for value in row] for row in second])
+
+
+def test_observed_covariances(rng):
+    lower, upper = random_intervals(rng, 12)
+    fit = fastnat.fit_normal(lower, upper)
+
+    def loglik(mu, sigma):
+        total = mp.mpf(0)
+        for a, b in zip(lower.tolist(), upper.tolist(), strict=True):
+            if a == b:
+                total += -((a - mu) ** 2) / (2 * sigma**2) - mp.log(sigma)
+            else:
+                total += mp.log(mp.ncdf((b - mu) / sigma) - mp.ncdf((a - mu) / sigma))
+        return total
+
+    information = numerical_information(loglik, fit.mu, fit.sigma)
+    np.testing.assert_allclose(fit.cov_params, np.linalg.inv(information), rtol=1e-9)
+
+
+@pytest.mark.parametrize("limits", LIMITED.values(), ids=LIMITED)
+def test_expected_covariances(limits, rng):
+    """Quadrature of the observed information of all that one observation could have been."""
+    x = rng.normal(3.0, 2.0, 30)
+    fit = fastnat.fit_normal(x, **limits, cov_type="expected")
+    mu, sigma = fit.mu, fit.sigma
+    left, right = limits.get("left", -INF), limits.get("right", INF)
+    nodes, weights = np.polynomial.legendre.leggauss(200)
+    low, high = max(left, mu - 12 * sigma), min(right, mu + 12 * sigma)
+    values = 0.5 * (low + high) + 0.5 * (high - low) * nodes
+    z = (values - mu) / sigma
+    share = 0.5 * (high - low) * weights * scipy.stats.norm.pdf(values, mu, sigma)
+    score = np.stack([z, z * z - 1.0]) / sigma
+    total = (share * score) @ score.T
+    for limit, sign in ((left, -1.0), (right, 1.0)):
+        if np.isfinite(limit):
+            a = sign * (limit - mu) / sigma
+            hazard = scipy.stats.norm.pdf(a) / scipy.stats.norm.sf(a)
+            one = np.array([sign * hazard, a * hazard]) / sigma
+            total += scipy.stats.norm.sf(a) * np.outer(one, one)
+    np.testing.assert_allclose(fit.cov_params, np.linalg.inv(30 * total), rtol=1e-9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_opg_and_sandwich(kind, rng):
+    x = rng.normal(3.0, 2.0, 25)
+    fits = {c: calls(x)[kind](x, cov_type=c) for c in ("observed", "opg", "sandwich")}
+    bread, inverse = fits["observed"].cov_params, fits["opg"].cov_params
+    expected = bread @ np.linalg.inv(inverse) @ bread
+    np.testing.assert_allclose(fits["sandwich"].cov_params, expected, rtol=1e-7)
+    mu, sigma = fits["opg"]
+    # Scores by differences of each observation's log-likelihood.
+    weight = np.ones(25)
+    h = 1e-5
+
+    def one(mu, sigma, i):
+        if kind == "noise":
+            return scipy.stats.norm.logpdf(x[i], mu, np.hypot(sigma, 0.7))
+        if kind == "truncation":
+            return scipy.stats.norm.logpdf(x[i], mu, sigma) - special.log_ndtr((mu + 20) / sigma)
+        lower, upper = {
+            "limits": (np.where(x <= 1.5, -INF, x), np.maximum(x, 1.5)),
+            "arrays": (np.minimum(x, 4.0), np.where(x >= 4.0, INF, x)),
+            "intervals": (x - 0.5, x + 0.5),
+        }[kind]
+        return interval_loglik(lower[i : i + 1], upper[i : i + 1], mu, sigma)
+
+    scores = np.array(
+        [
+            [
+                (one(mu + h, sigma, i) - one(mu - h, sigma, i)) / (2 * h),
+                (one(mu, sigma + h, i) - one(mu, sigma - h, i)) / (2 * h),
+            ]
+            for i in range(25)
+        ]
+    )
+    products = (scores * weight[:, None]).T @ scores
+    np.testing.assert_allclose(inverse, np.linalg.inv(products), rtol=1e-6)
+
+
+def test_quantiles(rng):
+    x = rng.normal(3.0, 2.0, (2, 40))
+    fit = fastnat.fit_normal(x, left=2.0)
+    q = fit.quantile([0.1, 0.5, 0.9])
+    z = special.ndtri([0.1, 0.5, 0.9])
+    np.testing.assert_allclose(q.value, fit.mu[:, None] + z * fit.sigma[:, None], rtol=1e-15)
+    direction = np.stack([np.ones(3), z], axis=-1)
+    var = np.einsum("qi,bij,qj->bq", direction, fit.cov_params, direction)
+    np.testing.assert_allclose(q.stderr, np.sqrt(var), rtol=1e-12)
+
+
+X = [1.0, 2.0, 3.0]
+REFUSED = {
+    "left": [{"left": np.nan}, {"left": INF}, {"left": 2.0, "right": 1.0}, {"left": [1.0, 2.0]}],
+    "right": [{"right": np.nan}, {"right": -INF}, {"right": "high"}],
+    "upper": [{"upper": X, "left": 0.0}, {"upper": [1.0, 2.0]}, {"upper": ["a", "b", "c"]}],
+    "truncation": [
+        {"truncation": 3.0},
+        {"truncation": (0.0, 1.0, 2.0)},
+        {"truncation": (1.0, 0.0)},
+        {"truncation": (np.nan, 1.0)},
+        {"truncation": (0.0, 5.0), "left": 0.5},
+        {"truncation": (0.0, 5.0), "upper": X},
+        {"truncation": ([0.0, 1.0], 5.0)},
+    ],
+    "noise_std": [{"noise_std": -1.0}, {"noise_std": np.nan}, {"noise_std": [1.0, 2.0]}],
+    "groups": [
+        {"groups": [0, 1]},
+        {"groups": [0.0, 1.0, 2.0]},
+        {"groups": [0, -1, 2]},
+        {"groups": [0, 1, 10**12]},
+        {"groups": [0, 1, 2], "axis": 1},
+    ],
+    "reml": [{"reml": True, "left": 0.0}, {"reml": True, "truncation": (0.0, 5.0)}],
+    "cov_type": [{"upper": X, "cov_type": "expected"}],
+    "max_iter": [{"left": 0.0, "max_iter": 0}],
+    "tol": [{"left": 0.0, "tol": 1.0}, {"left": 0.0, "tol": "small"}],
+    "weights": [
+        {"left": 0.0, "weights": [1.0, -1.0, 1.0]},
+        {"upper": X, "weights": [1.0, np.nan, 1.0]},
+        {"truncation": (0.0, 5.0), "weights": [1.0, INF, 1.0]},
+        {"noise_std": 1.0, "weights": [1.0, -1.0, 1.0]},
+    ],
+}
+
+
+@pytest.mark.parametrize(("name", "options"), [(n, o) for n, all_ in REFUSED.items() for o in all_])
+def test_bad_arguments_get_one_sentence(name, options):
+    with refused((TypeError, ValueError), name):
+        fastnat.fit_normal(X, **options)
+
+
+def test_a_bad_cell_is_the_problem_of_its_own_problem():
+    left = np.array([[0.0], [np.nan], [INF], [0.0]])
+    fit = fastnat.fit_normal([X, X, X, [1.0, INF, 2.0]], left=left)
+    assert fit.status.tolist() == [0, 4, 4, 4]
+    limits = np.array([0.0, 0.0, np.nan])
+    assert fastnat.fit_normal(X, left=limits).status is Status.INVALID_INPUT
+    assert fastnat.fit_normal(X, left=[0.0, 0.0, 2.0], right=[5.0, 5.0, 1.0]).status == 4
+
+
+def test_iterations_can_be_limited(rng):
+    x = rng.normal(3.0, 2.0, 50)
+    fit = fastnat.fit_normal(x, right=np.full(50, 2.0), max_iter=1)
+    assert fit.status is Status.MAX_ITER
+    assert np.all(np.isfinite(fit.params))
+    assert np.all(np.isnan(fit.stderr))
+    assert fastnat.fit_normal(x, right=np.full(50, 2.0), tol=0.0).success
