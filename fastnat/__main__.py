@@ -43,6 +43,9 @@ Fit a normal distribution to each column of a .csv file, or along an axis of a
 the mean, sigma the standard deviation with divisor n (n - 1 with --reml)."""
 
 _FIT_EXAMPLES = """\
+Limits, intervals, truncation and known noise are what they are to
+fastnat.fit_normal; its documentation says which of them go together.
+
 A .csv file is UTF-8 text, its cells separated by commas.  Columns of text and
 blank lines are skipped.  A missing cell is empty, NA or nan.  If the first row
 holds nothing but numbers, columns are called column_1, column_2 and so on.
@@ -50,6 +53,9 @@ holds nothing but numbers, columns are called column_1, column_2 and so on.
 examples:
   python -m fastnat fit lengths.csv --nan-policy omit
   python -m fastnat fit lengths.csv --columns left right --weights count --reml
+  python -m fastnat fit water.csv --columns lead --left 0.5 --group station
+  python -m fastnat fit histogram.csv --columns low --upper high --weights count
+  python -m fastnat fit survey.csv --columns effect --noise-std se
   python -m fastnat fit pixels.npy --axis 0 --out estimates.npz
   python -m fastnat fit pixels.npy --axis=-2,-1 --out estimates.csv
 """
@@ -123,6 +129,26 @@ def _parser() -> argparse.ArgumentParser:
         help="a missing value makes its sample's estimates NaN (propagate, the default), is left"
         " out (omit), or is an error (raise)",
     )
+    add("--left", type=_float, metavar="L", help="values at or below L are only known to be so")
+    add("--right", type=_float, metavar="R", help="values at or above R are only known to be so")
+    add(
+        "--upper",
+        metavar="U",
+        help="upper ends: an observation is only known to lie between its value and this; named"
+        " like the weights",
+    )
+    add(
+        "--truncation",
+        type=_bounds,
+        metavar="LOW,HIGH",
+        help="bounds beyond which nothing could have been observed, such as 0,inf",
+    )
+    add("--noise-std", metavar="E", help="known standard errors of the values, named likewise")
+    add(
+        "--group",
+        metavar="G",
+        help="fit the values of each group for itself: a column of names, or a .npy file of codes",
+    )
     add("--reml", action="store_true", help="restricted maximum likelihood: divisor n - 1")
     add("--out", type=Path, metavar="FILE", help="write all estimates to this .csv or .npz file")
     demo = commands.add_parser(
@@ -153,6 +179,20 @@ def _axis(text: str) -> int | tuple[int, ...] | None:
             f"must be an integer, integers separated by commas, or none, not {text!r}"
         ) from None
     return axes[0] if len(axes) == 1 else axes
+
+
+def _float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number, not {text!r}") from None
+
+
+def _bounds(text: str) -> tuple[float, float]:
+    words = text.split(",")
+    if len(words) != 2:
+        raise argparse.ArgumentTypeError(f"must be two numbers and a comma, not {text!r}")
+    return _float(words[0]), _float(words[1])
 
 
 def _positive(text: str) -> int:
@@ -186,7 +226,7 @@ class _Input(NamedTuple):
     """What `fit_normal` is given, and what its problems are called."""
 
     values: Array
-    weights: Array | None
+    extras: dict[str, Any]  # more arguments
     axis: int | tuple[int, ...] | None
     names: list[str] | None
     skipped: list[str]
@@ -197,7 +237,7 @@ def _fit(options: argparse.Namespace) -> None:
     _files.check_input(path)
     is_csv = path.suffix.lower() == ".csv"
     if options.out is not None:
-        inputs = [path] if is_csv or options.weights is None else [path, Path(options.weights)]
+        inputs = [path] if is_csv else [path, *map(Path, _roles(options).values())]
         _files.check_output(options.out, inputs)
     data = _read_csv(options) if is_csv else _read_npy(options)
     with _progress("Fitting") as report:
@@ -205,7 +245,10 @@ def _fit(options: argparse.Namespace) -> None:
         try:
             fit = fit_normal(
                 data.values,
-                weights=data.weights,
+                **data.extras,
+                left=options.left,
+                right=options.right,
+                truncation=options.truncation,
                 axis=data.axis,
                 nan_policy=options.nan_policy,
                 reml=options.reml,
@@ -222,26 +265,44 @@ def _fit(options: argparse.Namespace) -> None:
         _print(f"All estimates are in {options.out}.")
 
 
+def _roles(options: argparse.Namespace) -> dict[str, str]:
+    """The options that name columns or files, by what they are to `fit_normal`."""
+    named = {
+        "weights": options.weights,
+        "upper": options.upper,
+        "noise_std": options.noise_std,
+        "groups": options.group,
+    }
+    return {role: name for role, name in named.items() if name is not None}
+
+
 def _read_csv(options: argparse.Namespace) -> _Input:
     if "axis" in options:
         raise _files.Refused("--axis is for .npy files; a .csv file is fitted column by column", 2)
     with options.file.open("rb") as file, _progress("Reading") as report:
-        sample = _files.read_csv(file, str(options.file), options.columns, options.weights, report)
-    return _Input(sample.values, sample.weights, -1, sample.names, sample.skipped)
+        label = str(options.file)
+        sample = _files.read_csv(file, label, options.columns, _roles(options), report)
+    if options.group is None:
+        return _Input(sample.values, sample.extras, -1, sample.names, sample.skipped)
+    if len(sample.names) != 1:
+        names = ", ".join(map(repr, sample.names))
+        raise _files.Refused(f"--group needs one column to fit, named by --columns, not {names}", 2)
+    groups, codes = np.unique(sample.extras["groups"], return_inverse=True)
+    extras: dict[str, Any] = sample.extras | {"groups": codes.reshape(-1)}
+    return _Input(sample.values[0], extras, -1, groups.tolist(), sample.skipped)
 
 
 def _read_npy(options: argparse.Namespace) -> _Input:
     if options.columns is not None:
         raise _files.Refused("--columns is for .csv files; a .npy file has no names", 2)
-    weights = None
-    if options.weights is not None:
-        if not options.weights.lower().endswith(".npy"):
-            raise _files.Refused(
-                f"--weights must be a .npy file if FILE is one, not {options.weights!r}", 2
-            )
-        weights = _files.read_npy(Path(options.weights))
+    extras: dict[str, Any] = {}
+    for role, name in _roles(options).items():
+        if not name.lower().endswith(".npy"):
+            option = {"groups": "group"}.get(role, role).replace("_", "-")
+            raise _files.Refused(f"--{option} must be a .npy file if FILE is one, not {name!r}", 2)
+        extras[role] = _files.read_npy(Path(name))
     values = _files.read_npy(options.file)
-    return _Input(values, weights, getattr(options, "axis", -1), None, [])
+    return _Input(values, extras, getattr(options, "axis", -1), None, [])
 
 
 def _print(text: str) -> None:
@@ -332,7 +393,7 @@ def _demo(options: argparse.Namespace) -> None:
 def _demo_michelson() -> None:
     source = resources.files("fastnat").joinpath("data", "michelson.csv")
     with source.open("rb") as file:
-        sample = _files.read_csv(file, "michelson.csv", None, None, lambda _done, _total: None)
+        sample = _files.read_csv(file, "michelson.csv", None, {}, lambda _done, _total: None)
     x = sample.values[0]
     fit, restricted = fit_normal(x), fit_normal(x, reml=True)
     rows = [["", "estimate", "std. error", "95 % interval", ""]]

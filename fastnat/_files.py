@@ -4,7 +4,7 @@ import csv
 import io
 import os
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple, TextIO
 
@@ -34,11 +34,14 @@ class Refused(Exception):  # noqa: N818 (what happened to the command, not a def
 
 
 class Sample(NamedTuple):
-    """What a CSV file holds: names of k columns, their values (k, n), and weights (n,) or None."""
+    """What a CSV file holds: names of k columns, their values (k, n), and what goes with them.
+
+    ``extras`` are columns (n,) by what they are to `fit_normal`; those of "groups" are text.
+    """
 
     names: list[str]
     values: Array
-    weights: Array | None
+    extras: dict[str, Array]
     skipped: list[str]  # columns of text
 
 
@@ -71,7 +74,11 @@ def read_npy(path: Path) -> Array:
 
 
 def read_csv(
-    file: IO[bytes], label: str, columns: Sequence[str] | None, weights: str | None, report: Report
+    file: IO[bytes],
+    label: str,
+    columns: Sequence[str] | None,
+    roles: Mapping[str, str],
+    report: Report,
 ) -> Sample:
     """Read columns of numbers.
 
@@ -80,7 +87,7 @@ def read_csv(
     file : open binary file
     label : what messages call it
     columns : names of the columns to read, in this order; None for all that hold numbers
-    weights : name of the column of weights
+    roles : names of other columns, by what they are to `fit_normal`: "weights", "groups", ...
     report : called with (bytes read, bytes in all) now and then
     """
     size = 0
@@ -93,10 +100,11 @@ def read_csv(
     try:
         chunks = _chunks(text, label)
         names = next(chunks)[0][0]
-        readers = _select(names, label, columns, weights)
+        readers = _select(names, label, columns, roles)
+        extras = {role: _extra(names, label, role, name) for role, name in roles.items()}
         for i, (rows, lines) in enumerate(chunks):
             cells = list(zip(*rows, strict=True))
-            for reader in readers:
+            for reader in (*readers, *extras.values()):
                 reader.add(cells[reader.position], lines)
             if not i & 127:
                 report(file.tell() if size else 0, size)
@@ -104,13 +112,13 @@ def read_csv(
         raise Refused(f"{label}: is not UTF-8 text ({error.reason})") from error
     finally:
         text.detach()  # the file is the caller's to close
-    factors = readers.pop().numbers() if weights is not None else None
     used = [reader for reader in readers if reader.bad is None]
     if not used:
         raise Refused(f"{label}: there is no column of numbers to fit")
     skipped = [reader.name for reader in readers if reader.bad is not None]
     values = np.stack([reader.numbers() for reader in used])
-    return Sample([reader.name for reader in used], values, factors, skipped)
+    others = {role: reader.numbers() for role, reader in extras.items()}
+    return Sample([reader.name for reader in used], values, others, skipped)
 
 
 def _chunks(text: TextIO, label: str) -> Iterator[tuple[list[list[str]], list[int]]]:
@@ -157,20 +165,34 @@ def _unlike(label: str, line: int, found: int, width: int) -> Refused:
 
 
 def _select(
-    names: list[str], label: str, columns: Sequence[str] | None, weights: str | None
+    names: list[str], label: str, columns: Sequence[str] | None, roles: Mapping[str, str]
 ) -> list["_Column"]:
-    """The columns to read, that of the weights last."""
-    wanted = [name for name in names if name != weights] if columns is None else columns
-    if weights is not None and weights in wanted:
-        raise Refused(f"{label}: column {weights!r} holds the weights and cannot be fitted too", 2)
-    readers = [
+    """The columns to fit."""
+    taken = set(roles.values())
+    wanted = [name for name in names if name not in taken] if columns is None else columns
+    for role, name in roles.items():
+        if name in wanted:
+            what = _WORDS[role]
+            raise Refused(f"{label}: column {name!r} holds {what} and cannot be fitted too", 2)
+    return [
         _Column(label, name, _position(names, name, label), columns is not None)
         for name in dict.fromkeys(wanted)
     ]
-    if weights is not None:
-        position = _position(names, weights, label)
-        readers.append(_Column(label, weights, position, True, weights=True))
-    return readers
+
+
+_WORDS = {
+    "weights": "the weights",
+    "upper": "the upper ends",
+    "noise_std": "the noise",
+    "groups": "the groups",
+}
+
+
+def _extra(names: list[str], label: str, role: str, name: str) -> "_Column | _Labels":
+    position = _position(names, name, label)
+    if role == "groups":
+        return _Labels(label, name, position)
+    return _Column(label, name, position, True, weights=role == "weights")
 
 
 def _position(names: list[str], name: str, label: str) -> int:
@@ -234,6 +256,28 @@ class _Column:
 
     def numbers(self) -> Array:
         return np.concatenate([np.empty(0), *self.parts])
+
+
+class _Labels:
+    """One column of names, numbers among them, while it is read."""
+
+    __slots__ = ("label", "name", "parts", "position")
+
+    def __init__(self, label: str, name: str, position: int) -> None:
+        self.label = label
+        self.name = name
+        self.position = position
+        self.parts: list[str] = []
+
+    def add(self, cells: Sequence[str], lines: list[int]) -> None:
+        cells = [cell.strip() for cell in cells]
+        if "" in cells:
+            line = lines[cells.index("")]
+            raise Refused(f"{self.label}, line {line}, column {self.name!r}: a group has no name")
+        self.parts += cells
+
+    def numbers(self) -> Array:
+        return np.array(self.parts, dtype=str)
 
 
 def _floats(cells: Sequence[str]) -> Array | None:

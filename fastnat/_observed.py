@@ -17,6 +17,7 @@ from fastnat.kernels import (
     estimates,
     noise,
     noise_profile,
+    noisy,
     olsen_lanes,
     outcome,
     rows,
@@ -48,7 +49,7 @@ class Given(NamedTuple):
     def kind(self) -> str:
         """What the observations are, in words."""
         if self.noise is not None:
-            return "noisy ones"
+            return "noisy limits" if self.limited else "noisy ones"
         return "censored ones" if self.least is None else "truncated ones"
 
 
@@ -102,8 +103,6 @@ def read(
             "truncation cannot be combined with upper, left or right: no method is known to find"
             " the maximum"
         )
-    if given.noise is not None and given.limited:
-        raise ValueError("noise_std cannot be combined with upper, left, right or truncation")
     _check_scalars(given)
     return given
 
@@ -190,8 +189,9 @@ def solve(given: Given, groups: Any, axis: Any, options: Options) -> Solution:
         return _solve_common_limits(given, axis, options)
     source = rows_of(given, groups, axis)
     out = np.empty((estimates.SIZE, source.n_fits))
-    source.run(_fitter(options, out), options.n_threads)
-    return Solution(out, source.to_result, _profiler(options, source, out))
+    ends = None if given.noise is not None and given.limited else _profiler(options, source, out)
+    source.run(_fitter(options, given.limited, out), options.n_threads)
+    return Solution(out, source.to_result, ends)
 
 
 def rows_of(given: Given, groups: Any, axis: Any) -> Rows:
@@ -243,14 +243,18 @@ def _fit_censored(packed: Packed, starts: Array, options: Options, first: int, o
     censored.fit(*packed, starts, cov, options.max_iter, options.tol, first, out)
 
 
-def _fitter(options: Options, out: Array) -> Fit:
+def _fitter(options: Options, limited: bool, out: Array) -> Fit:
     """What fits a block of rows."""
     omit, reml, cov, max_iter, tol, _ = options
     end = cov, max_iter, tol
 
     def fit(columns: Columns, offsets: Any, first: int) -> None:
         x, upper, left, right, least, most, std, w = columns
-        if std is not None:
+        if std is not None and limited:
+            bad = noisy.fit_rows(
+                x, upper, left, right, least, most, std, w, offsets, omit, *end, first, out
+            )
+        elif std is not None:
             bad = noise.fit_rows(x, std, w, offsets, omit, reml, *end, first, out)
         elif least is not None:
             bad = truncated.fit_rows(x, least, most, w, offsets, omit, *end, first, out)

@@ -63,6 +63,8 @@ class Searched:
             raise ValueError(
                 "method='profile' needs reml=False, for the restricted likelihood has no mu"
             )
+        if self.kind == "noisy limits":
+            raise ValueError("method='profile' is not known for noise with limits or truncation")
         if self.ends is None:
             raise ValueError("method='profile' needs the data, which pickling drops; fit again")
         ends = self.ends(level)

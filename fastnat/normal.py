@@ -269,7 +269,8 @@ def fit_normal(
     (del Castillo 1994, Annals of the Institute of Statistical Mathematics 46, 57-66).
 
     *Known noise*: the profile likelihood of sigma**2 may have several maxima; it is searched from
-    0 to the square of the range, and the highest is kept.
+    0 to the square of the range, and the highest is kept.  With limits or truncation as well, the
+    search is like it, but less is known: what is found is a maximum, perhaps not the highest.
 
     Examples
     --------
@@ -354,6 +355,8 @@ def _fit_observed(
 ) -> NormalFit:
     if reml and (given.noise is None or given.limited):
         raise ValueError("reml=True needs values without limits or truncation")
+    if cov_type == "expected" and given.noise is not None and given.limited:
+        raise ValueError("cov_type='expected' is not known for noise with limits or truncation")
     if cov_type == "expected" and given.upper is not None:
         raise ValueError(
             "cov_type='expected' needs the limits of every observation: give left and right"

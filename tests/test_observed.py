@@ -409,6 +409,67 @@ def test_statuses_of_noise():
     assert fastnat.fit_normal([np.nan, 2.0], noise_std=1.0).status is Status.NAN_INPUT
 
 
+def noisy_loglik(lower, upper, bounds, std, mu, sigma):
+    """By SciPy: intervals, or truncated values, with noise."""
+    s = np.hypot(sigma, std)
+    total = sum(
+        interval_loglik(lower[i : i + 1], upper[i : i + 1], mu, s[i]) for i in range(len(s))
+    )
+    if bounds is not None:
+        total -= np.sum(special.log_ndtr((mu - bounds[0]) / s))
+    return total
+
+
+@pytest.mark.parametrize("seed", range(scaled(8, 2)))
+def test_noise_with_limits_and_truncation(seed):
+    rng = np.random.default_rng(seed)
+    n = 15
+    std = rng.gamma(2.0, 0.4, n)
+    x = rng.normal(1.0, 1.0, n) + std * rng.normal(size=n)
+    cases = {
+        "left": ({"left": 0.5}, np.where(x <= 0.5, -INF, x), np.maximum(x, 0.5), None),
+        "truncation": ({"truncation": (x.min() - 0.2, INF)}, x, x, (x.min() - 0.2,)),
+    }
+    for options, lower, upper, bounds in cases.values():
+        fit = fastnat.fit_normal(x, noise_std=std, **options)
+        loglik = lambda mu, sigma, a=(lower, upper, bounds): noisy_loglik(*a, std, mu, sigma)  # noqa: E731
+        assert fit.success
+        assert math.isclose(fit.loglik, loglik(fit.mu, fit.sigma), rel_tol=1e-11)
+        for start in (0.1, 1.0):
+            assert fit.loglik >= best_by_scipy(loglik, x.mean(), start)[0] - 1e-9
+        if fit.status is Status.OK:
+            objective = lambda t, f=loglik: -f(t[0], t[1])  # noqa: E731
+            at, h = np.array(fit.params), 1e-4
+            hessian = np.empty((2, 2))
+            for i in range(2):
+                for j in range(2):
+                    e, f = h * np.eye(2)[i], h * np.eye(2)[j]
+                    hessian[i, j] = (
+                        objective(at + e + f)
+                        - objective(at + e - f)
+                        - objective(at - e + f)
+                        + objective(at - e - f)
+                    ) / (4 * h * h)
+            np.testing.assert_allclose(fit.cov_params, np.linalg.inv(hessian), rtol=1e-4)
+        with pytest.raises(ValueError, match="method='profile' is not known"):
+            fit.conf_int(method="profile")
+
+
+def test_noise_that_is_none_is_no_noise(rng):
+    x = rng.normal(1.0, 1.0, 20)
+    tiny = 1e-9
+    same(fastnat.fit_normal(x, left=0.5, noise_std=tiny), fastnat.fit_normal(x, left=0.5), 1e-9)
+    bounds = (-5.0, 5.0)
+    fit = fastnat.fit_normal(x, truncation=bounds, noise_std=tiny)
+    same(fit, fastnat.fit_normal(x, truncation=bounds), 1e-9)
+    same(fastnat.fit_normal(x, x, noise_std=0.5), fastnat.fit_normal(x, noise_std=0.5), 1e-9)
+    assert fastnat.fit_normal([1.0, 2.0], left=3.0, noise_std=1.0).status is Status.MU_INFINITE
+    fit = fastnat.fit_normal([1.0, 0.0], left=0.5, noise_std=[0.0, 1.0])
+    assert fit.status is Status.UNBOUNDED
+    assert fastnat.fit_normal([1.0, np.nan], left=0.5, noise_std=1.0).status is Status.NAN_INPUT
+    assert fastnat.fit_normal([1.0, 2.0], left=0.5, noise_std=[1, -1]).status == 4
+
+
 def test_missing_values(rng):
     x = rng.normal(3.0, 2.0, 30)
     holes = np.insert(x, [0, 7, 30], np.nan)
@@ -613,7 +674,10 @@ REFUSED = {
         {"groups": [0, 1, 2], "axis": 1},
     ],
     "reml": [{"reml": True, "left": 0.0}, {"reml": True, "truncation": (0.0, 5.0)}],
-    "cov_type": [{"upper": X, "cov_type": "expected"}],
+    "cov_type": [
+        {"upper": X, "cov_type": "expected"},
+        {"left": 0.0, "noise_std": 1.0, "cov_type": "expected"},
+    ],
     "max_iter": [{"left": 0.0, "max_iter": 0}],
     "tol": [{"left": 0.0, "tol": 1.0}, {"left": 0.0, "tol": "small"}],
     "weights": [

@@ -112,7 +112,12 @@ FLOORS = [
         "kernels.truncated",
         "kernels",
     },
-    {"kernels.censored_profile", "kernels.noise_profile", "kernels.truncated_profile"},
+    {
+        "kernels.censored_profile",
+        "kernels.noise_profile",
+        "kernels.noisy",
+        "kernels.truncated_profile",
+    },
     {"_arrays", "_blocks", "_compile"},
     {"_climb", "_closed_form", "_model_check", "_rows", "_searched", "descent", "result"},
     {"_reduce", "special"},

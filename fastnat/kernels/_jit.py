@@ -1,8 +1,10 @@
 """How kernels are compiled: the policy, said once.  The only file that imports ``njit``."""
 
+import ctypes
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -75,6 +77,9 @@ def uncached(function: F) -> F:
 
 def c_function(function: Callable[..., float], n_arguments: int) -> Any:
     """A compiled function of so many doubles with the address and calling convention of C."""
+    if config.DISABLE_JIT:
+        doubles = [ctypes.c_double] * n_arguments
+        return SimpleNamespace(ctypes=ctypes.CFUNCTYPE(ctypes.c_double, *doubles)(function))
     signature = types.float64(*[types.float64] * n_arguments)
     if n_arguments == 1:
         return cfunc(signature)(lambda a: function(a))

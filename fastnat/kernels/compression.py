@@ -32,7 +32,7 @@ def unit_of(size):
 
 
 @inlined
-def _observe(x, upper, left, right, i):
+def observe(x, upper, left, right, i):
     """(missing, impossible, lower, upper) of observation i: an interval, or a value with limits.
 
     Without branches, for which kind an observation is of cannot be predicted.
@@ -119,7 +119,7 @@ def _sort(x, upper, left, right, w, start, stop, unit, omit, lists, ends, row):
             used = weight > 0.0
             n_bad += not weight >= 0.0
             total += weight
-        missing, impossible, low, high = _observe(x, upper, left, right, i)
+        missing, impossible, low, high = observe(x, upper, left, right, i)
         n_missing += used & missing
         n_impossible += used & impossible
         fine = used & (not missing)

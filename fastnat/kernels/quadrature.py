@@ -93,7 +93,8 @@ def truncated_moments(e1, e2, lower, upper):
     slope = e1 + 2.0 * e2 * peak
     if lower < peak < upper:
         slope = 0.0  # but for rounding
-    reach = 2.0 * _DROP / (abs(slope) + math.sqrt(slope * slope - 4.0 * e2 * _DROP))
+    rate = abs(slope) + math.sqrt(slope * slope - 4.0 * e2 * _DROP)
+    reach = 2.0 * _DROP / rate if rate > 0.0 else math.inf
     low, high = max(lower, peak - reach), min(upper, peak + reach)
     half = 0.5 * (high - low)
     shift = (low - peak) + half
