@@ -42,11 +42,18 @@ def warmup(*names: str) -> None:
 
 
 def _fit_normal() -> None:
-    """Rows and columns; with and without weights; with and without missing values; one long row."""
+    """Rows and columns, weights, missing values, one long row; limits, intervals, noise."""
     x = np.arange(6.0).reshape(2, 3)
     for axis, weights, policy in product((0, -1), (None, x), ("propagate", "omit")):
         fit_normal(x, axis=axis, weights=weights, nan_policy=policy)
     fit_normal(x.astype(np.float32))
+    for weights in (None, x):
+        fit_normal(x, x + 1.0, weights=weights)
+        fit_normal(x, left=2.0, weights=weights)
+        fit_normal(x, left=x - 1.0, weights=weights)
+        fit_normal(x, right=x + 1.0, weights=weights)
+        fit_normal(x, truncation=(-1.0, 9.0), weights=weights)
+        fit_normal(x, noise_std=1.0, weights=weights)
     fit_normal(np.arange(SEGMENT + 1.0))
 
 

@@ -18,9 +18,10 @@ from fastnat.kernels.compression import unit_of
 from fastnat.kernels.outcome import COV_EXPECTED, COV_OBSERVED, COV_OPG, NO_COV
 
 _LOG_2PI = math.log(2.0 * math.pi)
-_GRID = tuple(10.0 ** (-10.0 + 10.0 * k / 19.0) for k in range(20))  # of v over squared range
-_N = len(_GRID)
-_LEAST, _LARGEST = 1e-60, 1e30  # beyond the grid: v over squared range
+_N = 32  # points of the grid of v, up to the square of the range
+_FIRST = 1e-8  # of them, over the square of the range, or less: a share of the least noise
+_SHARE = 0.03
+_LEAST, _LARGEST = 1e-60, 1e30  # beyond the grid
 
 X, NOISE, WEIGHT, N_ROWS = range(4)
 """Rows of the workspace: the observations of a problem, in its own units."""
@@ -73,7 +74,7 @@ def fit_rows(x, noise, w, offsets, omit, reml, cov, max_iter, tol, first, out):
 
 @helper
 def new_grid():
-    return np.empty((5, _N))
+    return np.empty((6, _N))
 
 
 @helper
@@ -202,7 +203,7 @@ def _search_brackets(problem, fixed, exact, reml, max_iter, tol, grid, state):
     below = slope_at_zero
     for k in range(_N + 1):
         if k < _N:
-            v, slope = _GRID[k], slopes[k]
+            v, slope = grid[5, k], slopes[k]
         elif below > 0.0:
             v, slope = _beyond(problem, fixed, reml)
             if slope > 0.0:
@@ -260,16 +261,32 @@ def _refine(problem, low, high, fixed, reml, max_iter, tol, state):
 
 
 @helper
+def _place_grid(noise, points):
+    """Evenly on the logarithmic scale, from below the least noise to the range."""
+    least = _FIRST / _SHARE
+    for i in range(noise.size):
+        if noise[i] > 0.0:
+            least = min(least, noise[i] * noise[i])
+    v = max(_SHARE * least, _LEAST)
+    factor = math.exp(-math.log(v) / (_N - 1))
+    for k in range(_N):
+        points[k] = v
+        v *= factor
+
+
+@helper
 def _fill_grid(problem, fixed, reml, grid):
-    """Slopes of the profile on the grid, to row 3; the grid points are lanes."""
+    """The grid, to row 5, and slopes of the profile, to row 3; the grid points are lanes."""
     x, noise, weights = problem
     first, sums, mus, slopes, squares = grid[0], grid[1], grid[2], grid[3], grid[4]
+    points = grid[5]
+    _place_grid(noise, points)
     for k in range(_N):
         first[k], sums[k], slopes[k], squares[k] = 0.0, 0.0, 0.0, 0.0
     for i in range(x.size):
         square, w, wx = noise[i] * noise[i], weights[i], weights[i] * x[i]
         for k in range(_N):
-            om = 1.0 / (_GRID[k] + square)
+            om = 1.0 / (points[k] + square)
             first[k] += w * om
             sums[k] += wx * om
     for k in range(_N):
@@ -277,7 +294,7 @@ def _fill_grid(problem, fixed, reml, grid):
     for i in range(x.size):
         square, w, value = noise[i] * noise[i], weights[i], x[i]
         for k in range(_N):
-            om, r = 1.0 / (_GRID[k] + square), value - mus[k]
+            om, r = 1.0 / (points[k] + square), value - mus[k]
             slopes[k] += w * om * (om * r * r - 1.0)
             squares[k] += w * om * om
     if reml:

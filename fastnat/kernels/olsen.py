@@ -20,6 +20,7 @@ _BLOCK = 512  # censored observations between two reductions of their terms
 _FEW = 16  # that are added up one by one
 _FLOOR = 1e-22  # decrements below it are rounding
 _MANY, _PART, _ROUGH = 4096, 16, 1e-4  # so many observations, of which a part gives the start
+_LOST = 1e4  # standard deviations from the origin at which another is taken at once
 _FAR = 4.0  # standard deviations from the origin that cost digits
 
 STATE, THETA, GRAD, METRIC, BUFFER, SUMS, CONSTS = range(7)
@@ -188,7 +189,7 @@ def maximise(problem, total, start, max_iter, tol, tools):
     The point is in ``tools[THETA]``, the curvature there a tuple (first, both, second).
     """
     state, theta, grad, metric = tools[STATE], tools[THETA], tools[GRAD], tools[METRIC]
-    distance, nit, kept = math.inf, 0.0, (0.0, 0.0, 0.0)
+    nit, kept = 0.0, (0.0, 0.0, 0.0)
     if start[0] == start[0]:
         origin = problem[0][1] + problem[0][2]
         theta[0], theta[1], nit = start
@@ -203,24 +204,38 @@ def maximise(problem, total, start, max_iter, tol, tools):
         code = ascent.advance(state, loglik, grad, metric, theta)
         if state[ascent.LOGLIK] == loglik:
             kept = curvature
-        if code == ascent.RUNNING:
+        running = code == ascent.RUNNING
+        if running:
             ascent.keep_sign(state, grad, metric, theta)
+        # So far from the origin that digits are lost, or even all of the curvature?
+        at, h = state[ascent.BASE], state[ascent.BASE + 1]
+        moved, beta = False, at
+        if abs(at) > (_LOST if running else _FAR):
+            moved, origin, beta = _move(problem, origin, at, h)
+        if running and not moved:
             continue
         nit += state[ascent.NIT]
-        if part > 1:
+        if part == 1 and not running and (not moved or nit >= max_iter):
+            theta[0], theta[1] = beta, h
+            break
+        if moved:
+            theta[0], theta[1] = beta, h
+        if not running:
             part, piece = 1, problem
-        else:
-            mu = theta[0] / theta[1]
-            if not abs(theta[0]) > _FAR or nit >= max_iter:
-                break
-            # Where the estimate is far from the origin, digits are lost: take a nearer one.
-            nearest = nearest_datum(problem, origin, mu)
-            gap = mu - (nearest - origin)
-            if not abs(gap) < 0.5 * min(distance, abs(mu)):
-                break
-            origin, distance, theta[0] = nearest, abs(gap), gap * theta[1]
-        ascent.start(state, theta, total, tol, _FLOOR, max(max_iter - nit, 1.0))
+        enough = _ROUGH if part > 1 else tol
+        ascent.start(state, theta, total / part, enough, _FLOOR, max(max_iter - nit, 1.0))
     return code, origin, state[ascent.LOGLIK], nit, kept
+
+
+@helper
+def _move(problem, origin, beta, h):
+    """(whether, origin, beta): to the number that is nearest to mu, if that is much nearer."""
+    mu = beta / h
+    nearest = nearest_datum(problem, origin, mu)
+    gap = mu - (nearest - origin)
+    if abs(gap) < 0.5 * abs(mu):
+        return True, nearest, gap * h
+    return False, origin, beta
 
 
 @helper
