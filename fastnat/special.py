@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastnat import _blocks
 from fastnat._arrays import as_array, bad_choice
 from fastnat.kernels import observation
 from fastnat.kernels import special as scalar
@@ -56,16 +57,16 @@ def _log_interval_prob(a: Any, b: Any, out: Any) -> None:
 
 def _map(function: Any, names: tuple[str, ...], *values: ArrayLike) -> Any:
     arrays = [as_array(name, value) for name, value in zip(names, values, strict=True)]
-    try:
-        arrays = list(np.broadcast_arrays(*arrays))
-    except ValueError:
-        shapes = " and ".join(f"{n} {a.shape}" for n, a in zip(names, arrays, strict=True))
-        raise ValueError(f"shapes do not broadcast: {shapes}") from None
-    # A copy if need be, for kernels read contiguous doubles that could be written to.
-    flat = [np.require(a, np.float64, ["C", "W"]).reshape(-1) for a in arrays]
-    out = np.empty(flat[0].size)
-    function(*flat, out)
-    return out.reshape(arrays[0].shape)[()]
+    if any(a.shape != arrays[0].shape for a in arrays):
+        try:
+            shape = np.broadcast_shapes(*(a.shape for a in arrays))
+            arrays = [np.broadcast_to(a, shape) for a in arrays]
+        except ValueError:
+            shapes = " and ".join(f"{n} {a.shape}" for n, a in zip(names, arrays, strict=True))
+            raise ValueError(f"shapes do not broadcast: {shapes}") from None
+    out = np.empty(arrays[0].shape)
+    function(*(_blocks.flat(a, float32=False) for a in arrays), out.reshape(-1))
+    return out[()]
 
 
 def hazard(x: ArrayLike) -> Any:

@@ -49,8 +49,7 @@ _ROUND = 6755399441055744.0  # 1.5 * 2**52: adding it rounds to an integer
 _ROUND_BITS = 4843621399236968448
 _HALF_BITS = 4604544269498187776  # of about sqrt(1/2), where the logarithm's reduction begins
 _LEAST_EXPONENT = -800.0  # exp is 0 there
-_HUGE = 1e150  # its square is far from overflow, its hazard is itself
-_FAR = 1e20  # r is 1 / x there
+_FAR = 1e8  # r is 1 / x from there on, and phi is 0
 _INV_SQRT_2PI = 0.3989422804014327
 _LOG_SQRT_2PI = 0.9189385332046727
 _E = tuple(1.0 / math.factorial(k) for k in range(14))
@@ -60,8 +59,7 @@ _L = tuple(2.0 / (2 * k + 1) for k in range(12))
 @inlined
 def exp(y, low):
     """exp(y + low), y at most 709, low much smaller than 1."""
-    inside = y > _LEAST_EXPONENT
-    y, low = select(inside, y, _LEAST_EXPONENT), select(inside, low, 0.0)
+    y = select(y < _LEAST_EXPONENT, _LEAST_EXPONENT, y)  # NaN stays
     shifted = fma(y, _LOG2_E, _ROUND)
     whole = shifted - _ROUND
     r = fma(whole, -_LN2_HIGH, y)
@@ -108,9 +106,13 @@ def log(v):
 
 
 @inlined
-def _rational(a):
-    """(p, q, p + a q) with r(a) = p / q, for a >= 0 and not too far."""
-    a = select(a < _FAR, a, _FAR)
+def _parts(x):
+    """What the functions below are made of, at a = abs(x), or _FAR if that is less.
+
+    (p, q, p + a q, phi(a), a**2 and its rounding error), with r(a) = p / q.  NaN stays NaN.
+    """
+    a = abs(x)
+    a = select(a > _FAR, _FAR, a)
     p = fma(_P[10], a, _P[9])
     q = a + _Q[10]
     p = fma(p, a, _P[8])
@@ -132,14 +134,9 @@ def _rational(a):
     q = fma(q, a, _Q[2])
     q = fma(q, a, _Q[1])
     q = fma(q, a, _Q[0])
-    return p, q, fma(a, q, p)
-
-
-@inlined
-def _square(a):
-    """a**2 and its rounding error."""
     y = a * a
-    return y, select(a < _HUGE, fma(a, a, -y), 0.0)
+    low = fma(a, a, -y)
+    return p, q, fma(a, q, p), _INV_SQRT_2PI * exp(-0.5 * y, -0.5 * low), low
 
 
 @inlined
@@ -148,59 +145,45 @@ def tail(x):
 
     The hazard is phi(x) / Q(x), the remainder is the hazard less x.
     """
-    a = abs(x)
-    p, q, numerator = _rational(a)
-    y, low = _square(a)
-    density = _INV_SQRT_2PI * exp(-0.5 * y, -0.5 * low)
+    p, q, numerator, density, low = _parts(x)
     mills = q / numerator
     beyond = density * mills  # Q(a)
     rest = 1.0 - beyond
     inverse = 1.0 / rest
     lost = ((1.0 - rest) - beyond) * inverse
     logarithm = log(select(x >= 0.0, mills, rest))
-    right = ((logarithm - _LOG_SQRT_2PI) - 0.5 * y) - 0.5 * low
-    ratio = select(x < _FAR, p, 1.0) / select(x < _FAR, q, x)
+    right = ((logarithm - _LOG_SQRT_2PI) - 0.5 * x * x) - 0.5 * low
+    ratio = select(x > _FAR, 1.0, p) / select(x > _FAR, x, q)
     ratio = select(x >= 0.0, ratio, density * inverse)
-    hazard = select(x >= 0.0, a + ratio, ratio)
-    remainder = select(x >= 0.0, ratio, ratio + a)
-    log_tail = select(x >= 0.0, right, logarithm + lost)
-    known = x == x
-    nan = math.nan
-    return select(known, hazard, nan), select(known, remainder, nan), select(known, log_tail, nan)
-
-
-@inlined
-def _hazard_ratio(x):
-    """The remainder for x >= 0, the hazard for x < 0: one division."""
-    a = abs(x)
-    p, q, numerator = _rational(a)
-    y, low = _square(a)
-    density = _INV_SQRT_2PI * exp(-0.5 * y, -0.5 * low)
-    above = select(x >= 0.0, p, density * numerator)
-    below = select(x >= 0.0, q, numerator - density * q)
-    return select(x < _FAR, above, 1.0) / select(x < _FAR, below, x)
+    hazard = select(x >= 0.0, x + ratio, ratio)
+    remainder = select(x >= 0.0, ratio, ratio - x)
+    return hazard, remainder, select(x >= 0.0, right, logarithm + lost)
 
 
 @inlined
 def hazard(x):
     """The hazard phi(x) / (1 - Phi(x)) of the normal distribution, the inverse Mills ratio."""
-    ratio = _hazard_ratio(x)
-    return select(x == x, select(x >= 0.0, x + ratio, ratio), math.nan)
+    p, q, numerator, density, _ = _parts(x)
+    # The remainder for x >= 0, the hazard for x < 0: one division.
+    above = select(x >= 0.0, p, density * numerator)
+    ratio = above / select(x >= 0.0, q, numerator - density * q)
+    return select(x >= 0.0, x + ratio, ratio)
+
+
+@inlined
+def hazards(x):
+    """(hazard, its remainder) at x."""
+    p, q, numerator, density, _ = _parts(x)
+    above = select(x >= 0.0, p, density * numerator)
+    below = select(x >= 0.0, q, numerator - density * q)
+    ratio = select(x > _FAR, 1.0, above) / select(x > _FAR, x, below)
+    return select(x >= 0.0, x + ratio, ratio), select(x >= 0.0, ratio, ratio - x)
 
 
 @inlined
 def hazard_remainder(x):
     """The hazard less x, without cancellation: about 1 / x for large x."""
-    ratio = _hazard_ratio(x)
-    ratio = select(x >= 0.0, ratio, ratio - x)
-    return select(x == x, ratio, math.nan)
-
-
-@inlined
-def hazards(x):
-    """(hazard, its remainder) at x, which must not be infinite."""
-    ratio = _hazard_ratio(x)
-    return select(x >= 0.0, x + ratio, ratio), select(x >= 0.0, ratio, ratio - x)
+    return hazards(x)[1]
 
 
 @inlined
@@ -212,8 +195,6 @@ def log_ndtr(x):
 @inlined
 def ndtr(x):
     """Phi(x), accurate in both tails."""
-    a = abs(x)
-    _, q, numerator = _rational(a)
-    y, low = _square(a)
-    beyond = _INV_SQRT_2PI * exp(-0.5 * y, -0.5 * low) * q / numerator
-    return select(x == x, select(x >= 0.0, 1.0 - beyond, beyond), math.nan)
+    _, q, numerator, density, _ = _parts(x)
+    beyond = density * q / numerator
+    return select(x >= 0.0, 1.0 - beyond, beyond)
