@@ -285,7 +285,7 @@ def fit_normal(
     Two of five values are below the detection limit 0.5:
 
     >>> fastnat.fit_normal([0.5, 0.5, 0.9, 1.3, 2.2], left=0.5)
-    <NormalFit: mu = 0.8544061763 +- 0.449, sigma = 0.924424 +- 0.391, nobs = 5>
+    <NormalFit: mu = 0.8143230898 +- 0.484, sigma = 0.962369 +- 0.434, nobs = 5>
     """
     check_nan_policy(nan_policy)
     check_cov_type(cov_type)

@@ -102,13 +102,82 @@ def _sort(x, upper, left, right, w, start, stop, unit, omit, lists, ends, row):
     """Append the observations of a row to the lists, whose ends are in column ``row``.
 
     Returns (status, size): what is wrong with the data, -1 for the weights, and the largest
-    number.  An observation is written to all lists, and stays in the one whose end then moves;
-    one of weight 0 is not looked at.
+    number.  An observation is written to every list that it could belong to, and stays in the one
+    whose end then moves: which one cannot be predicted.  One of weight 0 is not looked at.
     """
+    if upper is not None:
+        return _sort_intervals(x, upper, w, start, stop, unit, omit, lists, ends, row)
+    return _sort_values(x, left, right, w, start, stop, unit, omit, lists, ends, row)
+
+
+@helper
+def _sort_values(x, left, right, w, start, stop, unit, omit, lists, ends, row):
+    """Values with limits."""
+    values, values_w, lefts, lefts_w = lists[VALUE], lists[VALUE_W], lists[LEFT], lists[LEFT_W]
+    rights, rights_w = lists[RIGHT], lists[RIGHT_W]
+    # Unsigned, for numba asks of every signed index whether it is negative.
+    a, b, c = (
+        np.uint64(ends[VALUES, row]),
+        np.uint64(ends[LEFTS, row]),
+        np.uint64(ends[RIGHTS, row]),
+    )
+    begin = a + b + c
+    missing = impossible = bad = np.int64(0)
+    factor, size, total, weight, used = 1.0 / unit, 0.0, 0.0, 1.0, True
+    for i in range(np.uint64(start), np.uint64(stop)):
+        if w is not None:
+            weight = float(w[i])
+            used = weight > 0.0
+            bad += not weight >= 0.0
+            total += weight
+        value = float(x[i])
+        least, most = -math.inf, math.inf
+        below = above = False
+        if left is not None:
+            least = float(left[i])
+            below = value <= least
+        if right is not None:
+            most = float(right[i])
+            above = (value >= most) & (not below)
+        wrong = not ((least <= most) & (least < math.inf) & (most > -math.inf))
+        missing += used & (value != value)
+        number = least if below else (most if above else value)
+        wrong = wrong | (abs(number) == math.inf)
+        impossible += used & wrong
+        larger = abs(number) if used else 0.0
+        size = larger if larger > size else size
+        values[a] = value
+        if w is not None:
+            values_w[a] = weight
+        a += np.uint64(used & (value == value) & (not (below | above)))
+        if left is not None:
+            lefts[b], lefts_w[b] = least * factor + 0.0, weight  # no negative zeros
+            b += np.uint64(used & below)
+        if right is not None:
+            rights[c], rights_w[c] = most * factor + 0.0, weight
+            c += np.uint64(used & above)
+    ends[VALUES, row], ends[LEFTS, row], ends[RIGHTS, row] = np.int64(a), np.int64(b), np.int64(c)
+    return _verdict(bad, total, missing, impossible, omit, np.int64(a + b + c - begin)), size
+
+
+@helper
+def _verdict(bad, total, missing, impossible, omit, n):
+    """The status of a row, -1 for weights that cannot be used."""
+    if bad > 0 or not total < math.inf:
+        return np.int64(-1)
+    if missing > 0 and not omit:
+        return np.int64(codes.NAN_INPUT)
+    if impossible > 0:
+        return np.int64(codes.INVALID_INPUT)
+    return np.int64(codes.OK if n > 0 else codes.NO_DATA)
+
+
+@helper
+def _sort_intervals(x, upper, w, start, stop, unit, omit, lists, ends, row):
+    """Intervals."""
     values, values_w, lower, upper_ = lists[VALUE], lists[VALUE_W], lists[LOWER], lists[UPPER]
     lefts, lefts_w, rights, rights_w = lists[LEFT], lists[LEFT_W], lists[RIGHT], lists[RIGHT_W]
     between_w = lists[BETWEEN_W]
-    # Unsigned, for numba asks of every signed index whether it is negative.
     a, b = np.uint64(ends[VALUES, row]), np.uint64(ends[LEFTS, row])
     c, d = np.uint64(ends[RIGHTS, row]), np.uint64(ends[BETWEENS, row])
     n_missing = n_impossible = n_bad = np.int64(0)
@@ -119,7 +188,7 @@ def _sort(x, upper, left, right, w, start, stop, unit, omit, lists, ends, row):
             used = weight > 0.0
             n_bad += not weight >= 0.0
             total += weight
-        missing, impossible, low, high = observe(x, upper, left, right, i)
+        missing, impossible, low, high = observe(x, upper, None, None, i)
         n_missing += used & missing
         n_impossible += used & impossible
         fine = used & (not missing)
@@ -133,25 +202,16 @@ def _sort(x, upper, left, right, w, start, stop, unit, omit, lists, ends, row):
         exact = fine & (low == high)
         a += np.uint64(exact)
         low, high = low * factor + 0.0, high * factor + 0.0  # no negative zeros
-        if left is not None or upper is not None:
-            lefts[b], lefts_w[b] = high, weight
-            b += np.uint64(fine & no_low & (not no_high))
-        if right is not None or upper is not None:
-            rights[c], rights_w[c] = low, weight
-            c += np.uint64(fine & no_high & (not no_low))
-        if upper is not None:
-            lower[d], upper_[d], between_w[d] = low, high, weight
-            d += np.uint64(fine & (not (exact | no_low | no_high)))
+        lefts[b], lefts_w[b] = high, weight
+        b += np.uint64(fine & no_low & (not no_high))
+        rights[c], rights_w[c] = low, weight
+        c += np.uint64(fine & no_high & (not no_low))
+        lower[d], upper_[d], between_w[d] = low, high, weight
+        d += np.uint64(fine & (not (exact | no_low | no_high)))
     n = np.int64(a + b + c + d) - ends[:, row].sum()
     ends[VALUES, row], ends[LEFTS, row] = np.int64(a), np.int64(b)
     ends[RIGHTS, row], ends[BETWEENS, row] = np.int64(c), np.int64(d)
-    if n_bad > 0 or not total < math.inf:
-        return np.int64(-1), 0.0
-    if n_missing > 0 and not omit:
-        return np.int64(codes.NAN_INPUT), 0.0
-    if n_impossible > 0:
-        return np.int64(codes.INVALID_INPUT), 0.0
-    return np.int64(codes.OK if n > 0 else codes.NO_DATA), size
+    return _verdict(n_bad, total, n_missing, n_impossible, omit, n), size
 
 
 @helper
