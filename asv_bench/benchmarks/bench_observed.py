@@ -37,14 +37,14 @@ class Tail:
         return common.ratio(lambda: self.theirs(self.x), lambda: self.ours(self.x))
 
 
-def censored_by_scipy(x, limit):
+def _censored_by_scipy(x, limit):
     """`scipy.stats.norm.fit`, which takes a limit for every observation."""
     beyond = x >= limit
     data = scipy.stats.CensoredData(uncensored=x[~beyond], right=limit[beyond])
     return scipy.stats.norm.fit(data)
 
 
-def censored_by_hand(x, limit):
+def _censored_by_hand(x, limit):
     """L-BFGS-B on the log-likelihood and its gradient, as one would write it with NumPy."""
     beyond = x >= limit
     exact, limits = x[~beyond], limit[beyond]
@@ -76,34 +76,34 @@ class Censored:
         self.y = rng.normal(2.0, 3.0, n)
         self.limit = rng.normal(4.0, 1.0, n)
         self.x = np.minimum(self.y, self.limit)
-        self.own()
-        self.common()
+        self._own()
+        self._common()
 
-    def own(self):
+    def _own(self):
         return _fit(self.x, right=self.limit)
 
-    def common(self):
+    def _common(self):
         return _fit(self.y, right=4.0)
 
     def time_own_limits(self, n):
-        self.own()
+        self._own()
 
     def time_common_limit(self, n):
-        self.common()
+        self._common()
 
     def track_own_limits_ratio_scipy(self, n):
-        return common.ratio(lambda: censored_by_scipy(self.x, self.limit), self.own)
+        return common.ratio(lambda: _censored_by_scipy(self.x, self.limit), self._own)
 
     def track_own_limits_ratio_by_hand(self, n):
-        return common.ratio(lambda: censored_by_hand(self.x, self.limit), self.own)
+        return common.ratio(lambda: _censored_by_hand(self.x, self.limit), self._own)
 
     def track_common_limit_ratio_scipy(self, n):
         limit = np.full(self.y.size, 4.0)
-        return common.ratio(lambda: censored_by_scipy(self.y, limit), self.common)
+        return common.ratio(lambda: _censored_by_scipy(self.y, limit), self._common)
 
     def track_common_limit_over_moments(self, n):
         """The time of a censored fit over that of a plain one."""
-        return common.ratio(self.common, lambda: _fit(self.y))
+        return common.ratio(self._common, lambda: _fit(self.y))
 
 
 class Batches:
