@@ -49,7 +49,7 @@ def _censored_by_hand(x, limit):
     beyond = x >= limit
     exact, limits = x[~beyond], limit[beyond]
 
-    def objective(theta):
+    def _objective(theta):
         mu, sigma = theta[0], np.exp(theta[1])
         z, a = (exact - mu) / sigma, (limits - mu) / sigma
         log_tail = scipy.special.log_ndtr(-a)
@@ -60,7 +60,7 @@ def _censored_by_hand(x, limit):
 
     start = [x.mean(), np.log(x.std())]
     options = {"ftol": 1e-15, "gtol": 1e-8 * x.size}
-    return scipy.optimize.minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
+    return scipy.optimize.minimize(_objective, start, jac=True, method="L-BFGS-B", options=options)
 
 
 class Censored:
