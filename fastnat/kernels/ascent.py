@@ -173,12 +173,11 @@ def _accept(state, loglik, grad, metric, step):
         uphill = max(uphill, abs(grad[j]))
     if uphill == 0.0:  # where the metric may be zero as well
         return codes.OK
-    state[SLOPE] = natural_step(metric, grad, 0.0, step)
-    decrement = state[SLOPE] / state[TOTAL]
+    decrement = natural_step(metric, grad, 0.0, step) / state[TOTAL]
     if not decrement >= 0.0:
         return codes.NOT_IDENTIFIED
     at_rest = decrement <= state[FLOOR] and decrement >= state[DECREMENT]
-    state[DECREMENT] = decrement
+    state[DECREMENT], state[SLOPE] = decrement, decrement * state[TOTAL]
     if at_rest or decrement <= state[TOL] * state[TOL]:
         return codes.OK
     if state[NIT] >= state[MAX_ITER]:
