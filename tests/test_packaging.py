@@ -102,7 +102,7 @@ FLOORS = [
     },
     {"kernels.compression", "kernels.memory", "kernels.olsen", "kernels.rows"},
     {"kernels.olsen_lanes", "kernels.outcome"},
-    {"kernels.estimates", "kernels.search"},
+    {"kernels.estimates", "kernels.noise_data", "kernels.search"},
     {
         "kernels.censored",
         "kernels.columns",

@@ -1,406 +1,373 @@
-"""Values with known noise: x_i is normal with mean mu and variance v + noise_i**2, v = sigma**2.
+"""Values with known noise, x_i ~ N(mu, v + noise_i**2): the scatter v = sigma**2 >= 0 beyond it.
 
-The likelihood, maximised over mu for each v, is a function of one variable that may have several
-maxima, all between 0 and the square of the range (restricted likelihood: not far beyond).  Its
-slope is looked at on a grid, and every bracket of a maximum is searched by safeguarded Newton's
-steps; the highest maximum counts, v = 0 among them.  In log sigma, v = 0 is out of reach.
-(Viechtbauer 2005, Journal of Educational and Behavioral Statistics 30, 261-293, for the model and
-its estimators.)
+Given v, the best mu is a weighted mean, so all is a search in v for the highest maximum of the
+profile, which may have several.  Its derivative is evaluated at 0 and at points a constant factor
+apart, and every root at which it falls is refined by safeguarded Newton steps.
+
+A problem is worked on in units in which no power can overflow, relative to the value with the
+least noise, the reference.  With p = v + its noise**2, all sums are of
+
+    t_i = p / (v + noise_i**2), between 0 and 1, and the residuals r_i = x_i - mu(v),
+
+and the function whose roots are looked for is p**2 times twice the derivative of the profile,
+
+    k(v) = sum w t**2 r**2 - p sum w t  [+ p sum w t**2 / sum w t, restricted likelihood],
+
+a straight line if all noise is equal.  (Random-effects meta-analysis: Hardy and Thompson 1996,
+Statistics in Medicine 15, 619-629; restricted: Viechtbauer 2005, Journal of Educational and
+Behavioral Statistics 30, 261-293.)
+
+Where roots can be.  The residuals of a mean are at most d_i, the distance to the farthest value,
+so k < 0 beyond v = max(d_i**2 - noise_i**2); for the restricted likelihood, too, if no weight is
+less than 1.  Far below the least noise**2, nothing depends on v.  If some values have no noise,
+k > 0 below their sum of squares over the total weight.
 """
 
 import math
 
 import numpy as np
 
-from fastnat.kernels import codes, estimates, root
-from fastnat.kernels._jit import helper, kernel
-from fastnat.kernels.compression import unit_of
-from fastnat.kernels.outcome import COV_EXPECTED, COV_OBSERVED, COV_OPG, NO_COV
+from fastnat.kernels import codes, estimates, noise_data, root
+from fastnat.kernels._jit import helper, inlined, kernel
+from fastnat.kernels.outcome import COV_EXPECTED, COV_OBSERVED, COV_OPG, COV_SANDWICH, NO_COV
+from fastnat.kernels.special import log
 
-_LOG_2PI = math.log(2.0 * math.pi)
-_N = 32  # points of the grid of v, up to the square of the range
-_FIRST = 1e-8  # of them, over the square of the range, or less: a share of the least noise
-_SHARE = 0.03
-_LEAST, _LARGEST = 1e-60, 1e30  # beyond the grid
+_FACTOR = 0.3  # from one point of the search to the next
+_LOWEST = 0.25  # times the least noise**2: the last of them
+_TURNS = 20  # looks, at most, at a place where k seems to come near 0 between two points
+_CLOSE = 2.0**-27  # of v: the Newton step after which there are no digits left to gain
 
-X, NOISE, WEIGHT, N_ROWS = range(4)
-"""Rows of the workspace: the observations of a problem, in its own units."""
-
-A1, A2, A3, SCORE, CROSS, CURVATURE, N_SUMS = range(7)
-"""What is summed at a v: w om, w om**2, w om**3 (om = 1 / variance), the slope of the profile, w
-om**2 r, and the observed information of v."""
+BEST_V, _LOGLIK, _NIT, _CODE, _COUNT, BEST_SIZE = range(6)
 
 
 @kernel
 def fit_rows(x, noise, w, offsets, omit, reml, cov, max_iter, tol, first, out):
-    """Fit rows of observations, ``offsets[b]`` to ``offsets[b + 1] - 1``; returns bad weights.
+    """Fit the rows ``offsets[b]`` to ``offsets[b + 1]``; returns how many have bad weights.
 
-    x, noise, w : (n_total,) values, their standard errors and weights; w may be None.
-    omit : whether a missing observation is left out.
-    reml : whether the restricted likelihood is maximised.
-    cov : the kind of covariance, as `outcome` numbers them.
+    x, noise, w : (n_total,) float64; noise is a standard deviation, infinite for a value that
+        says nothing; w is None for unit weights.
+    omit : leave out observations whose value is NaN, or say NAN_INPUT.
+    reml : maximise the restricted likelihood, of contrasts.
+    cov : kind of standard errors, see `outcome`.
+    max_iter : Newton steps towards a root.
+    tol : the decrement per unit of weight at which they may end.
     out : (estimates.SIZE, at least first + n_rows), out.
+
+    Standard errors are those of (mu, v), taken to (mu, sigma).  With the restricted likelihood,
+    which has no mu, observed information is diagonal: sum w om for mu, with om the reciprocal
+    variance, and minus the second derivative for v; expected information has tr(PP) / 2 there;
+    the scores of v, 1/2 (om**2 r**2 - om (1 - om / sum w om)), share out the correction.
     """
-    work = np.empty((N_ROWS, longest(offsets)))
-    grid = new_grid()
-    state = np.empty(root.SIZE)
+    longest = 1
+    for b in range(offsets.size - 1):
+        longest = max(longest, offsets[b + 1] - offsets[b])
+    room = np.empty((noise_data.N_ROWS, longest))
+    state, best = np.empty(root.SIZE), np.empty(BEST_SIZE)
     bad_weights = 0
     for b in range(offsets.size - 1):
         column = first + b
-        status, n, total = gather(x, noise, w, offsets[b], offsets[b + 1], omit, work)
-        bad_weights += status < 0
-        if status != codes.OK:
-            estimates.blame(max(status, codes.NO_DATA), total, column, out)
+        code, n, total = noise_data.select(x, noise, w, offsets[b], offsets[b + 1], omit, room)
+        if code < 0:
+            bad_weights += 1
+            code = codes.INVALID_INPUT
+        if code != codes.OK:
+            estimates.blame(code, total, column, out)
             continue
-        problem, origin, scale = standardise(work, n)
-        status, nit, v = search(problem, math.nan, total, reml, max_iter, tol, grid, state)
-        sigma = math.sqrt(v) * scale
-        dof = total - 1.0 if reml else total
-        if status == codes.SIGMA_ZERO:
-            estimates.give_up(status, origin, 0.0, math.inf, total, column, out)
-        elif status == codes.UNBOUNDED:
-            estimates.give_up(status, math.nan, math.nan, math.inf, total, column, out)
-        elif status == codes.SIGMA_INFINITE:
-            supremum = math.inf if dof < 0.0 else 0.0
-            estimates.give_up(status, math.nan, math.inf, supremum, total, column, out)
-        else:
-            mu, loglik = profile_loglik(problem, v, math.nan, reml)
-            loglik -= dof * math.log(scale)
-            estimates.arrive(status, origin + scale * mu, sigma, loglik, total, nit, column, out)
-            if status != codes.MAX_ITER and cov != NO_COV:
-                _report_errors(problem, v, mu, scale, reml, cov, column, out)
+        facts = noise_data.survey(room, n)
+        code, supremum = noise_data.judge(facts, n, total, reml)
+        if code != codes.OK:
+            zero = code == codes.SIGMA_ZERO
+            mu, sigma = (facts[0], 0.0) if zero else (math.nan, math.nan)
+            sigma = math.inf if code == codes.SIGMA_INFINITE else sigma
+            estimates.give_up(code, mu, sigma, supremum, total, column, out)
+            continue
+        problem, units = noise_data.standardise(room, n, facts, total, reml)
+        maximise(problem, lowest(problem, facts), max_iter, tol, state, best)
+        _report(problem, units, total, reml, cov, best, column, out)
     return bad_weights
 
 
-@helper
-def new_grid():
-    return np.empty((6, _N))
+@inlined
+def evaluate(problem, v):
+    """(mu, sum w t, sum w t**2, sum w t**3, sum w t**2 r, sum w t**2 r**2, sum w t**3 r**2, gap).
 
-
-@helper
-def longest(offsets):
-    """The number of observations in the longest row."""
-    most = np.int64(0)
-    for b in range(offsets.size - 1):
-        most = max(most, offsets[b + 1] - offsets[b])
-    return most
-
-
-@helper
-def _kind(value, error):
-    """NAN_INPUT, INVALID_INPUT, or NO_DATA for an observation that cannot be used, else OK."""
-    if not error >= 0.0 or math.isinf(value):
-        return codes.INVALID_INPUT
-    if value != value:
-        return codes.NAN_INPUT
-    return codes.NO_DATA if math.isinf(error) else codes.OK
-
-
-@helper
-def gather(x, noise, w, start, stop, omit, work):
-    """(status, number, total weight) of the usable observations of a row, copied to ``work``.
-
-    The status is -1 if a weight cannot be used; an observation of weight 0 is not looked at, and
-    one of infinite noise says nothing.
+    gap = (sum w t)**2 - lost sum w t**2, which would cancel if the reference outweighs the rest.
     """
-    n, missing, invalid, total = np.int64(0), 0, 0, 0.0
-    for i in range(start, stop):
-        weight = 1.0
-        if w is not None:
-            weight = float(w[i])
-            if not 0.0 <= weight < math.inf:
-                return np.int64(-1), n, total
-            if weight == 0.0:
-                continue
-        value, error = float(x[i]), float(noise[i])
-        kind = _kind(value, error)
-        missing += kind == codes.NAN_INPUT
-        invalid += kind == codes.INVALID_INPUT
-        if kind == codes.OK:
-            total += weight
-            work[X, n], work[NOISE, n], work[WEIGHT, n] = value, error, weight
-            n += 1
-    if not total < math.inf:
-        return np.int64(-1), n, total
-    status = codes.OK
-    if missing > 0 and not omit:
-        status = codes.NAN_INPUT
-    elif invalid > 0:
-        status = codes.INVALID_INPUT
-    elif n == 0:
-        status = codes.NO_DATA
-    return np.int64(status), n, total
+    x, squares, w, t, least, _, lost, fixed = problem
+    n, p = x.size, v + least
+    for i in range(n):  # vectorised, unlike the sums
+        t[i] = p / (v + squares[i])
+    s1 = moment = 0.0
+    for i in range(1, n):
+        u = w[i] * t[i]
+        s1 += u
+        moment += u * x[i]
+    w0 = w[0]
+    mu = moment / (w0 + s1) if fixed != fixed else fixed
+    s2 = s3 = first = second = third = 0.0
+    for i in range(1, n):
+        ratio, r = t[i], x[i] - mu
+        u = w[i] * ratio * ratio
+        s2 += u
+        s3 += u * ratio
+        u *= r
+        first += u
+        u *= r
+        second += u
+        third += u * ratio
+    gap = w0 * (w0 - lost) + 2.0 * w0 * s1 + s1 * s1 - lost * s2
+    own = w0 * mu * mu
+    return mu, w0 + s1, w0 + s2, w0 + s3, first - w0 * mu, second + own, third + own, gap
 
 
-@helper
-def standardise(work, n):
-    """(problem, origin, scale): relative to the most exact value, in units of the range.
-
-    A problem is (values, noise, weights).
-    """
-    x, noise, weights = work[X][:n], work[NOISE][:n], work[WEIGHT][:n]
-    best, largest = 0, 0.0
-    for i in range(n):
-        best = i if noise[i] < noise[best] else best
-        largest = max(largest, abs(x[i]))
-    unit = unit_of(largest)
-    origin = x[best]
-    low = high = 0.0
-    for i in range(n):
-        x[i] = x[i] / unit - origin / unit
-        low, high = min(low, x[i]), max(high, x[i])
-    spread = high - low
-    if spread == 0.0:  # nothing but noise has a size
-        for i in range(n):
-            spread = max(spread, noise[i] / unit)
-        spread = 1.0 if spread == 0.0 else spread
-    for i in range(n):
-        x[i] /= spread
-        noise[i] = noise[i] / unit / spread
-    return (x, noise, weights), origin, spread * unit
+@inlined
+def _falling(problem, v, sums):
+    """(k, its slope, p**2 times twice the second derivative of the profile)."""
+    _, s1, s2, s3, first, second, third, gap = sums
+    p, lost, fixed = v + problem[4], problem[6], problem[7]
+    k = second - p * (gap / s1)
+    ratio = s2 / s1
+    moving = first * (first / s1) if fixed != fixed else 0.0
+    curvature = s2 - 2.0 * (third - moving) / p
+    curvature -= lost * (2.0 * s3 / s1 - ratio * ratio)
+    return k, curvature + 2.0 * k / p, curvature
 
 
-@helper
-def search(problem, fixed, total, reml, max_iter, tol, grid, state):
-    """(status, steps, v) of the highest maximum.
+@inlined
+def loglik_at(problem, v):
+    """Log-likelihood of v and the best mu, but for the constant, in units of the weights."""
+    return _loglik_and_sums(problem, v)[0]
 
-    fixed : a value of mu that stays, or NaN for the best mu at each v.
-    """
-    x, noise, weights = problem
-    exact, differ, all_exact = False, False, True
-    mean = 0.0
+
+@inlined
+def _loglik_and_sums(problem, v):
+    """The same, and what `evaluate` has to say; t is lost."""
+    x, squares, w, t, least, _, lost, _ = problem
+    sums = evaluate(problem, v)
+    mu, s1 = sums[:2]
+    p, total = v + least, 0.0
     for i in range(x.size):
-        if noise[i] == 0.0:  # the origin is one of them
-            exact, differ = True, differ or x[i] != 0.0
-        all_exact = all_exact and noise[i] == 0.0
-        mean += weights[i] / total * x[i]
-    if all_exact:
-        mean = fixed if fixed == fixed else mean
-        square = 0.0
-        for i in range(x.size):
-            square += weights[i] * (x[i] - mean) * (x[i] - mean)
-        dof = total - 1.0 if reml else total
-        if dof > 0.0:
-            return codes.OK if differ else codes.SIGMA_ZERO, 0.0, square / dof
-        return codes.SIGMA_INFINITE, 0.0, math.inf
-    if exact and not differ:
-        return codes.UNBOUNDED, 0.0, 0.0
-    return _search_brackets(problem, fixed, exact, reml, max_iter, tol, grid, state)
-
-
-@helper
-def _search_brackets(problem, fixed, exact, reml, max_iter, tol, grid, state):
-    """The same where the profile has to be searched; exact: v = 0 is no candidate."""
-    slopes = grid[3]
-    _fill_grid(problem, fixed, reml, grid)
-    best, best_v, best_nit, status = -math.inf, 0.0, 0.0, codes.OK
-    below = slope_at_zero = math.inf
-    low = 0.0
-    if not exact:
-        slope_at_zero = sums_at(problem, 0.0, fixed, reml)[SCORE]
-        if slope_at_zero <= 0.0:
-            best, status = profile_loglik(problem, 0.0, fixed, reml)[1], codes.BOUNDARY
-    below = slope_at_zero
-    for k in range(_N + 1):
-        if k < _N:
-            v, slope = grid[5, k], slopes[k]
-        elif below > 0.0:
-            v, slope = _beyond(problem, fixed, reml)
-            if slope > 0.0:
-                return codes.SIGMA_INFINITE, 0.0, math.inf
-        else:
-            break
-        if below > 0.0 and slope <= 0.0:
-            if low == 0.0:
-                low = _just_above_zero(problem, v, fixed, reml)
-            code, nit, at = _refine(problem, low, v, fixed, reml, max_iter, tol, state)
-            loglik = profile_loglik(problem, at, fixed, reml)[1]
-            if loglik > best:
-                best, best_v, best_nit, status = loglik, at, nit, code
-        low, below = v, slope
-    return status, best_nit, best_v
-
-
-@helper
-def _beyond(problem, fixed, reml):
-    """The first v beyond the grid with a falling profile, and the slope there."""
-    v, slope = 16.0, 1.0
-    while slope > 0.0 and v < _LARGEST:
-        slope = sums_at(problem, v, fixed, reml)[SCORE]
-        v *= 16.0
-    return v / 16.0, slope
-
-
-@helper
-def _just_above_zero(problem, v, fixed, reml):
-    """A v below the grid from which the profile still rises."""
-    while v > _LEAST:
-        v *= 1e-2
-        if sums_at(problem, v, fixed, reml)[SCORE] > 0.0:
-            break
-    return v
-
-
-@helper
-def _refine(problem, low, high, fixed, reml, max_iter, tol, state):
-    """(status, steps, v) of the maximum between ``low`` and ``high``, by the root of the slope."""
-    u = root.start(state, math.log(low), math.log(high), False)
-    nit = 0.0
-    while u == u:
-        v = math.exp(u)
-        sums = sums_at(problem, v, fixed, reml)
-        score, curvature = sums[SCORE], _profile_curvature(sums, reml)
-        nit += 1.0
-        size = max(abs(curvature), 0.5 * sums[A2])
-        if score * score <= tol * tol * size * sums[A1] * v:
-            break
-        if nit >= max_iter:
-            return codes.MAX_ITER, nit, v
-        u = root.advance(state, score, -v * curvature)
-    return codes.OK, nit, math.exp(state[root.ROOT])
-
-
-@helper
-def _place_grid(noise, points):
-    """Evenly on the logarithmic scale, from below the least noise to the range."""
-    least = _FIRST / _SHARE
-    for i in range(noise.size):
-        if noise[i] > 0.0:
-            least = min(least, noise[i] * noise[i])
-    v = max(_SHARE * least, _LEAST)
-    factor = math.exp(-math.log(v) / (_N - 1))
-    for k in range(_N):
-        points[k] = v
-        v *= factor
-
-
-@helper
-def _fill_grid(problem, fixed, reml, grid):
-    """The grid, to row 5, and slopes of the profile, to row 3; the grid points are lanes."""
-    x, noise, weights = problem
-    first, sums, mus, slopes, squares = grid[0], grid[1], grid[2], grid[3], grid[4]
-    points = grid[5]
-    _place_grid(noise, points)
-    for k in range(_N):
-        first[k], sums[k], slopes[k], squares[k] = 0.0, 0.0, 0.0, 0.0
-    for i in range(x.size):
-        square, w, wx = noise[i] * noise[i], weights[i], weights[i] * x[i]
-        for k in range(_N):
-            om = 1.0 / (points[k] + square)
-            first[k] += w * om
-            sums[k] += wx * om
-    for k in range(_N):
-        mus[k] = fixed if fixed == fixed else sums[k] / first[k]
-    for i in range(x.size):
-        square, w, value = noise[i] * noise[i], weights[i], x[i]
-        for k in range(_N):
-            om, r = 1.0 / (points[k] + square), value - mus[k]
-            slopes[k] += w * om * (om * r * r - 1.0)
-            squares[k] += w * om * om
-    if reml:
-        for k in range(_N):
-            slopes[k] += squares[k] / first[k]
-
-
-@helper
-def sums_at(problem, v, fixed, reml):
-    """The sums at one v, as the rows A1 to CURVATURE name them."""
-    x, noise, weights = problem
-    a1 = first = 0.0
-    for i in range(x.size):
-        om = weights[i] / (v + noise[i] * noise[i])
-        a1 += om
-        first += om * x[i]
-    mu = fixed if fixed == fixed else first / a1
-    a2 = a3 = score = cross = curvature = 0.0
-    for i in range(x.size):
-        om, r = 1.0 / (v + noise[i] * noise[i]), x[i] - mu
-        share = weights[i] * om
-        z = om * r * r
-        a2 += share * om
-        a3 += share * om * om
-        score += 0.5 * share * (z - 1.0)
-        cross += share * om * r
-        curvature += share * om * (z - 0.5)
-    if reml:
-        score += 0.5 * a2 / a1
-    # What mu would take with it, were it free.
-    return a1, a2, a3, score, 0.0 if fixed == fixed else cross, curvature
-
-
-@helper
-def _profile_curvature(sums, reml):
-    """Minus the second derivative of the profile by v."""
-    curvature = sums[CURVATURE] - sums[CROSS] * sums[CROSS] / sums[A1]
-    if reml:
-        ratio = sums[A2] / sums[A1]
-        curvature += sums[A3] / sums[A1] - 0.5 * ratio * ratio
-    return curvature
-
-
-@helper
-def profile_loglik(problem, v, fixed, reml):
-    """(mu, log-likelihood) of the best mu for this v."""
-    x, noise, weights = problem
-    a1 = first = 0.0
-    for i in range(x.size):
-        om = weights[i] / (v + noise[i] * noise[i])
-        a1 += om
-        first += om * x[i]
-    mu = fixed if fixed == fixed else first / a1
-    loglik = loglik_at(problem, mu, v)
-    if reml:
-        loglik += 0.5 * (_LOG_2PI - math.log(a1))
-    return mu, loglik
-
-
-@helper
-def loglik_at(problem, mu, v):
-    """Log-likelihood of mu and v."""
-    x, noise, weights = problem
-    loglik = 0.0
-    for i in range(x.size):
-        variance = v + noise[i] * noise[i]
-        size = math.log(variance) if variance < math.inf else 2.0 * math.log(noise[i])
         r = x[i] - mu
-        loglik -= 0.5 * weights[i] * (_LOG_2PI + size + r / variance * r)
-    return loglik
+        t[i] = w[i] * (t[i] * (r * r) / p + log(v + squares[i]))
+    for i in range(x.size):
+        total += t[i]
+    # Not s1 / p, which might overflow.
+    return -0.5 * (total + lost * (math.log(s1) - math.log(p))), sums
 
 
 @helper
-def _report_errors(problem, v, mu, scale, reml, cov, column, out):
-    """Standard errors, in (mu / sigma, log sigma); at v = 0, of mu alone."""
-    sums = sums_at(problem, v, math.nan, reml)
-    products = _products(problem, mu, v)
-    if v == 0.0:
-        bread, meat = 1.0 / sums[A1], products[0]
-        variance = bread
-        if cov != COV_OBSERVED and cov != COV_EXPECTED:
-            variance = 1.0 / meat if cov == COV_OPG else bread * meat * bread
-        estimates.set_errors(scale * math.sqrt(variance), math.nan, math.nan, column, out)
+def lowest(problem, facts):
+    """Below this v the search need not look, but at 0."""
+    if facts[4] < facts[5]:
+        return 0.5 * noise_data.squares_without_noise(problem) / problem[5]
+    return _LOWEST * problem[4]
+
+
+@helper
+def maximise(problem, floor, max_iter, tol, state, best):
+    """Find the best v: ``best`` tells it, what was spent on it, and OK, BOUNDARY or MAX_ITER.
+
+    floor : the result of `lowest`.
+    """
+    best[_COUNT] = 0.0
+    upper, zero = start(problem), look(problem, 0.0)
+    while upper[0] > 0.0:
+        lower, upper = next_bracket(problem, floor, upper, zero)
+        if lower[0] >= 0.0:
+            v, nit, code = refine(problem, lower, upper, max_iter, tol, state)
+            _offer(problem, v, nit, code, best)
+        upper = lower
+    if best[_COUNT] == 0.0 or not zero[1] > 0.0:
+        _offer(problem, 0.0, 0.0, np.int64(codes.BOUNDARY), best)
+
+
+@inlined
+def look(problem, v):
+    """The point (v, k there, its slope)."""
+    if v == 0.0 == problem[4]:
+        return v, math.inf, math.nan
+    k, slope, _ = _falling(problem, v, evaluate(problem, v))
+    return v, k, slope
+
+
+@inlined
+def start(problem):
+    """The point from which the search goes down."""
+    v = noise_data.highest(problem)
+    if not v > 0.0:
+        return 0.0, -1.0, 0.0
+    _, k, slope = look(problem, v)
+    return v, min(k, 0.0), slope
+
+
+@inlined
+def next_bracket(problem, floor, upper, zero):
+    """Go down from the point ``upper`` until k changes from negative to positive.
+
+    zero : the point 0.
+
+    Returns two points, of which the lower one is the last if it is at 0; if it is below, there is
+    no further bracket.
+    """
+    last = False
+    while not last:
+        v = _FACTOR * upper[0]
+        last = v <= floor
+        lower = zero if last else look(problem, v)
+        if lower[1] > 0.0 >= upper[1]:
+            return lower, upper
+        between = upper
+        if _turns(lower, upper):
+            between = _turn(problem, lower, upper)
+        if 0.0 < between[0] < upper[0]:
+            if between[1] > 0.0:
+                return between, upper
+            return lower, between
+        upper = lower
+    return (-1.0, zero[1], zero[2]), upper
+
+
+@inlined
+def _turns(lower, upper):
+    """Whether k comes nearer to 0 from both ends."""
+    sign = 1.0 if lower[1] > 0.0 else -1.0
+    return sign * lower[2] < 0.0 < sign * upper[2]
+
+
+@helper
+def _turn(problem, lower, upper):
+    """A point between two of the same sign of k where it has the other one, or one below 0.
+
+    Looked for only where the tangents at the ends say so, which bound a convex function.
+    """
+    sign = 1.0 if lower[1] > 0.0 else -1.0
+    for _ in range(_TURNS):
+        a, at_a, slope_a = lower
+        b, at_b, slope_b = upper
+        if not sign * slope_a < 0.0 < sign * slope_b:
+            break
+        step = (at_b - at_a - slope_b * (b - a)) / (slope_a - slope_b)
+        if not (0.0 < step < b - a and sign * (at_a + slope_a * step) < 0.0):
+            break
+        between = look(problem, a + step)
+        if (between[1] > 0.0) != (at_a > 0.0):
+            return between
+        if sign * between[2] < 0.0:
+            lower = between
+        else:
+            upper = between
+    return -1.0, 0.0, 0.0
+
+
+@inlined
+def refine(problem, low, high, max_iter, tol, state):
+    """(root of k between two points, evaluations, OK or MAX_ITER)."""
+    lower, at_lower, _ = low
+    upper, at_upper, _ = high
+    v = root.start(state, lower, upper, False)
+    guess = lower + (upper - lower) * (at_lower / (at_lower - at_upper))
+    if lower < guess < upper:
+        state[root.ROOT] = v = guess
+    nit, code = 0.0, codes.OK
+    while v == v:
+        if nit >= max_iter:
+            code = codes.MAX_ITER
+            break
+        k, slope, curvature = _falling(problem, v, evaluate(problem, v))
+        nit += 1.0
+        step, p = k / slope, v + problem[4]
+        near = abs(step) <= _CLOSE * v and lower < v - step < upper and curvature < 0.0
+        if near and -0.5 * curvature * (step / p) * (step / p) <= tol * problem[5]:
+            state[root.ROOT] = v - step
+            break
+        v = root.advance(state, k, slope)
+    return state[root.ROOT], nit, np.int64(code)
+
+
+@inlined
+def _offer(problem, v, nit, code, best):
+    """Keep v if it is the best so far; the likelihood is not looked at while it is the only one."""
+    better = best[_COUNT] == 0.0
+    if not better:
+        if best[_COUNT] == 1.0:
+            best[_LOGLIK] = loglik_at(problem, best[BEST_V])
+        loglik = loglik_at(problem, v)
+        better = loglik > best[_LOGLIK]
+        if better:
+            best[_LOGLIK] = loglik
+    best[_COUNT] += 1.0
+    if better:
+        best[BEST_V], best[_NIT], best[_CODE] = v, nit, code
+
+
+@helper
+def _report(problem, units, total, reml, cov, best, column, out):
+    """The estimates, and their standard errors unless the search was cut short."""
+    origin, unit, weight_unit, constant = units
+    v, code = best[BEST_V], int(best[_CODE])
+    loglik, sums = _loglik_and_sums(problem, v)
+    loglik = weight_unit * loglik + constant
+    # The sum may be a number where its second part is not.
+    mu = origin + unit * sums[0]
+    if not abs(mu) < math.inf:
+        mu = 2.0 * (0.5 * origin + 0.5 * unit * sums[0])
+    sigma = unit * math.sqrt(v)
+    estimates.arrive(np.int64(code), mu, sigma, loglik, total, best[_NIT], column, out)
+    if cov == NO_COV or code == codes.MAX_ITER:
         return
-    sigma = math.sqrt(v)
-    observed = v * sums[A1], 2.0 * v * sigma * sums[CROSS], 4.0 * v * v * sums[CURVATURE]
-    expected = v * sums[A1], 0.0, 2.0 * v * v * sums[A2]
-    if reml:
-        ratio = sums[A2] / sums[A1]
-        trace = sums[A2] - 2.0 * sums[A3] / sums[A1] + ratio * ratio
-        observed = v * sums[A1], 0.0, 4.0 * v * v * _profile_curvature(sums, reml)
-        expected = v * sums[A1], 0.0, 2.0 * v * v * trace
-    products = v * products[0], 2.0 * v * sigma * products[1], 4.0 * v * v * products[2]
+    if code == codes.BOUNDARY:
+        error = unit * _error_at_zero(problem, sums, weight_unit, cov)
+        estimates.set_errors(error, math.nan, math.nan, column, out)
+        return
+    observed, expected = _information(problem, v, sums, weight_unit, reml)
+    products = 0.0, 0.0, 0.0
+    if cov in (COV_OPG, COV_SANDWICH):
+        products = _products(problem, v, evaluate(problem, v), weight_unit)
     result = estimates.covariance(cov, observed, expected, products)
-    estimates.set_covariance(result, scale * sigma, column, out)
+    estimates.set_covariance(result, sigma, column, out)
 
 
 @helper
-def _products(problem, mu, v):
-    """Sum of the outer products of the scores in (mu, v)."""
-    x, noise, weights = problem
+def _error_at_zero(problem, sums, weight_unit, cov):
+    """Standard error of mu if v is 0 and no parameter."""
+    p, s1, second = problem[4], sums[1], sums[5]
+    if cov in (COV_OBSERVED, COV_EXPECTED):
+        return math.sqrt(p / (weight_unit * s1))
+    if cov == COV_OPG:
+        return p / math.sqrt(weight_unit * second) if second > 0.0 else math.nan
+    return math.sqrt(second / weight_unit) / s1
+
+
+@helper
+def _information(problem, v, sums, weight_unit, reml):
+    """Observed and expected information of (mu / sigma, log sigma) at a maximum."""
+    _, s1, s2, s3, first, _, third, _ = sums
+    p, lost = v + problem[4], problem[6]
+    share = v / p
+    factor = weight_unit * share * share
+    of_mu = weight_unit * share * s1
+    # With the restricted likelihood, tr(PP); else the second and third term vanish.
+    trace = s2 - lost * (2.0 * s3 / s1 - s2 / s1 * (s2 / s1))
+    expected = of_mu, 0.0, 2.0 * factor * trace
+    if reml:
+        curvature = _falling(problem, v, sums)[2]
+        return (of_mu, 0.0, -2.0 * factor * curvature), expected
+    both = 2.0 * factor * first / math.sqrt(v)
+    return (of_mu, both, factor * (4.0 * third / p - 2.0 * s2)), expected
+
+
+@helper
+def _products(problem, v, sums, weight_unit):
+    """Sum of the outer products of the scores of (mu / sigma, log sigma)."""
+    x, w, t, lost = problem[0], problem[2], problem[3], problem[6]
+    p, sigma, mu, s1 = v + problem[4], math.sqrt(v), sums[0], sums[1]
+    share = v / p
     a = b = c = 0.0
     for i in range(x.size):
-        om, r = 1.0 / (v + noise[i] * noise[i]), x[i] - mu
-        first, second = om * r, 0.5 * om * (om * r * r - 1.0)
-        a += weights[i] * first * first
-        b += weights[i] * first * second
-        c += weights[i] * second * second
-    return a, b, c
+        r = x[i] - mu
+        of_mu = sigma * t[i] * r / p
+        of_sigma = share * t[i] * (t[i] * (r * r) / p - 1.0 + lost * t[i] / s1)
+        a += w[i] * of_mu * of_mu
+        b += w[i] * of_mu * of_sigma
+        c += w[i] * of_sigma * of_sigma
+    return weight_unit * a, weight_unit * b, weight_unit * c

@@ -1,127 +1,142 @@
-"""Profile-likelihood intervals for rows of values with known noise."""
+"""Profile-likelihood intervals of mu and sigma, for rows of values with known noise.
+
+Of v = sigma**2 and of mu, the interval reaches from the lowest to the highest value whose profile
+likelihood is high enough, for the profiles may have several maxima.  Those of v are found as in
+`noise`; those of mu lie next to single values, if anywhere away from the estimate.  (Hardy and
+Thompson 1996, Statistics in Medicine 15, 619-629.)
+"""
 
 import math
 
 import numpy as np
 
-from fastnat.kernels import codes, estimates, noise, root
+from fastnat.kernels import codes, estimates, noise, noise_data, root
 from fastnat.kernels._jit import helper, kernel
 
-_FACTOR = 2.0  # between neighbouring v that are looked at
-_DOWN, _UP = -90, 60  # so many factors from the square of the range
-_FARTHEST = 1e15  # ranges that are as good as infinity
-_MAX_ITER, _TOL = 100.0, 1e-12
+_MAX_ITER, _TOL = 100, 1e-12
+_DOUBLINGS = 1000  # of the distance from the estimate, or of v, before an end is infinite
 
 
 @kernel
-def intervals(x, std, w, offsets, drop, fits, first, out):
-    """Ends of the intervals of mu and sigma, for rows as in `noise.fit_rows`.
+def intervals(x, std, w, offsets, drop, fits, first, ends):
+    """Ends of the intervals of rows as in `noise.fit_rows`, without the restricted likelihood.
 
-    drop : how much less than its maximum the log-likelihood is at the ends.
+    drop : how much less than at its maximum the log-likelihood may be.
     fits : (estimates.SIZE, at least first + n_rows), what was fitted to these rows.
-    out : (4, at least first + n_rows), out: lower and upper for mu, then for sigma; NaN unless OK
-        or BOUNDARY.
-
-    Where the profile has several maxima the interval holds all that is high enough.
+    ends : (4, at least first + n_rows), out: lower and upper for mu, then for sigma; NaN unless
+        OK or BOUNDARY.
     """
-    work = np.empty((noise.N_ROWS, noise.longest(offsets)))
-    grid, state = noise.new_grid(), np.empty(root.SIZE)
+    longest = 1
+    for b in range(offsets.size - 1):
+        longest = max(longest, offsets[b + 1] - offsets[b])
+    room = np.empty((noise_data.N_ROWS, longest))
+    state, best = np.empty(root.SIZE), np.empty(noise.BEST_SIZE)
     for b in range(offsets.size - 1):
         column = first + b
         if fits[estimates.STATUS, column] > codes.BOUNDARY:
-            out[:, column] = math.nan
+            ends[:, column] = math.nan
             continue
-        _, n, total = noise.gather(x, std, w, offsets[b], offsets[b + 1], True, work)
-        problem, origin, scale = noise.standardise(work, n)
-        v = (fits[estimates.SIGMA, column] / scale) ** 2
-        mu, loglik = noise.profile_loglik(problem, v, math.nan, False)
-        target = loglik - drop
-        low, high = _of_v(problem, v, target, state)
-        out[2, column], out[3, column] = math.sqrt(low) * scale, math.sqrt(high) * scale
-        step = math.sqrt(2.0 * drop / noise.sums_at(problem, v, math.nan, False)[noise.A1])
-        for k, sign in ((0, -1.0), (1, 1.0)):
-            end = _of_mu(problem, mu, sign * step, target, total, grid, state)
-            out[k, column] = origin + scale * end
+        _, n, total = noise_data.select(x, std, w, offsets[b], offsets[b + 1], True, room)
+        facts = noise_data.survey(room, n)
+        problem, units = noise_data.standardise(room, n, facts, total, False)
+        origin, unit, weight_unit, _ = units
+        v = (fits[estimates.SIGMA, column] / unit) ** 2
+        floor = noise.lowest(problem, facts)
+        target = noise.loglik_at(problem, v) - drop / weight_unit
+        low, high = _of_v(problem, floor, v, target, state)
+        ends[2, column], ends[3, column] = unit * math.sqrt(low), unit * math.sqrt(high)
+        sums = noise.evaluate(problem, v)
+        step = math.sqrt(2.0 * drop * (v + problem[4]) / (weight_unit * sums[1]))
+        for k in range(2):
+            sign = 2.0 * k - 1.0
+            end = _of_mu(problem, floor, sums[0], sign * step, target, state, best)
+            ends[k, column] = origin + unit * end
 
 
 @helper
-def _excess(problem, v, target):
-    return noise.profile_loglik(problem, v, math.nan, False)[1] - target
+def _of_v(problem, floor, v, target, state):
+    """The lowest and highest v whose profile reaches the target, at ``v`` among others."""
+    low, high, below = v, v, 0.0
+    upper, zero = noise.start(problem), noise.look(problem, 0.0)
+    while upper[0] > 0.0:
+        lower, upper = noise.next_bracket(problem, floor, upper, zero)
+        if lower[0] >= 0.0:
+            top = noise.refine(problem, lower, upper, _MAX_ITER, _TOL, state)[0]
+            if noise.loglik_at(problem, top) >= target:
+                high = max(high, top)
+                if top < low:
+                    low, below = top, 0.0
+            elif top < low:
+                below = max(below, top)
+        upper = lower
+    if problem[4] > 0.0 and noise.loglik_at(problem, 0.0) >= target:
+        low = 0.0
+    if low > 0.0:
+        low = _root_of_v(problem, below, low, True, target, state)
+    return low, _beyond(problem, high, target, state)
 
 
 @helper
-def _of_v(problem, best, target, state):
-    """The smallest and largest v whose profile reaches the target."""
-    low, high = best, best
-    below, above = 0.0, math.inf  # neighbours that are too low
-    for k in range(_DOWN, _UP):
-        v = _FACTOR**k
-        fine = _excess(problem, v, target) >= 0.0
-        if fine:
-            low, high = min(low, v), max(high, v)
-    for k in range(_DOWN, _UP):
-        v = _FACTOR**k
-        if v < low:
-            below = max(below, v)
-        if v > high:
-            above = min(above, v)
-    at_zero = _has_zero(problem) and _excess(problem, 0.0, target) >= 0.0
-    lower = 0.0
-    if not at_zero and below > 0.0:
-        lower = _root_of_v(problem, below, low, True, target, state)
-    upper = above
-    if above < math.inf:
-        upper = _root_of_v(problem, max(high, 1e-300), above, False, target, state)
-    return lower, upper
+def _beyond(problem, inside, target, state):
+    """The highest v whose profile reaches the target, beyond the last maximum that does."""
+    v = 2.0 * inside + problem[4]
+    for _ in range(_DOUBLINGS):
+        if noise.loglik_at(problem, v) < target:
+            return _root_of_v(problem, inside, v, False, target, state)
+        inside, v = v, 2.0 * v
+    return math.inf
 
 
 @helper
-def _has_zero(problem):
-    """Whether v = 0 has a likelihood: no value is without noise."""
-    noises = problem[1]
-    least = math.inf
-    for i in range(noises.size):
-        least = min(least, noises[i])
-    return least > 0.0
-
-
-@helper
-def _root_of_v(problem, low, high, rising, target, state):
-    u = root.start(state, math.log(low), math.log(high), rising)
-    while u == u:
-        v = math.exp(u)
-        slope = noise.sums_at(problem, v, math.nan, False)[noise.SCORE]
-        u = root.advance(state, _excess(problem, v, target), v * slope)
-    return math.exp(state[root.ROOT])
-
-
-@helper
-def _of_mu(problem, mu, step, target, total, grid, state):
-    """The end of the interval of mu in the direction of the step."""
-    inside, size = mu, 1.0
-    while size * abs(step) < _FARTHEST:
-        outside = mu + size * step
-        excess, _ = _at_mu(problem, outside, target, total, grid)
-        if excess < 0.0:
-            break
-        inside, size = outside, 2.0 * size
-    if not size * abs(step) < _FARTHEST:
-        return math.copysign(math.inf, step)
-    rising = step < 0.0
-    at = root.start(state, min(inside, outside), max(inside, outside), rising)
-    while at == at:
-        excess, slope = _at_mu(problem, at, target, total, grid)
-        at = root.advance(state, excess, slope)
+def _root_of_v(problem, lower, upper, rising, target, state):
+    v = root.start(state, lower, upper, rising)
+    while v == v:
+        excess = noise.loglik_at(problem, v) - target
+        p = v + problem[4]
+        v = root.advance(state, excess, 0.5 * (noise.look(problem, v)[1] / p) / p)
     return state[root.ROOT]
 
 
 @helper
-def _at_mu(problem, mu, target, total, grid):
-    """(log-likelihood at the best v for this mu, less the target; its slope)."""
-    state = np.empty(root.SIZE)
-    v = noise.search(problem, mu, total, False, _MAX_ITER, _TOL, grid, state)[2]
-    x, noises, weights = problem
-    slope = 0.0
+def _of_mu(problem, floor, mu, step, target, state, best):
+    """The end of the interval of mu in the direction of the step."""
+    inside, outside = _outwards(problem, floor, mu, step, target, state, best)
+    if not abs(outside) < math.inf:
+        return outside
+    for value in problem[0]:
+        # Beyond all values, the likelihood only falls.
+        if (value - outside) * step > 0.0:
+            if not _at_mu(problem, floor, value, target, state, best)[0] < 0.0:
+                inside, outside = _outwards(problem, floor, value, step, target, state, best)
+    lower, upper = min(inside, outside), max(inside, outside)
+    own = np.empty(root.SIZE)
+    at = root.start(own, lower, upper, step < 0.0)
+    while at == at:
+        excess, slope = _at_mu(problem, floor, at, target, state, best)
+        at = root.advance(own, excess, slope)
+    return own[root.ROOT]
+
+
+@helper
+def _outwards(problem, floor, inside, step, target, state, best):
+    """From a mu that is high enough, in the direction of the step: (last that is, first not)."""
+    outside = inside + step
+    for _ in range(_DOUBLINGS):
+        if _at_mu(problem, floor, outside, target, state, best)[0] < 0.0:
+            break
+        step *= 2.0
+        inside, outside = outside, outside + step
+    return inside, outside
+
+
+@helper
+def _at_mu(problem, floor, mu, target, state, best):
+    """(log-likelihood at mu and the best v, less the target; its slope)."""
+    x, squares, w, t, least, total, lost, _ = problem
+    fixed = x, squares, w, t, least, total, lost, mu
+    noise.maximise(fixed, floor, _MAX_ITER, _TOL, state, best)
+    v = best[noise.BEST_V]
+    excess, slope = noise.loglik_at(fixed, v) - target, 0.0
     for i in range(x.size):
-        slope += weights[i] * (x[i] - mu) / (v + noises[i] * noises[i])
-    return noise.loglik_at(problem, mu, v) - target, slope
+        slope += w[i] * (x[i] - mu) / (v + squares[i])
+    return excess, slope

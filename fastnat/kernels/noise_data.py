@@ -1,0 +1,170 @@
+"""Rows of values with known noise, to problems in units in which no power can overflow.
+
+Noise of less than 1e-140 of the range counts as that.
+"""
+
+import math
+
+import numpy as np
+
+from fastnat.kernels import codes
+from fastnat.kernels._jit import helper
+
+VALUES, SQUARES, WEIGHTS, RATIOS, N_ROWS = range(5)
+"""Rows of the memory for one problem, as long as its observations: values, noise (then squared),
+weights, and room for what `noise.evaluate` makes of them."""
+
+_LEAST, _MOST = 1e-140, 1e140  # noise, in units of the range
+_NEXT_TO_NONE = 1e-60  # noise**2 that is as good as none, relative to the least of the others
+_HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
+
+
+@helper
+def select(x, noise, w, start, stop, omit, room):
+    """Copy what is used of a row; returns (status, how many, their weight), -1 for weights."""
+    n, total = 0, 0.0
+    missing = invalid = False
+    for i in range(start, stop):
+        weight = 1.0 if w is None else w[i]
+        if not 0.0 <= weight < math.inf:
+            return np.int64(-1), 0, math.nan
+        value, error = x[i], noise[i]
+        if weight == 0.0 or (omit and value != value) or error == math.inf > abs(value):
+            continue
+        total += weight
+        if not (abs(value) < math.inf and error >= 0.0):
+            missing |= value != value
+            invalid |= value == value
+            continue
+        room[VALUES, n], room[SQUARES, n], room[WEIGHTS, n] = value, error, weight
+        n += 1
+    if not total < math.inf:
+        return np.int64(-1), 0, total
+    code = codes.OK
+    if missing:
+        code = codes.NAN_INPUT
+    elif invalid:
+        code = codes.INVALID_INPUT
+    elif n == 0:
+        code = codes.NO_DATA
+    return np.int64(code), n, total
+
+
+@helper
+def survey(room, n):
+    """(least value, greatest, reference, greatest noise, least value without noise, greatest,
+    weight without noise) of what `select` has left.
+    """
+    x, noise, w = room[VALUES], room[SQUARES], room[WEIGHTS]
+    low, high, reference, most = math.inf, -math.inf, 0, 0.0
+    exact_low, exact_high, exact_weight = math.inf, -math.inf, 0.0
+    for i in range(n):
+        low, high = min(low, x[i]), max(high, x[i])
+        most = max(most, noise[i])
+        if noise[i] < noise[reference]:
+            reference = i
+        if noise[i] == 0.0:
+            exact_low, exact_high = min(exact_low, x[i]), max(exact_high, x[i])
+            exact_weight += w[i]
+    return low, high, reference, most, exact_low, exact_high, exact_weight
+
+
+@helper
+def judge(facts, n, total, reml):
+    """(status, supremum) where there is no maximum, as far as that can be seen."""
+    low, high, _, most, exact_low, exact_high, exact_weight = facts
+    if reml and total <= 1.0:
+        # Nothing is left for the scatter: without it the likelihood has no mode, or is flat.
+        flat = total == 1.0 and low == high and (n == 1 or most == 0.0)
+        code = codes.NOT_IDENTIFIED if flat else codes.SIGMA_INFINITE
+        return code, 0.0 if total == 1.0 else math.inf
+    if exact_low != exact_high:  # also if there are none
+        return codes.OK, 0.0
+    if most == 0.0:
+        return codes.SIGMA_ZERO, math.inf
+    # The restricted likelihood spends a weight of 1 on mu.
+    if reml and exact_weight <= 1.0:
+        return codes.OK, 0.0
+    return codes.UNBOUNDED, math.inf
+
+
+@helper
+def standardise(room, n, facts, total, reml):
+    """What `select` has left, to a problem, and the way back.
+
+    Returns (values, noise**2, weights, t, noise**2 of the reference, total weight, weight that
+    mu takes up, where mu is fixed or NaN) and (origin, unit, unit of the weights, constant of the
+    log-likelihood).
+    """
+    low, high, reference, _, exact_low, exact_high, _ = facts
+    x, squares, w = room[VALUES, :n], room[SQUARES, :n], room[WEIGHTS, :n]
+    for row in (x, squares, w):
+        row[0], row[reference] = row[reference], row[0]
+    half = 1.0 if high - low < math.inf else 0.5
+    size = max(half * high - half * low, squares[0])
+    exponent = max(-1020, min(1020, math.frexp(size)[1]))
+    inverse, origin = math.ldexp(1.0, -exponent), x[0]
+    weight_exponent = 0 if 1e-100 < total < 1e100 else max(-1020, min(1020, math.frexp(total)[1]))
+    weight_inverse = math.ldexp(1.0, -weight_exponent)
+    constant, least = 0.0, math.inf
+    for i in range(n):
+        x[i] = (half * x[i] - half * origin) * inverse / half
+        e = squares[i] * inverse
+        if squares[i] > 0.0:
+            if e > _MOST:
+                constant -= w[i] * (math.log(squares[i]) - exponent * math.log(2.0))
+                constant += w[i] * math.log(_MOST)
+            e = max(_LEAST, min(_MOST, e))
+            least = min(least, e)
+        squares[i] = e * e
+        w[i] *= weight_inverse
+    if exact_low == exact_high:
+        # Restricted likelihood of one value without noise, which is 0 / 0 at v = 0.
+        for i in range(n):
+            squares[i] = max(squares[i], least * least * _NEXT_TO_NONE)
+    lost = weight_inverse if reml else 0.0
+    scaled_total, free = total * weight_inverse, math.nan
+    problem = x, squares, w, room[RATIOS, :n], squares[0], scaled_total, lost, free
+    unit = math.ldexp(1.0, exponent)
+    constant -= total * _HALF_LOG_2PI + total * exponent * math.log(2.0)
+    if reml:
+        constant += _HALF_LOG_2PI + exponent * math.log(2.0)
+    return problem, (origin, unit, 1.0 / weight_inverse, constant)
+
+
+@helper
+def highest(problem):
+    """A v beyond which the profile only falls; not positive if it does from 0 on."""
+    x, squares, w, _, least, total, lost, fixed = problem
+    low = high = most = 0.0
+    light = False
+    for i in range(x.size):
+        low, high, most = min(low, x[i]), max(high, x[i]), max(most, squares[i])
+        light |= w[i] < lost
+    if light:
+        # k is at most s1 (range**2 - p + p / s1), but for factors, and s1 is least at w p / most.
+        reach = (high - low) * (high - low) - least
+        return max(0.0, (total * reach + lost * most) / (total - lost))
+    if fixed == fixed:
+        low = high = fixed
+    top = 0.0
+    for i in range(x.size):
+        far = max(high - x[i], x[i] - low)
+        top = max(top, far * far - squares[i])
+    return top
+
+
+@helper
+def squares_without_noise(problem):
+    """Sum of squares about their mean of the values without noise, which is not zero."""
+    x, squares, w = problem[0], problem[1], problem[2]
+    weight = moment = total = 0.0
+    for i in range(x.size):
+        if squares[i] == 0.0:
+            weight += w[i]
+            moment += w[i] * x[i]
+    for i in range(x.size):
+        if squares[i] == 0.0:
+            r = x[i] - moment / weight
+            total += w[i] * r * r
+    return total
