@@ -1,13 +1,13 @@
 """How the observations of `fit_normal` are known: the arguments that say so, and what fits them."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastnat._arrays import Array, arrange, as_array, as_groups, reduced_axes
+from fastnat._arrays import Array, Problems, arrange, as_array, as_groups, reduced_axes
 from fastnat._reduce import reduce_moments
 from fastnat._rows import Columns, Fit, Groups, Rows
 from fastnat.kernels import (
@@ -26,6 +26,8 @@ from fastnat.kernels import (
 )
 
 Ends = Callable[[float], Array]
+
+_INWARDS = np.array([[np.inf], [-np.inf]])
 
 
 class Given(NamedTuple):
@@ -302,34 +304,40 @@ def _limits_are_common(given: Given, axis: Any) -> bool:
     if any(a is not None for a in (given.upper, given.least, given.noise)):
         return False
     limits = [a for a in (given.left, given.right) if a is not None]
+    if _are_numbers(limits):
+        return bool(limits)
     ndim = max((a.ndim for a in (*limits, given.x, given.weights) if a is not None), default=0)
-    if not limits or ndim == 0:
-        return False
     reduced = reduced_axes(axis, ndim)
     return all(a.shape[i - ndim] == 1 for a in limits for i in reduced if i - ndim >= -a.ndim)
 
 
-def _solve_common_limits(given: Given, axis: Any, options: Options) -> Solution:
-    """Moments of the values between the limits, and the weight beyond them, say all."""
+def _are_numbers(arrays: Iterable[Array]) -> bool:
+    return all(a.ndim == 0 for a in arrays)
+
+
+def _limits_of_problems(given: Given, axis: Any) -> tuple[Problems, Array]:
+    """The problems, and the limits (2, 1) or (2, n_fits) that their observations share."""
+    pair = (given.left, -np.inf), (given.right, np.inf)
+    if _are_numbers(a for a, _ in pair if a is not None):
+        limits = np.array([[_scalar(a, none)] for a, none in pair])
+        return arrange(given.x, given.weights, axis), limits
     views, shape = _broadcast(given)
     problems = arrange(views.x, views.weights, axis)
     reduced = reduced_axes(axis, len(shape))
     first = tuple(slice(0, 1) if a in reduced else slice(None) for a in range(len(shape)))
-    limits = []
-    for limit, view, none in (
-        (given.left, views.left, -np.inf),
-        (given.right, views.right, np.inf),
-    ):
-        if limit is None or limit.size == 1:
-            limits.append(np.full(1, none if limit is None else limit.reshape(-1)[0], np.float64))
-        else:
-            assert view is not None
-            batch = view[first].reshape([shape[a] for a in range(len(shape)) if a not in reduced])
-            limits.append(problems.from_result(batch).astype(np.float64))
+    batch = [shape[a] for a in range(len(shape)) if a not in reduced]
+    limits = np.empty((2, problems.n_fits))
+    for row, view, (_, none) in zip(limits, (views.left, views.right), pair, strict=True):
+        row[:] = none if view is None else problems.from_result(view[first].reshape(batch))
+    return problems, limits
+
+
+def _solve_common_limits(given: Given, axis: Any, options: Options) -> Solution:
+    """Moments of the values between the limits, and the weight beyond them, say all."""
+    problems, limits = _limits_of_problems(given, axis)
     left, right = limits
-    inside = np.empty((2, max(left.size, right.size)))
-    inside[0] = np.where(np.isneginf(left), left, np.nextafter(left, np.inf))
-    inside[1] = np.where(np.isposinf(right), right, np.nextafter(right, -np.inf))
+    inside = limits.copy()
+    np.nextafter(limits, _INWARDS, out=inside, where=np.isfinite(limits))
     out = np.empty((estimates.SIZE, problems.n_fits))
 
     def finish(stats: Array, tally: Array | None, start: int, n_fits: int) -> None:

@@ -61,8 +61,10 @@ def used_terms(x, w, consts, limited, high):
     sums = [] if w is None and not limited else [np.where(used, 1 if w is None else w, 0).sum()]
     sums += [wd.sum(), (wd * d).sum()]
     sums += [(wd * d**2).sum(), (wd * d**3).sum()] if high else []
-    if limited:  # and the weight of what they leave out
-        weight = np.ones(x.shape) if w is None else np.maximum(w, 0)
+    if limited and w is None:
+        sums += [(consts[2] <= x).sum(), (x <= consts[3]).sum()]
+    elif limited:  # and the weight of what they leave out
+        weight = np.maximum(w, 0)
         sums += [weight[x < consts[2]].sum(), weight[x > consts[3]].sum(), weight[x != x].sum()]
     return sums
 
@@ -77,6 +79,7 @@ def test_rows_equal_twin_and_plain_sums(weighted, limited, high, dtype):
         run = compiled(sums)
         for n in (0, 1, 7, 8, 9, 16, 31, 32, 33, 75):
             x = dyadic(rows * n).astype(dtype)
+            x[::5] = np.nan if limited else 0.0
             w = rng.integers(0, 3, rows * n).astype(float) if weighted else None
             consts = constants(8)
             out, expected = np.full((9, 8), 7.0), np.full((9, 8), 7.0)
@@ -101,6 +104,7 @@ def test_columns_equal_twin_and_plain_sums(weighted, limited, high):
         run = compiled(sums)
         for width in (1, 7, 8, 9, 17):
             x = dyadic(3 + rows * 20)
+            x[::5] = np.nan if limited else 0.0
             w = rng.integers(0, 3, x.size).astype(float) if weighted else None
             consts = constants(24)
             out = np.zeros((9, 24))

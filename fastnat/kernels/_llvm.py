@@ -7,12 +7,14 @@ from llvmlite import ir
 from numba.core import types
 from numba.core.errors import TypingError
 
-from fastnat.kernels._numpy_lanes import WIDTH, Body, NumpyLanes, accumulate, halve
+from fastnat.kernels._numpy_lanes import WIDTH, Body, Count, NumpyLanes, accumulate, halve
 
 _DOUBLE = ir.DoubleType()
 _INDEX = ir.IntType(64)
 _VECTOR = ir.VectorType(_DOUBLE, WIDTH)
 _ZERO = ir.Constant(_VECTOR, [0.0] * WIDTH)
+_NONE = ir.Constant(_INDEX, 0)
+_BYTE = ir.IntType(8)
 
 
 class LlvmLanes:
@@ -49,6 +51,13 @@ class LlvmLanes:
 
     def select(self, mask: Any, a: Any, b: Any) -> Any:
         return self.builder.select(mask, a, b)
+
+    def count(self, total: Any, mask: Any) -> Any:
+        """Lanes of their own, or an integer, whose unit has little else to do."""
+        if total.type == _VECTOR:
+            return self.add(total, self.select(mask, self.constant(1.0), _ZERO))
+        bits = self.builder.bitcast(mask, _BYTE)
+        return self.builder.add(total, self.builder.zext(self.builder.ctpop(bits), _INDEX))
 
 
 def check_types(arrays: Any, consts: Any, out: Any) -> None:
@@ -149,15 +158,27 @@ class _Call:
         self.flags = tuple(kind != types.none for kind in kinds[2])
         self.out = _Array(context, builder, kinds[3], values[3])
         self.lanes = LlvmLanes(builder)
-        # The number of sums: ask the body, with zeros.
+        # Which sums there are: ask the body, with zeros.
         zeros = tuple(None if a is None else np.zeros(WIDTH) for a in self.arrays)
-        self.n_sums = len(body(NumpyLanes(), zeros, [np.zeros(WIDTH)] * n_consts, self.flags))
+        terms = body(NumpyLanes(), zeros, [np.zeros(WIDTH)] * n_consts, self.flags)
+        self.n_sums = len(terms)
+        self.zeros = [_NONE if isinstance(term, Count) else _ZERO for term in terms]
 
     def add(self, sums: list[Any], at: Any, constants: list[Any], mask: Any = None) -> list[Any]:
         """The sums, with the eight elements from ``at``, or those of a mask, added."""
         values = tuple(None if a is None else a.load(at, mask) for a in self.arrays)
         terms = self.body(self.lanes, values, constants, self.flags)
-        return accumulate(self.lanes, sums, terms)
+        if mask is None:
+            return accumulate(self.lanes, sums, terms)
+        lanes = self.lanes
+        terms = [Count(lanes.both(mask, t.mask)) if isinstance(t, Count) else t for t in terms]
+        pairs = zip(accumulate(lanes, sums, terms), sums, strict=True)
+        return [lanes.select(mask, a, b) if a.type == _VECTOR else a for a, b in pairs]
+
+    def places(self, u: int, r: int, rows: int) -> list[int]:
+        """Where the sums of row r in vector u are; integers are shared, for they never round."""
+        us = [u if zero.type == _VECTOR else 0 for zero in self.zeros]
+        return [(v * rows + r) * self.n_sums + s for s, v in enumerate(us)]
 
     def prefetch(self, at: Any, distance: Any) -> None:
         """Short streams defeat the hardware's prefetcher: ask for what comes ``distance`` later."""
@@ -223,12 +244,10 @@ def emit_rows(
                 at = builder.add(starts[r], builder.add(k, ir.Constant(_INDEX, u * WIDTH)))
                 if rows > 1:
                     call.prefetch(at, next_rows)
-                here = slice((u * rows + r) * call.n_sums, (u * rows + r + 1) * call.n_sums)
-                new = call.add(sums[here], at, constants[r], mask)
-                if mask is not None:
-                    pairs = zip(new, sums[here], strict=True)
-                    new = [builder.select(mask, a, b) for a, b in pairs]
-                sums[here] = new
+                places = call.places(u, r, rows)
+                new = call.add([sums[i] for i in places], at, constants[r], mask)
+                for i, value in zip(places, new, strict=True):
+                    sums[i] = value
         return sums
 
     def tail(k: Any, sums: list[Any]) -> list[Any]:
@@ -237,30 +256,36 @@ def emit_rows(
     step = WIDTH * unroll
     whole = builder.and_(n, ir.Constant(_INDEX, -step))
     vectors = builder.and_(n, ir.Constant(_INDEX, -WIDTH))
-    k, sums = ir.Constant(_INDEX, 0), [_ZERO] * (unroll * rows * call.n_sums)
+    k, sums = ir.Constant(_INDEX, 0), call.zeros * (unroll * rows)
     k, sums = _loop(builder, k, whole, step, sums, lambda k, s: add_vectors(k, s, unroll))
     if unroll > 1:
         k, sums = _loop(builder, k, vectors, WIDTH, sums, lambda k, s: add_vectors(k, s, 1))
     k, sums = _loop(builder, k, n, WIDTH, sums, tail)
 
-    by_sum = [
-        [
-            halve([sums[(u * rows + r) * call.n_sums + s] for u in range(unroll)], builder.fadd)
-            for r in range(rows)
-        ]
-        for s in range(call.n_sums)
-    ]
+    def total(s: int, r: int) -> Any:
+        """Sum s of row r: eight lanes of a vector, or an integer."""
+        parts = [sums[call.places(u, r, rows)[s]] for u in range(unroll)]
+        return halve(parts, builder.fadd) if parts[0].type == _VECTOR else parts[0]
+
+    by_sum = [[total(s, r) for r in range(rows)] for s in range(call.n_sums)]
     _store_rows(builder, by_sum, call.out, args[8], args[9])
     return context.get_dummy_value()
 
 
 def _store_rows(builder: Any, by_sum: Any, out: _Array, top: Any, column: Any) -> None:
-    """Store the sums over lanes of vectors [sum][row] at ``out[top + sum, column + row]``."""
+    """Store the sums over lanes of vectors [sum][row] at ``out[top + sum, column + row]``.
+
+    Integers are the sum already.
+    """
     cells = []
     for s, vectors in enumerate(by_sum):
         row = builder.add(top, ir.Constant(_INDEX, s))
         cell = builder.add(builder.mul(out.columns, row), column)
-        if len(vectors) == WIDTH:
+        if vectors[0].type == _INDEX:
+            for r, count in enumerate(vectors):
+                at = builder.add(cell, ir.Constant(_INDEX, r))
+                builder.store(builder.sitofp(count, _DOUBLE), builder.gep(out.data, [at]))
+        elif len(vectors) == WIDTH:
             out.store(_transpose_and_add(builder, vectors), cell)
         else:
             cells += [(vector, cell, r) for r, vector in enumerate(vectors)]

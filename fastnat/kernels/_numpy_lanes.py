@@ -1,6 +1,7 @@
 """The NumPy side of `lanes`: eight lanes as an array of eight, and what both sides share."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,13 @@ import numpy as np
 WIDTH = 8
 
 Body = Callable[[Any, tuple[Any, ...], list[Any], tuple[bool, ...]], list[Any]]
+
+
+@dataclass(frozen=True)
+class Count:
+    """A sum that counts the lanes of a mask."""
+
+    mask: Any
 
 
 class NumpyLanes:
@@ -44,13 +52,21 @@ class NumpyLanes:
     def select(self, mask: Any, a: Any, b: Any) -> Any:
         return np.where(mask, a, b)
 
+    def count(self, total: Any, mask: Any) -> Any:
+        return total + mask
+
 
 def accumulate(lanes: Any, sums: list[Any], terms: list[Any]) -> list[Any]:
     """Add what a body returned to the running sums."""
-    return [
-        lanes.fma(term[0], term[1], s) if isinstance(term, tuple) else lanes.add(s, term)
-        for s, term in zip(sums, terms, strict=True)
-    ]
+
+    def add(total: Any, term: Any) -> Any:
+        if isinstance(term, Count):
+            return lanes.count(total, term.mask)
+        if isinstance(term, tuple):
+            return lanes.fma(*term, total)
+        return lanes.add(total, term)
+
+    return [add(total, term) for total, term in zip(sums, terms, strict=True)]
 
 
 def halve(parts: list[Any], add: Callable[[Any, Any], Any]) -> Any:

@@ -98,20 +98,12 @@ def _column_tile(x, w, limits, high, start, n, stride, tile, consts, sums, state
             i += rows
         if top:
             sums[0] = size
-        _add_tally(tally, high, tile, sums, outside)
+        if tally is not None:
+            deviations.add_tally(w, high, size, tile, sums, 0, outside)
         _merge_columns(high, tile, sums, state, consts[deviations.RUNNING])
     for k in range(tile):
         if consts[deviations.SHIFT, k] != consts[deviations.SHIFT, k]:
             consts[deviations.SHIFT, k] = 0.0
-
-
-@helper
-def _add_tally(tally, high, tile, sums, outside):
-    if tally is not None:
-        below = deviations.first_of_tally(high)
-        for s in range(deviations.N_OUTSIDE):
-            for k in range(tile):
-                outside[s, k] += sums[below + s, k]
 
 
 @helper

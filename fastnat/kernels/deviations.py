@@ -22,17 +22,16 @@ def _used(v, values, consts, limited):
     if limited:
         inside = v.both(v.le(consts[LOWER], x), v.le(x, consts[UPPER]))
         mask = inside if mask is None else v.both(mask, inside)
-    if mask is None:
-        return None, None
-    weight = v.select(mask, v.constant(1.0) if w is None else w, v.constant(0.0))
-    return mask, weight
+    if w is None:
+        return mask, None
+    return mask, v.select(mask, w, v.constant(0.0))
 
 
-def _count(v, values, weight):
+def _weigh(v, values, mask, weight):
     """What is added to W: a negative, NaN or infinite weight makes it NaN, used or not."""
     w = values[1]
     if w is None:
-        return weight
+        return lanes.Count(mask)
     good = v.both(v.le(v.constant(0.0), w), v.lt(w, v.constant(math.inf)))
     return v.select(good, weight, v.constant(math.nan))
 
@@ -45,7 +44,7 @@ def _total(v, values, consts, flags):
     if mask is None:
         return [x]
     x = v.select(mask, x, v.constant(0.0))
-    return [_count(v, values, weight), (weight, x)]
+    return [_weigh(v, values, mask, weight), x if weight is None else (weight, x)]
 
 
 def _centred(v, values, consts, flags):
@@ -61,8 +60,8 @@ def _centred(v, values, consts, flags):
         d = v.sub(d, consts[RUNNING])
     if mask is not None:
         d = v.select(mask, d, v.constant(0.0))
-    wd = d if values[1] is None else v.mul(weight, d)
-    sums = [] if mask is None else [_count(v, values, weight)]
+    wd = d if weight is None else v.mul(weight, d)
+    sums = [] if mask is None else [_weigh(v, values, mask, weight)]
     sums += [wd, (wd, d)]
     if high:
         d2 = v.mul(d, d)
@@ -73,10 +72,12 @@ def _centred(v, values, consts, flags):
 
 
 def _outside(v, x, w, consts):
-    """The weight if x is below the lower limit, above the upper one, NaN."""
-    zero, weight = v.constant(0.0), v.constant(1.0)
-    if w is not None:
-        weight = v.select(v.lt(zero, w), w, zero)
+    """Sums that `add_tally` understands."""
+    not_below, not_above = v.le(consts[LOWER], x), v.le(x, consts[UPPER])
+    if w is None:
+        return [lanes.Count(not_below), lanes.Count(not_above)]
+    zero = v.constant(0.0)
+    weight = v.select(v.lt(zero, w), w, zero)
     return [
         v.select(v.lt(x, consts[LOWER]), weight, zero),
         v.select(v.lt(consts[UPPER], x), weight, zero),
@@ -107,9 +108,23 @@ def first_sum(w, limits):
 
 
 @helper
-def first_of_tally(high):
-    """Where the tally is among the sums."""
-    return 3 if high is None else 5
+def add_tally(w, high, n, width, sums, first, tally):
+    """Add the weight of what the limits leave out, of n observations in each of these columns.
+
+    Weights are summed apart, for a difference of sums may lose them; counts lose nothing.
+    """
+    top = 3 if high is None else 5
+    for r in range(width):
+        below, above = sums[top, r], sums[top + 1, r]
+        if w is None:
+            inside, not_below, not_above = sums[0, r], below, above
+            below, above = not_above - inside, not_below - inside
+            missing = n - inside - below - above
+        else:
+            missing = sums[top + 2, r]
+        tally[BELOW, first + r] += below
+        tally[ABOVE, first + r] += above
+        tally[MISSING, first + r] += missing
 
 
 @helper

@@ -8,7 +8,8 @@ the source, so the result has the same bits on AVX2 and AVX-512.
 
 ``values`` are eight neighbouring elements of each array (None for an array not given), ``consts``
 are eight copies of each constant, ``flags`` are booleans known at compile time.  The body returns
-one entry a sum: a vector to be added, or a pair whose product is added with one rounding.
+one entry a sum: a vector to be added, a pair whose product is added with one rounding, or the
+`Count` of a mask, of which fewer instructions are made than of a sum of ones.
 """
 
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from fastnat.kernels._llvm import check_types, emit_columns, emit_rows
 from fastnat.kernels._numpy_lanes import (
     WIDTH,
     Body,
+    Count,
     NumpyLanes,
     accumulate,
     add_lanes,
@@ -31,7 +33,7 @@ from fastnat.kernels._numpy_lanes import (
     padded,
 )
 
-__all__ = ["WIDTH", "column_sums", "row_sums"]
+__all__ = ["WIDTH", "Count", "column_sums", "row_sums"]
 
 
 def row_sums(body: Body, n_consts: int, rows: int, unroll: int) -> Callable[..., None]:

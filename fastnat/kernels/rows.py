@@ -48,15 +48,9 @@ def _short_rows(x, w, limits, high, start, n, head, rows, consts, sums, first, s
             for r in range(rows):
                 stats[s, first + r] = sums[s - moments.W, r]
     if tally is not None:
-        _take_tally(high, rows, sums, first, tally)
-
-
-@helper
-def _take_tally(high, rows, sums, first, tally):
-    below = deviations.first_of_tally(high)
-    for s in range(deviations.N_OUTSIDE):
         for r in range(rows):
-            tally[s, first + r] = sums[below + s, r]
+            tally[:, first + r] = 0.0
+        deviations.add_tally(w, high, n, rows, sums, first, tally)
 
 
 @helper
@@ -120,9 +114,7 @@ def _long_row(x, w, limits, high, start, n, head, follow, consts, sums, first, s
         if high is not None:
             c, f = sums[3, 0], sums[4, 0]
         if tally is not None:
-            below = deviations.first_of_tally(high)
-            for s in range(deviations.N_OUTSIDE):
-                tally[s, first] += sums[below + s, 0]
+            deviations.add_tally(w, high, size, 1, sums, first, tally)
         squares += q
         shift, m2, m3, m4 = moments.central(high, weight, sums[1, 0], q, c, f)
         state = moments.combine(high, state, (weight, running + shift, m2, m3, m4))
