@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnat import _blocks
-from fastnat._arrays import as_array, bad_choice
+from fastnat._arrays import Array, as_array, bad_choice
 from fastnat.kernels import observation
 from fastnat.kernels import special as scalar
 from fastnat.kernels._jit import c_function, kernel
@@ -55,18 +55,16 @@ def _log_interval_prob(a: Any, b: Any, out: Any) -> None:
         out[i] = observation.log_interval_prob(a[i], b[i])
 
 
-def _map(function: Any, names: tuple[str, ...], *values: ArrayLike) -> Any:
-    arrays = [as_array(name, value) for name, value in zip(names, values, strict=True)]
-    if any(a.shape != arrays[0].shape for a in arrays):
-        try:
-            shape = np.broadcast_shapes(*(a.shape for a in arrays))
-            arrays = [np.broadcast_to(a, shape) for a in arrays]
-        except ValueError:
-            shapes = " and ".join(f"{n} {a.shape}" for n, a in zip(names, arrays, strict=True))
-            raise ValueError(f"shapes do not broadcast: {shapes}") from None
-    out = np.empty(arrays[0].shape)
-    function(*(_blocks.flat(a, float32=False) for a in arrays), out.reshape(-1))
-    return out[()]
+def _map(function: Any, x: Array, *others: Array) -> Any:
+    """The function of each element of arrays of one shape."""
+    out = np.empty(x.shape)
+    flat = out if out.ndim == 1 else out.reshape(-1)
+    function(_flat(x), *map(_flat, others), flat)
+    return out if out.ndim else out[()]
+
+
+def _flat(array: Array) -> Array:
+    return _blocks.flat(array, float32=False)
 
 
 def hazard(x: ArrayLike) -> Any:
@@ -99,7 +97,7 @@ def hazard(x: ArrayLike) -> Any:
     >>> special.hazard([-40.0, 0.0, 100.0]).round(6)
     array([  0.      ,   0.797885, 100.009998])
     """
-    return _map(_hazard, ("x",), x)
+    return _map(_hazard, as_array("x", x))
 
 
 def hazard_remainder(x: ArrayLike) -> Any:
@@ -126,7 +124,7 @@ def hazard_remainder(x: ArrayLike) -> Any:
     >>> print(f"{special.hazard_remainder(1e10):.12g}")
     1e-10
     """
-    return _map(_hazard_remainder, ("x",), x)
+    return _map(_hazard_remainder, as_array("x", x))
 
 
 def log_ndtr(x: ArrayLike) -> Any:
@@ -153,7 +151,7 @@ def log_ndtr(x: ArrayLike) -> Any:
     >>> special.log_ndtr([-1e10, 0.0])
     array([-5.00000000e+19, -6.93147181e-01])
     """
-    return _map(_log_ndtr, ("x",), x)
+    return _map(_log_ndtr, as_array("x", x))
 
 
 def ndtr(x: ArrayLike) -> Any:
@@ -180,7 +178,7 @@ def ndtr(x: ArrayLike) -> Any:
     >>> special.ndtr([-10.0, 0.0])
     array([7.61985302e-24, 5.00000000e-01])
     """
-    return _map(_ndtr, ("x",), x)
+    return _map(_ndtr, as_array("x", x))
 
 
 def log_interval_prob(a: ArrayLike, b: ArrayLike) -> Any:
@@ -207,7 +205,12 @@ def log_interval_prob(a: ArrayLike, b: ArrayLike) -> Any:
     >>> special.log_interval_prob(30.0, [30.0, 31.0, float("inf")])
     array([         -inf, -454.32124396, -454.32124396])
     """
-    return _map(_log_interval_prob, ("a", "b"), a, b)
+    lower, upper = as_array("a", a), as_array("b", b)
+    try:
+        shape = np.broadcast_shapes(lower.shape, upper.shape)
+    except ValueError:
+        raise ValueError(f"shapes do not broadcast: a {lower.shape} and b {upper.shape}") from None
+    return _map(_log_interval_prob, np.broadcast_to(lower, shape), np.broadcast_to(upper, shape))
 
 
 _SCALARS = {

@@ -49,8 +49,7 @@ def _total(problem):
     exact, left, right, between = problem
     total = exact[0]
     for weights in (left[1], right[1], between[2]):
-        for k in range(weights.size):
-            total += weights[k]
+        total += existence.total_of(weights)
     return total
 
 

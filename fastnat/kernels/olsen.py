@@ -190,13 +190,13 @@ def maximise(problem, total, start, max_iter, tol, tools):
     """
     state, theta, grad, metric = tools[STATE], tools[THETA], tools[GRAD], tools[METRIC]
     nit, kept = 0.0, (0.0, 0.0, 0.0)
+    part = _PART if _n_terms(problem) > _MANY else 1
+    piece = _piece_of(problem, part)
     if start[0] == start[0]:
         origin = problem[0][1] + problem[0][2]
         theta[0], theta[1], nit = start
     else:
-        origin = _start(problem, theta)
-    part = _PART if _n_terms(problem) > _MANY else 1
-    piece = _piece_of(problem, part)
+        origin = _start(piece, theta)
     ascent.start(state, theta, total / part, _ROUGH if part > 1 else tol, _FLOOR, max_iter)
     while True:
         loglik = evaluate(piece, origin, theta[0], theta[1], tools)
