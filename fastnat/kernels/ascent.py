@@ -41,6 +41,15 @@ def state_size(p):
     return np.int64(BASE + 2 * p)
 
 
+STATE, THETA, GRAD, METRIC = range(4)
+"""The tools: arrays that every problem uses in turn."""
+
+
+@helper
+def new_tools(p):
+    return np.empty(BASE + 2 * p), np.empty(p), np.empty(p), np.empty((p, p))
+
+
 @kernel
 def start(state, theta, total, tol, floor, max_iter):
     """Begin at ``theta`` (p,).

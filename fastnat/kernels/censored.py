@@ -2,7 +2,7 @@
 
 import math
 
-from fastnat.kernels import codes, compression, estimates, existence, olsen
+from fastnat.kernels import ascent, codes, compression, estimates, existence, olsen
 from fastnat.kernels._jit import helper, kernel
 from fastnat.kernels.observation import interval
 from fastnat.kernels.outcome import COV_EXPECTED, COV_OBSERVED, NO_COV
@@ -35,7 +35,7 @@ def fit(stats, lists, ends, status, units, starts, cov, max_iter, tol, first, ou
         code, origin, loglik, nit, curvature = olsen.maximise(
             problem, total, (starts[0, j], starts[1, j], starts[2, j]), max_iter, tol, tools
         )
-        theta = tools[olsen.THETA]
+        theta = tools[ascent.THETA]
         mu, sigma = (origin + theta[0] / theta[1]) * units[j], units[j] / theta[1]
         loglik -= problem[0][0] * math.log(units[j])
         found = codes.OK if code == codes.OK else codes.MAX_ITER

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from fastnat.kernels import censored, codes, compression, estimates, olsen, profile
+from fastnat.kernels import ascent, censored, codes, compression, estimates, olsen, profile
 from fastnat.kernels._jit import kernel
 
 
@@ -18,7 +18,7 @@ def intervals(stats, lists, ends, units, drop, fits, first, out):
     """
     state = np.empty(profile.SIZE)
     tools = olsen.new_tools()
-    theta, grad, metric = tools[olsen.THETA], tools[olsen.GRAD], tools[olsen.METRIC]
+    theta, grad, metric = tools[ascent.THETA], tools[ascent.GRAD], tools[ascent.METRIC]
     for j in range(units.size):
         column = first + j
         if fits[estimates.STATUS, column] != codes.OK:

@@ -31,6 +31,15 @@ def unit_of(size):
     return math.ldexp(1.0, max(-1000, min(1000, math.frexp(size)[1])))
 
 
+@helper
+def longest(offsets):
+    """The number of observations in the longest row."""
+    most = np.int64(0)
+    for b in range(offsets.size - 1):
+        most = max(most, offsets[b + 1] - offsets[b])
+    return most
+
+
 @inlined
 def observe(x, upper, left, right, i):
     """(missing, impossible, lower, upper) of observation i: an interval, or a value with limits.

@@ -27,7 +27,7 @@ import math
 
 import numpy as np
 
-from fastnat.kernels import codes, estimates, noise_data, root
+from fastnat.kernels import codes, compression, estimates, noise_data, root
 from fastnat.kernels._jit import helper, inlined, kernel
 from fastnat.kernels.outcome import COV_EXPECTED, COV_OBSERVED, COV_OPG, COV_SANDWICH, NO_COV
 from fastnat.kernels.special import log
@@ -58,10 +58,7 @@ def fit_rows(x, noise, w, offsets, omit, reml, cov, max_iter, tol, first, out):
     variance, and minus the second derivative for v; expected information has tr(PP) / 2 there;
     the scores of v, 1/2 (om**2 r**2 - om (1 - om / sum w om)), share out the correction.
     """
-    longest = 1
-    for b in range(offsets.size - 1):
-        longest = max(longest, offsets[b + 1] - offsets[b])
-    room = np.empty((noise_data.N_ROWS, longest))
+    room = np.empty((noise_data.N_ROWS, compression.longest(offsets)))
     state, best = np.empty(root.SIZE), np.empty(BEST_SIZE)
     bad_weights = 0
     for b in range(offsets.size - 1):

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from fastnat.kernels import codes, estimates, noise, noise_data, root
+from fastnat.kernels import codes, compression, estimates, noise, noise_data, root
 from fastnat.kernels._jit import helper, kernel
 
 _MAX_ITER, _TOL = 100, 1e-12
@@ -26,10 +26,7 @@ def intervals(x, std, w, offsets, drop, fits, first, ends):
     ends : (4, at least first + n_rows), out: lower and upper for mu, then for sigma; NaN unless
         OK or BOUNDARY.
     """
-    longest = 1
-    for b in range(offsets.size - 1):
-        longest = max(longest, offsets[b + 1] - offsets[b])
-    room = np.empty((noise_data.N_ROWS, longest))
+    room = np.empty((noise_data.N_ROWS, compression.longest(offsets)))
     state, best = np.empty(root.SIZE), np.empty(noise.BEST_SIZE)
     for b in range(offsets.size - 1):
         column = first + b

@@ -12,11 +12,10 @@ import numpy as np
 
 from fastnat.kernels import codes, estimates, root
 from fastnat.kernels._jit import helper, kernel
-from fastnat.kernels.compression import observe, unit_of
+from fastnat.kernels.compression import longest, observe, unit_of
 from fastnat.kernels.observation import interval
 from fastnat.kernels.outcome import COV_OPG, COV_SANDWICH, NO_COV
 from fastnat.kernels.special import tail
-from fastnat.kernels.truncated import longest
 
 _LOG_2PI = math.log(2.0 * math.pi)
 _TOP, _LEAST, _LARGEST = 16.0, 1e-16, 1e30  # of v over the square of the range; by factors of 4

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastnat.kernels import ascent, lanes
 from fastnat.kernels._jit import helper, inlined
+from fastnat.kernels.ascent import GRAD, METRIC, STATE, THETA
 from fastnat.kernels.observation import interval
 from fastnat.kernels.special import tail
 
@@ -23,8 +24,8 @@ _MANY, _PART, _ROUGH = 4096, 16, 1e-4  # so many observations, of which a part g
 _LOST = 1e4  # standard deviations from the origin at which another is taken at once
 _FAR = 4.0  # standard deviations from the origin that cost digits
 
-STATE, THETA, GRAD, METRIC, BUFFER, SUMS, CONSTS = range(7)
-"""The tools: arrays that every problem uses in turn."""
+BUFFER, SUMS, CONSTS = range(4, 7)
+"""The tools beyond those of the ascent."""
 
 
 def _terms(v, values, consts, flags):
@@ -37,10 +38,7 @@ _add_terms = lanes.row_sums(_terms, 0, rows=1, unroll=1)
 @helper
 def new_tools():
     return (
-        np.empty(ascent.state_size(np.int64(2))),
-        np.empty(2),
-        np.empty(2),
-        np.empty((2, 2)),
+        *ascent.new_tools(np.int64(2)),
         np.empty((6, _BLOCK)),
         np.empty((6, lanes.WIDTH)),
         np.empty((1, lanes.WIDTH)),

@@ -11,9 +11,9 @@ import math
 
 import numpy as np
 
-from fastnat.kernels import ascent, codes, estimates
+from fastnat.kernels import ascent, codes, compression, estimates
 from fastnat.kernels._jit import helper, kernel
-from fastnat.kernels.compression import unit_of
+from fastnat.kernels.ascent import GRAD, METRIC, STATE, THETA
 from fastnat.kernels.outcome import NO_COV
 from fastnat.kernels.quadrature import truncated_moments
 
@@ -23,19 +23,6 @@ _CLOSE = 1e-26  # decrement there
 
 T, LOWER, UPPER, WEIGHT, N_ROWS = range(5)
 """Rows of the workspace: the observations of a problem, in its own units."""
-
-STATE, THETA, GRAD, METRIC = range(4)
-"""The tools: arrays that every problem uses in turn."""
-
-
-@helper
-def new_tools():
-    return (
-        np.empty(ascent.state_size(np.int64(2))),
-        np.empty(2),
-        np.empty(2),
-        np.empty((2, 2)),
-    )
 
 
 @kernel
@@ -47,8 +34,8 @@ def fit_rows(x, lower, upper, w, offsets, omit, cov, max_iter, tol, first, out):
     cov : the kind of covariance, as `outcome` numbers them.
     out : (estimates.SIZE, at least first + n_rows), out.
     """
-    work = np.empty((N_ROWS, longest(offsets)))
-    tools = new_tools()
+    work = np.empty((N_ROWS, compression.longest(offsets)))
+    tools = ascent.new_tools(np.int64(2))
     theta = tools[THETA]
     bad_weights = 0
     for b in range(offsets.size - 1):
@@ -76,15 +63,6 @@ def fit_rows(x, lower, upper, w, offsets, omit, cov, max_iter, tol, first, out):
         if status == codes.OK and cov != NO_COV:
             estimates.set_covariance(_covariance(problem, cov, tools), sigma, column, out)
     return bad_weights
-
-
-@helper
-def longest(offsets):
-    """The number of observations in the longest row."""
-    most = np.int64(0)
-    for b in range(offsets.size - 1):
-        most = max(most, offsets[b + 1] - offsets[b])
-    return most
 
 
 @helper
@@ -135,7 +113,7 @@ def standardise(work, n, total):
     largest = 0.0
     for i in range(n):
         largest = max(largest, abs(t[i]))
-    unit = unit_of(largest)
+    unit = compression.unit_of(largest)
     origin = 0.0
     for i in range(n):
         origin += weights[i] / total * (t[i] / unit)

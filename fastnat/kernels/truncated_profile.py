@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from fastnat.kernels import codes, estimates, profile, truncated
+from fastnat.kernels import ascent, codes, compression, estimates, profile, truncated
 from fastnat.kernels._jit import kernel
 from fastnat.kernels.outcome import COV_OBSERVED
 
@@ -17,13 +17,13 @@ def intervals(x, lower, upper, w, offsets, drop, fits, first, out):
     fits : (estimates.SIZE, at least first + n_rows), what was fitted to these rows.
     out : (4, at least first + n_rows), out: lower and upper for mu, then for sigma; NaN unless OK.
     """
-    work = np.empty((truncated.N_ROWS, truncated.longest(offsets)))
+    work = np.empty((truncated.N_ROWS, compression.longest(offsets)))
     state = np.empty(profile.SIZE)
-    tools = truncated.new_tools()
+    tools = ascent.new_tools(np.int64(2))
     theta, grad, metric = (
-        tools[truncated.THETA],
-        tools[truncated.GRAD],
-        tools[truncated.METRIC],
+        tools[ascent.THETA],
+        tools[ascent.GRAD],
+        tools[ascent.METRIC],
     )
     for b in range(offsets.size - 1):
         column = first + b
