@@ -4,6 +4,7 @@ from fastnat import kernels, models, special
 from fastnat._warmup import warmup
 from fastnat.descent import steepest_descent
 from fastnat.likelihood import Model, ModelFit, fit
+from fastnat.multivariate import MvnFit, fit_mvn
 from fastnat.normal import NormalFit, Quantile, fit_normal
 from fastnat.result import FitError, FitResult, Status
 
@@ -12,10 +13,12 @@ __all__ = [
     "FitResult",
     "Model",
     "ModelFit",
+    "MvnFit",
     "NormalFit",
     "Quantile",
     "Status",
     "fit",
+    "fit_mvn",
     "fit_normal",
     "kernels",
     "models",

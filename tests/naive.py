@@ -187,6 +187,31 @@ def fit_large(x, weights=None, **options):
     return fit(x_levels[pairs // w_levels.size], totals, **options)
 
 
+def fit_table(X, weights=None):
+    """(mean, covariance, log-likelihood) of a table, its rows sequences of doubles; exactly."""
+    weights = [1] * len(X) if weights is None else weights
+    rows = [
+        ([Fraction(float(v)) for v in row], Fraction(float(w)))
+        for row, w in zip(X, weights, strict=True)
+        if w
+    ]
+    d, total = len(X[0]), sum(w for _, w in rows)
+    mean = [sum(w * row[j] for row, w in rows) / total for j in range(d)]
+    cov = [
+        [sum(w * (r[i] - mean[i]) * (r[j] - mean[j]) for r, w in rows) / total for j in range(d)]
+        for i in range(d)
+    ]
+    left, log_det = [list(row) for row in cov], mp.mpf(0)
+    for k in range(d):
+        log_det += mp.log(number(left[k][k])) if left[k][k] else -mp.inf
+        for i in range(k + 1, d):
+            factor = left[i][k] / left[k][k] if left[k][k] else 0
+            for j in range(k, d):
+                left[i][j] -= factor * left[k][j]
+    loglik = -number(total) / 2 * (d * (mp.log(2 * mp.pi) + 1) + log_det)
+    return mean, cov, loglik
+
+
 def error(got, want, unit=None):
     """abs(got - want) / unit (default: abs(want)); 0 if both are the same infinity or NaN.
 

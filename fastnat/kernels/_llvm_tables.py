@@ -19,6 +19,9 @@ from fastnat.kernels._llvm import (
 from fastnat.kernels._numpy_lanes import WIDTH, TableBody, accumulate, halve, sums_of_table
 
 
+_AHEAD = 640  # elements: eight rows at a time are short streams, which no hardware follows
+
+
 def _index(value: int) -> Any:
     return ir.Constant(_INDEX, value)
 
@@ -54,7 +57,9 @@ def emit_table(body: TableBody, context: Any, builder: Any, signature: Any, args
     lanes = LlvmLanes(builder)
     rows = [
         [
-            _splat(builder, consts.scalar(builder.add(consts.columns, _index(j)) if c else _index(j)))
+            _splat(
+                builder, consts.scalar(builder.add(consts.columns, _index(j)) if c else _index(j))
+            )
             for j in range(d)
         ]
         for c in range(2)
@@ -68,7 +73,9 @@ def emit_table(body: TableBody, context: Any, builder: Any, signature: Any, args
         for u in range(d):
             mask = None
             if active is not None:
-                mask = _mask(builder, builder.sub(builder.mul(active, _index(d)), _index(u * WIDTH)))
+                mask = _mask(
+                    builder, builder.sub(builder.mul(active, _index(d)), _index(u * WIDTH))
+                )
             vectors.append(x.load(builder.add(first, _index(u * WIDTH)), mask))
         inside = None if active is None else _mask(builder, active)
         weight = None if w is None else w.load(row, inside)
@@ -96,59 +103,66 @@ def emit_table(body: TableBody, context: Any, builder: Any, signature: Any, args
         vectors = builder.and_(n, _index(-WIDTH))
         k, sums = _loop(builder, k, vectors, WIDTH, sums, lambda k, s: add_many(k, s, 1))
     _, sums = _loop(builder, k, n, WIDTH, sums, tail)
-    totals = [halve([sums[u * n_sums + s] for u in range(unroll)], builder.fadd) for s in range(n_sums)]
+    totals = [
+        halve([sums[u * n_sums + s] for u in range(unroll)], builder.fadd) for s in range(n_sums)
+    ]
     for first in range(0, n_sums, WIDTH):
         cells = [(totals[s], _index(s), 0) for s in range(first, min(first + WIDTH, n_sums))]
         _store_sums(builder, cells, out)
     return context.get_dummy_value()
 
 
+_PAIRS = [0, 8, 2, 10, 4, 12, 6, 14], [1, 9, 3, 11, 5, 13, 7, 15]
+_QUARTERS = [0, 1, 4, 5, 8, 9, 12, 13], [2, 3, 6, 7, 10, 11, 14, 15]
+
+
 def _transpose(builder: Any, rows: list[Any]) -> list[Any]:
-    """Eight vectors of eight: row i becomes lane i."""
-    rows = list(rows)
-    for step in (4, 2, 1):
-        low = [c if not c & step else WIDTH + c - step for c in range(WIDTH)]
-        high = [c + step if not c & step else WIDTH + c for c in range(WIDTH)]
-        for r in range(WIDTH):
-            if not r & step:
-                a, b = rows[r], rows[r + step]
-                rows[r], rows[r + step] = (_shuffle(builder, a, b, lanes) for lanes in (low, high))
-    return rows
+    """Eight vectors of eight: row i becomes lane i.
+
+    All shuffles are of the kinds that need no vector of indices.
+    """
+
+    def both(a: Any, b: Any, lanes: Any) -> list[Any]:
+        return [_shuffle(builder, a, b, chosen) for chosen in lanes]
+
+    pairs = [both(rows[r], rows[r + 1], _PAIRS) for r in range(0, WIDTH, 2)]
+    columns = [None] * WIDTH
+    for odd in range(2):
+        first, second, third, fourth = (pair[odd] for pair in pairs)
+        halves = zip(both(first, second, _QUARTERS), both(third, fourth, _QUARTERS), strict=True)
+        for k, (upper, lower) in enumerate(halves):
+            columns[odd + 2 * k], columns[odd + 2 * k + 4] = both(upper, lower, _QUARTERS)
+    return columns
 
 
 def emit_transpose(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     """Code of ``centre(x, start, n, d, consts, out)``."""
-    x, consts, out = (
-        _Array(context, builder, signature.args[i], args[i]) for i in (0, 4, 5)
-    )
+    x, consts, out = (_Array(context, builder, signature.args[i], args[i]) for i in (0, 4, 5))
     start, n, d = args[1:4]
     last = builder.sub(n, _index(1))
 
-    def tile(i: Any, j: Any, mask: Any) -> None:
-        shifts = [consts.load(builder.add(builder.mul(consts.columns, _index(c)), j), mask) for c in range(2)]
-        rows = []
-        for r in range(WIDTH):
-            row = builder.add(i, _index(r))
-            row = builder.select(builder.icmp_signed("<", row, last), row, last)
-            at = builder.add(builder.mul(builder.add(start, row), d), j)
-            value = x.load(at, mask)
-            rows.append(builder.fsub(builder.fsub(value, shifts[0]), shifts[1]))
-        for c, column in enumerate(_transpose(builder, rows)):
-            at = builder.add(builder.mul(builder.add(j, _index(c)), out.columns), i)
-            out.store(column, at)
-
     def block(i: Any, _: list[Any]) -> list[Any]:
-        whole = builder.and_(d, _index(-WIDTH))
+        rows = [builder.add(i, _index(r)) for r in range(WIDTH)]
+        rows = [builder.select(builder.icmp_signed("<", r, last), r, last) for r in rows]
+        begins = [builder.mul(builder.add(start, row), d) for row in rows]
 
-        def inside(j: Any, _: list[Any]) -> list[Any]:
-            tile(i, j, None)
+        def tile(j: Any, mask: Any = None) -> list[Any]:
+            second = builder.add(consts.columns, j)
+            shift, running = consts.load(j, mask), consts.load(second, mask)
+            for begin in begins:
+                x.prefetch(builder.add(begin, builder.add(j, _index(_AHEAD))))
+            values = [x.load(builder.add(begin, j), mask) for begin in begins]
+            values = [builder.fsub(builder.fsub(value, shift), running) for value in values]
+            for c, column in enumerate(_transpose(builder, values)):
+                row = builder.mul(builder.add(j, _index(c)), out.columns)
+                out.store(column, builder.add(row, i))
             return []
 
         def edge(j: Any, _: list[Any]) -> list[Any]:
-            tile(i, j, _mask(builder, builder.sub(d, j)))
-            return []
+            return tile(j, _mask(builder, builder.sub(d, j)))
 
-        j, _ = _loop(builder, _index(0), whole, WIDTH, [], inside)
+        whole = builder.and_(d, _index(-WIDTH))
+        j, _ = _loop(builder, _index(0), whole, WIDTH, [], lambda j, _: tile(j))
         _loop(builder, j, d, WIDTH, [], edge)
         return []
 

@@ -47,9 +47,7 @@ def _sums(v, columns, weight, consts):
         total = [v.select(good, weight, v.constant(math.nan))]
         deviations = [v.select(used, d, zero) for d in deviations]
         weighted = [v.mul(weight, d) for d in deviations]
-    products = [
-        (weighted[i], deviations[j]) for i in range(len(deviations)) for j in range(i + 1)
-    ]
+    products = [(weighted[i], deviations[j]) for i in range(len(deviations)) for j in range(i + 1)]
     return [*total, *weighted, *products]
 
 
@@ -60,18 +58,6 @@ _small_table = lanes.table_sums(_sums)
 def n_stats(d):
     """The length of the statistics of a table of d columns."""
     return np.int64(3 * d + 1 + d * (d + 1) // 2)
-
-
-@helper
-def total_weight(stats):
-    """The total weight, of one row of statistics; d follows from the length."""
-    return stats[3 * columns_of(stats)]
-
-
-@helper
-def columns_of(stats):
-    """d, from 3 d + 1 + d (d + 1) / 2 numbers."""
-    return int(math.sqrt(2.0 * stats.size + 10.25) - 3.5 + 0.5)
 
 
 @helper
@@ -294,3 +280,82 @@ def _look_again(x, w, like, start, n, d, tools, stats):
         stats[d + j] += stats[j]
         stats[j] = origins[j]
         stats[2 * d + j] = 1.0 / factors[j] if factors[j] > 0.0 else 1.0
+
+
+@helper
+def _merge(a, b, d):
+    """Merge a row of statistics into another; the origins of the heavier one stay."""
+    if b[3 * d] > a[3 * d]:
+        for k in range(a.size):
+            a[k], b[k] = b[k], a[k]
+    weight = a[3 * d]
+    total = weight + b[3 * d]
+    a[3 * d] = total
+    if b[3 * d] == 0.0 or not (math.isfinite(total) and math.isfinite(a[d])):
+        return
+    if not math.isfinite(b[d]):
+        a[d] = b[d]
+        return
+    for j in range(d):
+        gap, half = b[j] - a[j], 1.0
+        if not math.isfinite(gap):
+            gap, half = 0.5 * b[j] - 0.5 * a[j], 2.0
+        b[j] = half * gap  # the distance of the origins, in units of the new scale below
+        _rescale(a, b, d, j, gap)
+    share = b[3 * d] / total
+    for j in range(d):
+        b[j] += b[d + j] - a[d + j]
+    cell = 3 * d + 1
+    for i in range(d):
+        for j in range(i + 1):
+            a[cell] += b[cell] + b[i] * b[j] * (weight * share)
+            cell += 1
+    for j in range(d):
+        a[d + j] += share * b[j]
+
+
+@helper
+def _rescale(a, b, d, j, gap):
+    """Bring column j of two rows, and the gap in ``b[j]``, to one scale."""
+    diagonal = 3 * d + (j + 1) * (j + 2) // 2
+    scale = 0.0  # equal values have no scale of their own
+    if a[diagonal] > 0.0:
+        scale = a[2 * d + j]
+    if b[diagonal] > 0.0:
+        scale = max(scale, b[2 * d + j])
+    size = math.ldexp(1.0, max(-1022, min(1023, math.frexp(gap)[1])))
+    if gap != 0.0 and scale == 0.0:
+        scale = 1.0 if 1e-100 < size < 1e100 else size
+    elif gap != 0.0 and size / scale > 1e100:
+        scale = size
+    scale = scale if scale > 0.0 else 1.0
+    b[j] /= scale
+    for row in (a, b):
+        ratio = row[2 * d + j] / scale
+        row[2 * d + j] = scale
+        if ratio != 1.0:
+            row[d + j] *= ratio
+            for i in range(d):
+                low, high = min(i, j), max(i, j)
+                row[3 * d + 1 + high * (high + 1) // 2 + low] *= ratio
+            row[diagonal] *= ratio
+
+
+@kernel
+def merge_tables(parts, d):
+    """Merge all rows of statistics into the first, in a fixed tree; the others are used up."""
+    distance = 1
+    while distance < parts.shape[0]:
+        for s in range(0, parts.shape[0] - distance, 2 * distance):
+            _merge(parts[s], parts[s + distance], d)
+        distance *= 2
+
+
+@kernel
+def weigh_complete(x, w, d, out):
+    """The weights of rows (1 if w is None), 0 for those with a NaN, to ``out``."""
+    for i in range(out.size):
+        out[i] = 1.0 if w is None else w[i]
+        for k in range(i * d, (i + 1) * d):
+            if x[k] != x[k]:
+                out[i] = 0.0

@@ -1,0 +1,265 @@
+"""`fit_mvn`: the multivariate normal, for one table of observations or many of them in one call."""
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnat import _tables
+from fastnat._arrays import (
+    COVS,
+    Array,
+    CovType,
+    as_array,
+    as_integer,
+    as_number,
+    check_cov_type,
+    check_n_threads,
+    check_nan_policy,
+)
+from fastnat.kernels import codes, mvn
+from fastnat.result import FitResult, Status
+
+MvnNanPolicy = Literal["propagate", "omit", "raise", "mle"]
+Relative = Callable[[], Array]
+
+
+class MvnFit(FitResult):
+    """The result of `fit_mvn`; unpacks to ``mean, covariance``.
+
+    Attributes
+    ----------
+    mean : (..., d) ndarray
+    covariance : (..., d, d) ndarray
+    correlation : (..., d, d) ndarray
+    stderr_mean : (..., d) ndarray
+    stderr_covariance, stderr_correlation : (..., d, d) ndarray
+        Standard errors of each element.
+    params : (..., p) ndarray
+        The mean, then the lower triangle of the covariance, row by row: p = d + d (d + 1) / 2.
+
+    The other attributes are those of `FitResult`.
+    """
+
+    def __init__(
+        self,
+        found: _tables.Estimates,
+        batch: tuple[int, ...],
+        cov_type: CovType,
+        relative: Relative | None,
+    ) -> None:
+        self._found = _tables.Estimates(*(a.reshape(*batch, *a.shape[1:]) for a in found))
+        self._search: Relative | None = relative
+        self.cov_type = cov_type
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the input."""
+        if self.cov_type is not None and self._search is not None:
+            _ = self._relative  # from now on it is known
+        return self.__dict__ | {"_search": None}
+
+    @property
+    def _status(self) -> NDArray[np.int8]:
+        return np.asarray(self._found.numbers[..., mvn.STATUS], np.int8)
+
+    @property
+    def _d(self) -> int:
+        return int(self._found.mean.shape[-1])
+
+    @property
+    def _positive(self) -> tuple[int, ...]:  # type: ignore[override]
+        """Where the variances are among the parameters."""
+        return tuple(self._d + j * (j + 3) // 2 for j in range(self._d))
+
+    @property
+    def mean(self) -> Array:
+        return self._found.mean
+
+    @cached_property
+    def covariance(self) -> Array:
+        scale = self._found.scale
+        with np.errstate(over="ignore", under="ignore"):
+            cov: Array = self._found.scatter * scale[..., :, None] * scale[..., None, :]
+        return cov
+
+    @cached_property
+    def _sd(self) -> Array:
+        return self._scaled_sd * self._found.scale
+
+    @cached_property
+    def _scaled_sd(self) -> Array:
+        return np.sqrt(np.diagonal(self._found.scatter, axis1=-2, axis2=-1))
+
+    @cached_property
+    def correlation(self) -> Array:
+        sd, d = self._scaled_sd, self._d
+        with np.errstate(invalid="ignore"):  # where a variance is zero
+            corr: Array = self._found.scatter / sd[..., :, None] / sd[..., None, :]
+        diagonal = np.arange(d)
+        ones = np.where(sd > 0.0, 1.0, np.nan)
+        corr = np.clip(corr, -1.0, 1.0)
+        corr[..., diagonal, diagonal] = ones
+        return corr
+
+    @property
+    def params(self) -> Array:
+        return self._pack(self.mean, self.covariance)
+
+    def _pack(self, of_mean: Array, of_covariance: Array) -> Array:
+        rows, columns = np.tril_indices(self._d)
+        return np.concatenate([of_mean, of_covariance[..., rows, columns]], axis=-1)
+
+    def _unpack(self, triangle: Array) -> Array:
+        """The lower triangle, row by row, as a symmetric matrix."""
+        rows, columns = np.tril_indices(self._d)
+        full = np.empty((*triangle.shape[:-1], self._d, self._d))
+        full[..., rows, columns] = triangle
+        full[..., columns, rows] = triangle
+        return full
+
+    @property
+    def nobs(self) -> Any:
+        return self._found.numbers[..., mvn.NOBS][()]
+
+    @property
+    def nit(self) -> Any:
+        return np.asarray(self._found.numbers[..., mvn.NIT], np.int64)[()]
+
+    @property
+    def loglik(self) -> Any:
+        return self._found.numbers[..., mvn.LOGLIK][()]
+
+    @property
+    def message(self) -> str:
+        text = super().message
+        if not self._status.ndim and self._status == codes.SINGULAR:
+            rank = int(self._found.numbers[..., mvn.RANK])
+            text = text.replace("singular", f"singular, of rank {rank} of {self._d}")
+        return text
+
+    @cached_property
+    def _relative(self) -> Array:
+        """Covariance of the parameters in units of standard deviations and their products."""
+        if self._search is not None:
+            return self._search().reshape(*self._status.shape, *(self._units.shape[-1],) * 2)
+        corr, d = self.correlation, self._d
+        i, j = np.tril_indices(d)
+        full = np.zeros((*self._status.shape, *(self._units.shape[-1],) * 2))
+        full[..., :d, :d] = corr
+        full[..., d:, d:] = (
+            corr[..., i[:, None], i] * corr[..., j[:, None], j]
+            + corr[..., i[:, None], j] * corr[..., j[:, None], i]
+        )
+        return full / self._total[..., None, None]
+
+    @property
+    def _total(self) -> Array:
+        """The total weight, NaN unless OK."""
+        return np.where(self._status == codes.OK, self._found.numbers[..., mvn.NOBS], np.nan)
+
+    @property
+    def _relative_stderr(self) -> Array:
+        self._need_covariance()
+        if self._search is not None:
+            return np.sqrt(np.diagonal(self._relative, axis1=-2, axis2=-1))
+        total = np.sqrt(self._total)[..., None]
+        i, j = np.tril_indices(self._d)
+        of_covariance = np.hypot(1.0, self.correlation[..., i, j]) / total
+        of_mean = np.broadcast_to(1.0 / total, self._sd.shape)
+        return np.concatenate([of_mean, of_covariance], axis=-1)
+
+    @cached_property
+    def _units(self) -> Array:
+        """Standard deviations, and their products."""
+        sd = self._sd
+        i, j = np.tril_indices(self._d)
+        with np.errstate(over="ignore", under="ignore"):
+            return np.concatenate([sd, sd[..., i] * sd[..., j]], axis=-1)
+
+    def _need_covariance(self) -> None:
+        if self.cov_type is None:
+            raise ValueError("cov_type=None was asked for; fit again with cov_type='observed'")
+
+    @property
+    def cov_params(self) -> Array:
+        self._need_covariance()
+        units = self._units
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            return self._relative * units[..., :, None] * units[..., None, :]
+
+    @property
+    def stderr(self) -> Array:
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            return self._relative_stderr * self._units
+
+    @property
+    def stderr_mean(self) -> Array:
+        return self.stderr[..., : self._d]
+
+    @property
+    def stderr_covariance(self) -> Array:
+        return self._unpack(self.stderr[..., self._d :])
+
+    @property
+    def stderr_correlation(self) -> Array:
+        """By the delta method; 0 on the diagonal."""
+        self._need_covariance()
+        d, corr = self._d, self.correlation
+        i, j = np.tril_indices(d)
+        if self._search is None:
+            below = (1.0 - np.square(corr[..., i, j])) / np.sqrt(self._total)[..., None]
+        else:
+            cov, r = self._relative[..., d:, d:], corr[..., i, j]
+            both = np.arange(i.size)
+            first, second = i * (i + 3) // 2, j * (j + 3) // 2
+            parts = ((1.0, both), (-0.5 * r, first), (-0.5 * r, second))
+            var = sum(a * b * cov[..., k, m] for a, k in parts for b, m in parts)
+            below = np.sqrt(np.maximum(var, 0.0))  # rounding may leave less than nothing
+        full = self._unpack(below)
+        diagonal = np.arange(d)
+        full[..., diagonal, diagonal] = np.where(np.isnan(self._total), np.nan, 0.0)[..., None]
+        return full
+
+    def _profile(self, level: float) -> Array:  # noqa: ARG002
+        raise ValueError("method='profile' is for fit_normal; use method='wald' here")
+
+    def _exact(self, level: float) -> Array:  # noqa: ARG002
+        raise ValueError("method='exact' is for fit_normal; use method='wald' here")
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.mean, self.covariance))
+
+    def _describe(self) -> str:
+        if not self.success:
+            return f"{Status(int(self._status)).name.lower()}, nobs = {self.nobs:g}: {self.message}"
+        words = [f"{value:.6g}" for value in self.mean[:5]] + ["..."] * (self._d > 5)
+        return f"mean = ({', '.join(words)}), loglik = {self.loglik:.8g}, nobs = {self.nobs:g}"
+
+
+def fit_mvn(
+    X: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    nan_policy: MvnNanPolicy = "propagate",
+    cov_type: CovType = "observed",
+    start: tuple[ArrayLike, ArrayLike] | None = None,
+    max_iter: int = 100,
+    tol: float = 1e-12,
+    n_threads: int | None = None,
+) -> MvnFit:
+    """Fit a multivariate normal distribution to each of many tables by maximum likelihood."""
+    check_nan_policy(nan_policy, "mle")
+    check_cov_type(cov_type)
+    check_n_threads(n_threads)
+    tol = as_number("tol", tol)
+    if not 0.0 <= tol < 1.0:
+        raise ValueError(f"tol must be at least 0 and less than 1, not {tol}")
+    max_iter = as_integer("max_iter", max_iter, 1)
+    source = _tables.arrange(X, weights, nan_policy == "omit")
+    found = _tables.new_estimates(source.n_fits, source.d)
+    _tables.fit_complete(source, found, n_threads)
+    if nan_policy == "raise" and np.any(found.numbers[:, mvn.STATUS] == codes.NAN_INPUT):
+        raise ValueError("X contains NaN, and nan_policy is 'raise'")
+    return MvnFit(found, source.batch, cov_type, None)
