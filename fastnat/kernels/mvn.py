@@ -6,6 +6,7 @@ import numpy as np
 
 from fastnat.kernels import codes
 from fastnat.kernels._jit import helper, kernel
+from fastnat.kernels.linalg import reflect
 
 NOBS, STATUS, LOGLIK, NIT, RANK, SIZE = range(6)
 """Numbers of a fit, and how many they are.  RANK is that of the covariance."""
@@ -128,35 +129,10 @@ def triangle(x, w, start, n, stats, cov, r):
                     sd = math.sqrt(cov[j, j])
                     block[d + i, j] = factor * (value - stats[d + j]) / sd if sd > 0.0 else 0.0
         for k in range(d):
-            _reflect(block, k, d + size)
+            reflect(block, k, d + size)
         for i in range(d):
             for j in range(d):
                 r[i, j] = block[i, j] if j >= i else 0.0
-
-
-@helper
-def _reflect(a, k, n):
-    """Reflect rows k to n - 1, so that column k ends at row k."""
-    norm = 0.0
-    for i in range(k, n):
-        norm += a[i, k] * a[i, k]
-    norm = math.sqrt(norm)
-    if norm == 0.0:
-        return
-    top = a[k, k]
-    alpha = -norm if top > 0.0 else norm
-    a[k, k] = top - alpha
-    factor = 1.0 / (alpha * (alpha - top))
-    for j in range(k + 1, a.shape[1]):
-        total = 0.0
-        for i in range(k, n):
-            total += a[i, k] * a[i, j]
-        total *= factor
-        for i in range(k, n):
-            a[i, j] -= total * a[i, k]
-    a[k, k] = alpha
-    for i in range(k + 1, n):
-        a[i, k] = 0.0
 
 
 @kernel
@@ -208,5 +184,5 @@ def _next_pivot(r, k, order, rounding, root):
             value -= r[i, j] * coefs[j]
         coefs[i] = value / r[i, i]
         noise += abs(coefs[i]) * rounding[order[i]]
-    _reflect(r, k, d)
+    reflect(r, k, d)
     return abs(r[k, k]) > _ROUNDINGS * noise * root
