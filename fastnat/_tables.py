@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from fastnat import _blocks
 from fastnat._arrays import Array, as_array
-from fastnat.kernels import mvn, tables
+from fastnat.kernels import codes, mvn, mvn_errors, mvn_search, tables
 
 SEGMENT = 1 << 18
 """Numbers of a table in one segment, about: longer tables are cut, and the statistics merged."""
 
 _COPIED = 1 << 15  # numbers in a block of tables that must be copied first
 _DIRECT = 1 << 19  # and in one that is read where it is
+_WORK = 64  # how much more is done with a byte than reading it where entries are missing, about
 
 
 class Tables(NamedTuple):
@@ -106,13 +107,60 @@ def new_estimates(n_fits: int, d: int) -> Estimates:
     )
 
 
-def fit_complete(source: Tables, out: Estimates, n_threads: int | None) -> None:
-    """Fit all problems in closed form; one with a NaN is NAN_INPUT."""
-    fit = _fit_long if source.n_obs * source.d > SEGMENT else _fit_blocks
-    fit(source, out, n_threads)
+class Search(NamedTuple):
+    """What is asked for where entries are missing."""
+
+    start: tuple[Array, Array] | None  # (n_fits, d), (n_fits, d, d)
+    max_iter: int
+    tol: float
 
 
-def fit_block(
+def fit(source: Tables, out: Estimates, search: Search | None, n_threads: int | None) -> None:
+    """Fit all problems; where entries are missing, if a search is asked for, else NAN_INPUT."""
+    if source.n_obs * source.d > SEGMENT:
+        _fit_long(source, out, search, n_threads)
+    else:
+        _fit_blocks(source, out, search, n_threads)
+
+
+def _fit_missing(
+    x: Array, w: Array | None, n: int, first: int, out: Estimates, search: Search | None
+) -> None:
+    """Fit those of neighbouring tables of n rows that have missing entries."""
+    if search is None:
+        return
+    length = n * out.mean.shape[1]
+    for b in np.flatnonzero(out.numbers[:, mvn.STATUS] == codes.NAN_INPUT):
+        weights = None if w is None else w[b * n : (b + 1) * n]
+        start = (None, None)
+        if search.start is not None:
+            start = tuple(array[first + b] for array in search.start)
+        table = x[b * length : (b + 1) * length]
+        own = (array[b] for array in out)
+        mvn_search.fit_missing(table, weights, *start, search.max_iter, search.tol, *own)
+
+
+def relative_covariances(
+    source: Tables, found: Estimates, which: NDArray[np.int64], kind: int, n_threads: int | None
+) -> Array:
+    """Covariances (len(which), p, p) of the parameters in units of standard deviations."""
+    d = source.d
+    p = d + d * (d + 1) // 2
+    cov = np.empty((which.size, p, p))
+
+    def work(k: int) -> None:
+        f = which[k]
+        index = np.unravel_index(f, source.batch) if source.batch else ()
+        x, w = source.part(index)
+        mvn_errors.relative_covariance(
+            x, w, found.mean[f], found.scatter[f], found.scale[f], kind, cov[k]
+        )
+
+    _blocks.run(work, which.size, n_threads, which.size * (8 * p * p + 64 * source.n_obs * d))
+    return cov
+
+
+def _fit_block(
     x: Array, w: Array | None, like: Any, offsets: NDArray[np.int64], d: int, out: Estimates
 ) -> None:
     """Fit neighbouring tables."""
@@ -131,20 +179,26 @@ def _finish(stats: Array, d: int, out: Estimates) -> None:
         raise ValueError("weights must be finite and not negative, and so must their sum")
 
 
-def _fit_blocks(source: Tables, out: Estimates, n_threads: int | None) -> None:
+def _fit_blocks(
+    source: Tables, out: Estimates, search: Search | None, n_threads: int | None
+) -> None:
     """Each block is a number of problems."""
     blocks, d = source.blocks(), source.d
 
     def work(i: int) -> None:
         index, first, n_fits = blocks[i]
-        offsets = _blocks.offsets(n_fits, source.n_obs)
-        fit_block(*source.part(index), source.like, offsets, d, out.rows(first, n_fits))
+        offsets, own = _blocks.offsets(n_fits, source.n_obs), out.rows(first, n_fits)
+        x, w = source.part(index)
+        _fit_block(x, w, source.like, offsets, d, own)
+        _fit_missing(x, w, source.n_obs, first, own, search)
 
-    n_bytes = 8 * source.n_fits * source.n_obs * d
+    n_bytes = 8 * source.n_fits * source.n_obs * d * (1 if search is None else _WORK)
     _blocks.run(work, len(blocks), n_threads, n_bytes)
 
 
-def _fit_long(source: Tables, out: Estimates, n_threads: int | None) -> None:
+def _fit_long(
+    source: Tables, out: Estimates, search: Search | None, n_threads: int | None
+) -> None:
     """One problem after the other, each in segments whose statistics are merged in a tree."""
     d, n_obs = source.d, source.n_obs
     size = max(1, SEGMENT // d)
@@ -171,3 +225,5 @@ def _fit_long(source: Tables, out: Estimates, n_threads: int | None) -> None:
                 x, w, n = rows(i)
                 mvn.triangle(x, w, 0, n, parts[0], own.scatter[0], r)
             mvn.decide(parts[0], own.mean[0], own.scatter[0], r, own.numbers[0])
+        if search is not None and own.numbers[0, mvn.STATUS] == codes.NAN_INPUT:
+            _fit_missing(*source.part(index), n_obs, f, own, search)

@@ -23,7 +23,7 @@ from fastnat.kernels import codes, mvn
 from fastnat.result import FitResult, Status
 
 MvnNanPolicy = Literal["propagate", "omit", "raise", "mle"]
-Relative = Callable[[], Array]
+Relative = Callable[[NDArray[np.int64]], Array]
 
 
 class MvnFit(FitResult):
@@ -48,17 +48,16 @@ class MvnFit(FitResult):
         found: _tables.Estimates,
         batch: tuple[int, ...],
         cov_type: CovType,
-        relative: Relative | None,
+        relative: Relative,
     ) -> None:
         self._found = _tables.Estimates(*(a.reshape(*batch, *a.shape[1:]) for a in found))
-        self._search: Relative | None = relative
+        self._relative_of: Relative | None = relative
         self.cov_type = cov_type
 
     def __getstate__(self) -> dict[str, Any]:
         """All but the input."""
-        if self.cov_type is not None and self._search is not None:
-            _ = self._relative  # from now on it is known
-        return self.__dict__ | {"_search": None}
+        known = {} if self.cov_type is None else {"_from_data": self._from_data}
+        return self.__dict__ | known | {"_relative_of": None}
 
     @property
     def _status(self) -> NDArray[np.int8]:
@@ -140,10 +139,25 @@ class MvnFit(FitResult):
         return text
 
     @cached_property
+    def _which(self) -> NDArray[np.int64]:
+        """Problems, numbered in order, whose covariance is not known in closed form."""
+        wanted = self._status == codes.OK
+        if self.cov_type in ("observed", "expected"):
+            wanted &= self._found.numbers[..., mvn.MISSING] > 0.0
+        return np.flatnonzero(wanted)
+
+    @cached_property
+    def _from_data(self) -> Array:
+        """Relative covariances of those problems."""
+        if not self._which.size:
+            p = self._units.shape[-1]
+            return np.empty((0, p, p))
+        assert self._relative_of is not None
+        return self._relative_of(self._which)
+
+    @property
     def _relative(self) -> Array:
         """Covariance of the parameters in units of standard deviations and their products."""
-        if self._search is not None:
-            return self._search().reshape(*self._status.shape, *(self._units.shape[-1],) * 2)
         corr, d = self.correlation, self._d
         i, j = np.tril_indices(d)
         full = np.zeros((*self._status.shape, *(self._units.shape[-1],) * 2))
@@ -152,7 +166,9 @@ class MvnFit(FitResult):
             corr[..., i[:, None], i] * corr[..., j[:, None], j]
             + corr[..., i[:, None], j] * corr[..., j[:, None], i]
         )
-        return full / self._total[..., None, None]
+        full /= self._total[..., None, None]
+        full.reshape(-1, *full.shape[-2:])[self._which] = self._from_data
+        return full
 
     @property
     def _total(self) -> Array:
@@ -161,14 +177,14 @@ class MvnFit(FitResult):
 
     @property
     def _relative_stderr(self) -> Array:
-        self._need_covariance()
-        if self._search is not None:
-            return np.sqrt(np.diagonal(self._relative, axis1=-2, axis2=-1))
         total = np.sqrt(self._total)[..., None]
         i, j = np.tril_indices(self._d)
         of_covariance = np.hypot(1.0, self.correlation[..., i, j]) / total
         of_mean = np.broadcast_to(1.0 / total, self._sd.shape)
-        return np.concatenate([of_mean, of_covariance], axis=-1)
+        stderr = np.concatenate([of_mean, of_covariance], axis=-1)
+        variances = np.diagonal(self._from_data, axis1=-2, axis2=-1)
+        stderr.reshape(-1, stderr.shape[-1])[self._which] = np.sqrt(variances)
+        return stderr
 
     @cached_property
     def _units(self) -> Array:
@@ -191,6 +207,7 @@ class MvnFit(FitResult):
 
     @property
     def stderr(self) -> Array:
+        self._need_covariance()
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             return self._relative_stderr * self._units
 
@@ -208,15 +225,14 @@ class MvnFit(FitResult):
         self._need_covariance()
         d, corr = self._d, self.correlation
         i, j = np.tril_indices(d)
-        if self._search is None:
-            below = (1.0 - np.square(corr[..., i, j])) / np.sqrt(self._total)[..., None]
-        else:
-            cov, r = self._relative[..., d:, d:], corr[..., i, j]
-            both = np.arange(i.size)
-            first, second = i * (i + 3) // 2, j * (j + 3) // 2
-            parts = ((1.0, both), (-0.5 * r, first), (-0.5 * r, second))
-            var = sum(a * b * cov[..., k, m] for a, k in parts for b, m in parts)
-            below = np.sqrt(np.maximum(var, 0.0))  # rounding may leave less than nothing
+        r = corr[..., i, j]
+        below = (1.0 - np.square(r)) / np.sqrt(self._total)[..., None]
+        r, cov = r.reshape(-1, i.size)[self._which], self._from_data[:, d:, d:]
+        both, first, second = np.arange(i.size), i * (i + 3) // 2, j * (j + 3) // 2
+        parts = ((1.0, both), (-0.5 * r, first), (-0.5 * r, second))
+        var = sum(a * b * cov[:, k, m] for a, k in parts for b, m in parts)
+        # Rounding may leave less than zero of a variance that is zero.
+        below.reshape(-1, i.size)[self._which] = np.sqrt(np.maximum(var, 0.0))
         full = self._unpack(below)
         diagonal = np.arange(d)
         full[..., diagonal, diagonal] = np.where(np.isnan(self._total), np.nan, 0.0)[..., None]
@@ -259,7 +275,39 @@ def fit_mvn(
     max_iter = as_integer("max_iter", max_iter, 1)
     source = _tables.arrange(X, weights, nan_policy == "omit")
     found = _tables.new_estimates(source.n_fits, source.d)
-    _tables.fit_complete(source, found, n_threads)
+    begin = None if start is None else _as_start(start, source)
+    search = _tables.Search(begin, max_iter, tol) if nan_policy == "mle" else None
+    _tables.fit(source, found, search, n_threads)
     if nan_policy == "raise" and np.any(found.numbers[:, mvn.STATUS] == codes.NAN_INPUT):
         raise ValueError("X contains NaN, and nan_policy is 'raise'")
-    return MvnFit(found, source.batch, cov_type, None)
+
+    def relative(which: NDArray[np.int64]) -> Array:
+        return _tables.relative_covariances(source, found, which, COVS[cov_type], n_threads)
+
+    return MvnFit(found, source.batch, cov_type, relative)
+
+
+def _as_start(start: Any, source: _tables.Tables) -> tuple[Array, Array]:
+    """A mean and a covariance for each problem."""
+    if not isinstance(start, tuple | list) or len(start) != 2:
+        raise ValueError("start must be a pair, a mean and a covariance")
+    d, n_fits = source.d, source.n_fits
+    pair = []
+    for name, value, shape in zip(("mean", "covariance"), start, ((d,), (d, d)), strict=True):
+        array = as_array(f"start, the {name},", value).astype(np.float64)
+        try:
+            array = np.broadcast_to(array, (*source.batch, *shape)).reshape(n_fits, *shape)
+        except ValueError:
+            raise ValueError(
+                f"start: the {name} must be of shape (..., {', '.join(map(str, shape))}), not"
+                f" {array.shape}"
+            ) from None
+        if not np.all(np.isfinite(array)):
+            raise ValueError(f"start: the {name} must be finite")
+        pair.append(np.ascontiguousarray(array))
+    mean, cov = pair
+    if not np.array_equal(cov, np.swapaxes(cov, -1, -2)):
+        raise ValueError("start: the covariance must be symmetric")
+    if n_fits and not np.all(np.linalg.eigvalsh(cov) > 0.0):
+        raise ValueError("start: the covariance must be positive definite")
+    return mean, cov

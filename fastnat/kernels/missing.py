@@ -144,7 +144,7 @@ def rotate_back(size, tools, z, q):
 
 
 @helper
-def _set_projector(size, tools, column):
+def set_projector(size, tools, column):
     """K = Q'Q, to a column of the terms."""
     rotation, terms = tools[ROTATION], tools[TERMS]
     d = rotation.shape[0]
@@ -206,9 +206,9 @@ def evaluate(found, mu, root, tools):
     column = 0
     for m in range(sizes.size):
         size, weight = sizes[m], found[WEIGHT][m]
-        pivot, log_det = _look_at_pattern(found, m, mu, root, tools)
+        pivot, log_det = look_at_pattern(found, m, mu, root, tools)
         least = min(least, pivot)
-        _set_projector(size, tools, column)
+        set_projector(size, tools, column)
         spread = found[SPREAD][starts[m] : starts[m + 1]]
         trace = _set_second_moments(spread, size, tools, column)
         weights[column] = weight
@@ -221,7 +221,7 @@ def evaluate(found, mu, root, tools):
 
 
 @helper
-def _look_at_pattern(found, m, mu, root, tools):
+def look_at_pattern(found, m, mu, root, tools):
     """C, Q, z and q of a pattern; returns the least relative pivot and log det C."""
     size, which = found[SIZES][m], found[COLUMNS][m]
     least = factor_rows(root, which, size, tools)

@@ -8,8 +8,9 @@ from fastnat.kernels import codes
 from fastnat.kernels._jit import helper, kernel
 from fastnat.kernels.linalg import reflect
 
-NOBS, STATUS, LOGLIK, NIT, RANK, SIZE = range(6)
-"""Numbers of a fit, and how many they are.  RANK is that of the covariance."""
+NOBS, STATUS, LOGLIK, NIT, RANK, MISSING, SIZE = range(7)
+"""Numbers of a fit, and how many they are.  RANK is that of the covariance; MISSING is 1 if
+entries were."""
 
 DOUBTFUL = -1.0
 """Left in RANK where the scatter does not tell it: `triangle` looks at the data themselves."""
@@ -51,7 +52,7 @@ def finish(stats, mean, scatter, scale, work, numbers):
     for b in range(stats.shape[0]):
         row, means, cov = stats[b], mean[b], scatter[b]
         weight = row[3 * d]
-        numbers[b, NOBS], numbers[b, NIT] = weight, 0.0
+        numbers[b, NOBS], numbers[b, NIT], numbers[b, MISSING] = weight, 0.0, 0.0
         for j in range(d):
             scale[b, j] = row[2 * d + j]
         if not weight < math.inf:

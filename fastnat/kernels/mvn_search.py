@@ -14,13 +14,13 @@ from fastnat.kernels.curvature import copy_matrix, definite
 from fastnat.kernels.linalg import cholesky
 from fastnat.kernels.missing import TRIAL, evaluate, gradient, information, n_params, new_tools
 from fastnat.kernels.mvn_start import are_nested, cholesky_lower, closed_form, from_pairs
-from fastnat.kernels.patterns import compress, look_at_columns, total_weight
+from fastnat.kernels.patterns import COLUMNS, SIZES, WEIGHT, compress, look_at_columns, total_weight
 
 _FLOOR = 1e-24  # decrements below it are rounding
 _SINGULAR = 1e-6  # standard deviations of what others do not explain, relative: none is left
 _ASIDE = 0.3  # how far from a saddle, in standard deviations
 _ESCAPES = 4
-SHARE = 0.25
+_SHARE = 0.25  # of the expected information, more each time, in a metric that needs it
 
 
 @helper
@@ -148,7 +148,7 @@ def _choose_metric(grad, tools, info, expected, metric):
             return
         if share == 0.0:
             information(True, tools, expected)
-        share += SHARE
+        share += _SHARE
 
 
 @helper
@@ -197,7 +197,7 @@ def _escape(found, total, tol, max_iter, mu, root, tools, direction, info):
 def solve(found, total, tol, max_iter, mu, root, info):
     """Climb, judge the end, leave saddles: (status, log-likelihood, accepted steps, least)."""
     d = mu.size
-    tools, direction = new_tools(d, found[0].size), np.empty(n_params(d))
+    tools, direction = new_tools(d, found[SIZES].size), np.empty(n_params(d))
     work, nothing = np.empty_like(info), np.zeros_like(info)
     status, loglik, nit, least = climb(found, total, tol, max_iter, mu, root, tools, info)
     for escape in range(_ESCAPES + 1):
@@ -223,6 +223,7 @@ def fit_missing(x, w, start_mean, start_cov, max_iter, tol, mean, scatter, scale
     """
     d = mean.size
     status = np.empty(1, np.int64)
+    numbers[mvn.MISSING] = 1.0
     columns = look_at_columns(x, w, d, status)
     order, origins, units = columns
     for j in range(d):
@@ -245,27 +246,36 @@ def fit_missing(x, w, start_mean, start_cov, max_iter, tol, mean, scatter, scale
     if status[0] == codes.SINGULAR:
         numbers[mvn.STATUS], numbers[mvn.LOGLIK], numbers[mvn.NIT] = codes.SINGULAR, math.inf, 0.0
     else:
-        _search(found, total, pairs, start_mean, start_cov, columns, max_iter, tol, mu, root, numbers)
+        given = False
+        if start_mean is not None:
+            given = _set_start(columns, start_mean, start_cov, mu, root)
+        _search(found, total, pairs, columns, given, max_iter, tol, mu, root, numbers)
     _write(columns, mu, root, mean, scatter, numbers)
 
 
 @helper
-def _search(
-    found, total, pairs, start_mean, start_cov, columns, max_iter, tol, mu, root, numbers
-):
+def _set_start(columns, start_mean, start_cov, mu, root):
+    """The caller's start in the order and units of the patterns; False if it is none."""
     d = mu.size
     order, origins, units = columns
-    if are_nested(found):
-        least = closed_form(found, mu, root)
-    if start_mean is not None:
-        cov = np.empty((d, d))
-        for a in range(d):
-            i = order[a]
-            mu[a] = (start_mean[i] - origins[i]) / units[i]
-            for b in range(d):
-                j = order[b]
-                cov[a, b] = start_cov[i, j] / units[i] / units[j]
-        cholesky_lower(cov, 0.0, root)
+    cov = np.empty((d, d))
+    for a in range(d):
+        i = order[a]
+        mu[a] = start_mean[i] / units[i] - origins[i] / units[i]
+        for b in range(d):
+            cov[a, b] = start_cov[i, order[b]] / units[i] / units[order[b]]
+    return cholesky_lower(cov, 0.0, root)
+
+
+@helper
+def _search(found, total, pairs, columns, given, max_iter, tol, mu, root, numbers):
+    """Status, log-likelihood and steps; ``given`` is whether (mu, root) is the caller's start."""
+    d = mu.size
+    if not given and are_nested(found):
+        mean, factor = np.empty(d), np.empty((d, d))
+        if closed_form(found, mean, factor) > _SINGULAR:
+            mu[:] = mean
+            root[:] = factor
     info = np.empty((n_params(d), n_params(d)))
     status, loglik, nit, least = solve(found, total, tol, max_iter, mu, root, info)
     for i in range(d):
@@ -275,9 +285,10 @@ def _search(
     if status == codes.SINGULAR and least < _SINGULAR:
         loglik = math.inf
     if math.isfinite(loglik):
-        for m in range(found[0].size):
-            for a in range(found[1][m]):
-                loglik -= found[0][m] * math.log(units[order[found[2][m, a]]])
+        order, _, units = columns
+        for m in range(found[SIZES].size):
+            for a in range(found[SIZES][m]):
+                loglik -= found[WEIGHT][m] * math.log(units[order[found[COLUMNS][m, a]]])
     numbers[mvn.STATUS], numbers[mvn.LOGLIK], numbers[mvn.NIT] = status, loglik, nit
 
 
