@@ -49,8 +49,10 @@ def n_params(d):
 
 
 @helper
-def new_tools(d, n_patterns):
+def new_tools(d, n_patterns, with_products):
     n_terms = 2 * n_params(d) - d
+    n_products = n_terms if with_products else 0
+    p = n_params(d) if with_products else 0
     many = min(_MANY, (n_patterns + 7) // 8 * 8)
     return (
         np.empty((d, d)),
@@ -60,8 +62,8 @@ def new_tools(d, n_patterns):
         np.empty((n_terms, many)),
         np.empty(many),
         np.empty(n_terms),
-        np.empty((n_terms, n_terms)),
-        np.empty((n_params(d), n_params(d))),
+        np.empty((n_products, n_products)),
+        np.empty((p, p)),
     )
 
 

@@ -58,7 +58,7 @@ def relative_covariance(x, w, mean, scatter, scale, kind, cov):
         for b in range(d):
             j = order[b]
             sigma[a, b] = scatter[i, j] * (scale[i] / units[i]) * (scale[j] / units[j])
-    tools, info, meat = new_tools(d, found[SIZES].size), np.empty((p, p)), np.zeros((p, p))
+    tools, info, meat = new_tools(d, found[SIZES].size, True), np.empty((p, p)), np.zeros((p, p))
     fine = cholesky_lower(sigma, 0.0, root)
     if fine:
         evaluate(found, mu, root, tools)

@@ -11,10 +11,14 @@ import numpy as np
 from fastnat.kernels import ascent, codes, mvn
 from fastnat.kernels._jit import helper, kernel
 from fastnat.kernels.curvature import copy_matrix, definite
+from fastnat.kernels.em import climb_by_em
 from fastnat.kernels.linalg import cholesky
 from fastnat.kernels.missing import TRIAL, evaluate, gradient, information, n_params, new_tools
-from fastnat.kernels.mvn_start import are_nested, cholesky_lower, closed_form, from_pairs
+from fastnat.kernels.mvn_start import are_nested, cholesky_lower, closed_form, from_pairs, relative_pivot
 from fastnat.kernels.patterns import COLUMNS, SIZES, WEIGHT, compress, look_at_columns, total_weight
+
+LARGE = 32
+"""More variables are fitted by expectation-maximisation, for steps cost their sixth power."""
 
 _FLOOR = 1e-24  # decrements below it are rounding
 _SINGULAR = 1e-6  # standard deviations of what others do not explain, relative: none is left
@@ -114,7 +118,7 @@ def climb(found, total, tol, max_iter, mu, root, tools, info):
             mu[:] = new_mu
             root[:] = new_root
             information(False, tools, info)
-            least = min(pivot, _relative_pivot(root))
+            least = min(pivot, relative_pivot(root))
             if least < _SINGULAR:
                 return codes.SINGULAR, loglik, state[ascent.NIT] + 1.0, pivot
             _choose_metric(grad, tools, info, expected, metric)
@@ -152,18 +156,6 @@ def _choose_metric(grad, tools, info, expected, metric):
 
 
 @helper
-def _relative_pivot(root):
-    """The least of what the columns before do not explain of a column's standard deviation."""
-    least = math.inf
-    for i in range(root.shape[0]):
-        squares = 0.0
-        for j in range(i + 1):
-            squares += root[i, j] * root[i, j]
-        least = min(least, abs(root[i, i]) / math.sqrt(squares) if squares > 0.0 else 0.0)
-    return least
-
-
-@helper
 def _escape(found, total, tol, max_iter, mu, root, tools, direction, info):
     """From a saddle, both ways along a direction of negative curvature; the higher end is kept.
 
@@ -197,9 +189,15 @@ def _escape(found, total, tol, max_iter, mu, root, tools, direction, info):
 def solve(found, total, tol, max_iter, mu, root, info):
     """Climb, judge the end, leave saddles: (status, log-likelihood, accepted steps, least)."""
     d = mu.size
-    tools, direction = new_tools(d, found[SIZES].size), np.empty(n_params(d))
+    tools, direction = new_tools(d, found[SIZES].size, True), np.empty(n_params(d))
     work, nothing = np.empty_like(info), np.zeros_like(info)
-    status, loglik, nit, least = climb(found, total, tol, max_iter, mu, root, tools, info)
+    if d <= LARGE:
+        status, loglik, nit, least = climb(found, total, tol, max_iter, mu, root, tools, info)
+    else:
+        end = climb_by_em(found, total, tol, max_iter, _SINGULAR, mu, root)
+        status, loglik, nit, least = end
+        evaluate(found, mu, root, tools)
+        information(False, tools, info)
     for escape in range(_ESCAPES + 1):
         if status != codes.OK:
             break

@@ -161,3 +161,15 @@ def from_pairs(found, mu, root, pairs):
     for i in range(d):
         for j in range(i + 1):
             root[i, j] *= sd[i]
+
+
+@helper
+def relative_pivot(root):
+    """The least of what the columns before do not explain of a column's standard deviation."""
+    least = math.inf
+    for i in range(root.shape[0]):
+        squares = 0.0
+        for j in range(i + 1):
+            squares += root[i, j] * root[i, j]
+        least = min(least, abs(root[i, i]) / math.sqrt(squares) if squares > 0.0 else 0.0)
+    return least
