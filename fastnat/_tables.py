@@ -9,11 +9,15 @@ from numpy.typing import NDArray
 
 from fastnat import _blocks
 from fastnat._arrays import Array, as_array
-from fastnat.kernels import codes, mvn, mvn_errors, mvn_search, tables
+from fastnat.kernels import codes, mvn, mvn_errors, mvn_missing, tables
 
 SEGMENT = 1 << 18
 """Numbers of a table in one segment, about: longer tables are cut, and the statistics merged."""
 
+LARGE = 32
+"""Tables with missing entries and more columns are fitted by expectation-maximisation."""
+
+_ESCAPES = 4  # from saddles, at most
 _COPIED = 1 << 15  # numbers in a block of tables that must be copied first
 _DIRECT = 1 << 19  # and in one that is read where it is
 _WORK = 64  # how much more is done with a byte than reading it where entries are missing, about
@@ -127,17 +131,28 @@ def _fit_missing(
     x: Array, w: Array | None, n: int, first: int, out: Estimates, search: Search | None
 ) -> None:
     """Fit those of neighbouring tables of n rows that have missing entries."""
-    if search is None:
+    which = np.flatnonzero(out.numbers[:, mvn.STATUS] == codes.NAN_INPUT)
+    if search is None or not which.size:
         return
-    length = n * out.mean.shape[1]
-    for b in np.flatnonzero(out.numbers[:, mvn.STATUS] == codes.NAN_INPUT):
-        weights = None if w is None else w[b * n : (b + 1) * n]
-        start = (None, None)
-        if search.start is not None:
-            start = tuple(array[first + b] for array in search.start)
-        table = x[b * length : (b + 1) * length]
-        own = (array[b] for array in out)
-        mvn_search.fit_missing(table, weights, *start, search.max_iter, search.tol, *own)
+    n_fits, d = out.mean.shape
+    start: Any = (None, None)
+    if search.start is not None:
+        start = tuple(array[first : first + n_fits] for array in search.start)
+    end = search.max_iter, search.tol
+
+    def one(b: int) -> tuple[Array, Array | None]:
+        return x[b * n * d : (b + 1) * n * d], None if w is None else w[b * n : (b + 1) * n]
+
+    if d > LARGE:
+        for b in which:
+            own = (None if array is None else array[b] for array in start)
+            mvn_missing.fit_many_variables(*one(b), *own, *end, *(array[b] for array in out))
+    else:
+        offsets = _blocks.offsets(n_fits, n)
+        mvn_missing.fit_missing(x, w, offsets, which, *start, *end, *out)
+    for _ in range(_ESCAPES):
+        for b in np.flatnonzero(out.numbers[:, mvn.STATUS] == codes.SADDLE):
+            mvn_missing.leave_saddle(*one(b), *end, *(array[b] for array in out))
 
 
 def relative_covariances(

@@ -203,8 +203,11 @@ def evaluate(found, mu, root, tools):
     sums, products = tools[SUMS], tools[PRODUCTS]
     terms, weights = tools[TERMS], tools[WEIGHTS]
     loglik, least = 0.0, math.inf
-    sums[:] = 0.0
-    products[:] = 0.0
+    for i in range(sums.size):
+        sums[i] = 0.0
+    for i in range(products.shape[0]):
+        for j in range(products.shape[0]):
+            products[i, j] = 0.0
     column = 0
     for m in range(sizes.size):
         size, weight = sizes[m], found[WEIGHT][m]

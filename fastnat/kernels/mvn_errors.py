@@ -9,6 +9,7 @@ import math
 import numpy as np
 
 from fastnat.kernels._jit import helper, kernel
+from fastnat.kernels.curvature import copy_matrix
 from fastnat.kernels.fisher import BLOCK, accumulate
 from fastnat.kernels.linalg import cholesky, cholesky_solve
 from fastnat.kernels.missing import (
@@ -66,10 +67,12 @@ def relative_covariance(x, w, mean, scatter, scale, kind, cov):
         if kind == COV_OPG or kind == COV_SANDWICH:
             _add_products(x, w, columns, found, mu, root, tools, meat)
         if kind == COV_OPG:
-            info[:] = meat
+            copy_matrix(meat, info)
         fine = cholesky(info)
     if not fine:
-        cov[:] = math.nan
+        for i in range(p):
+            for j in range(p):
+                cov[i, j] = math.nan
         return
     change = np.empty((p, p))
     _set_change(order, root, change)
@@ -106,7 +109,9 @@ def _set_change(order, root, change):
         for k in range(a + 1):
             total += root[a, k] * root[a, k]
         sd[a] = math.sqrt(total)
-    change[:] = 0.0
+    for i in range(change.shape[0]):
+        for j in range(change.shape[0]):
+            change[i, j] = 0.0
     row = d
     for i in range(d):
         a = place[i]

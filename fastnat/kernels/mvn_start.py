@@ -53,7 +53,9 @@ def closed_form(found, mu, root):
     d = mu.size
     total, mean, scatter = 0.0, np.zeros(d), np.zeros((d, d))
     own, coefs = np.zeros((d, d)), np.empty(d)
-    root[:] = 0.0
+    for i in range(d):
+        for j in range(d):
+            root[i, j] = 0.0
     # From the last column to the first: which rows have it, and what they say.
     rows_mean, rows_scatter = np.zeros((d, d)), np.zeros((d, d, d))
     for size in range(d, 0, -1):
@@ -123,7 +125,9 @@ def from_pairs(found, mu, root, pairs):
     sizes, which, means = found[SIZES], found[COLUMNS], found[MEANS]
     d = mu.size
     cross, first, second = np.zeros((d, d)), np.zeros((d, d)), np.zeros((d, d))
-    pairs[:] = 0.0
+    for i in range(d):
+        for j in range(d):
+            pairs[i, j] = 0.0
     for m in range(sizes.size):
         size, weight = sizes[m], found[WEIGHT][m]
         for a in range(size):
@@ -173,3 +177,15 @@ def relative_pivot(root):
             squares += root[i, j] * root[i, j]
         least = min(least, abs(root[i, i]) / math.sqrt(squares) if squares > 0.0 else 0.0)
     return least
+
+
+@helper
+def to_patterns(columns, mean, cov, mu, sigma):
+    """A mean and a covariance in the order and units of the patterns."""
+    order, origins, units = columns
+    for a in range(mu.size):
+        i = order[a]
+        mu[a] = mean[i] / units[i] - origins[i] / units[i]
+        for b in range(mu.size):
+            j = order[b]
+            sigma[a, b] = cov[i, j] / units[i] / units[j]

@@ -66,7 +66,20 @@ def look_at_columns(x, w, d, status):
         elif low == top and status[0] == codes.OK:
             origins[j] = low
             status[0] = codes.SINGULAR
-    return np.argsort(-counts, kind="mergesort"), origins, units
+    return _sorted(counts), origins, units
+
+
+@helper
+def _sorted(counts):
+    """Numbers of columns, those with the most observed values first."""
+    order = np.arange(counts.size)
+    for k in range(1, counts.size):
+        j, place = order[k], k
+        while place > 0 and counts[order[place - 1]] < counts[j]:
+            order[place] = order[place - 1]
+            place -= 1
+        order[place] = j
+    return order
 
 
 @helper
