@@ -114,7 +114,7 @@ def new_estimates(n_fits: int, d: int) -> Estimates:
 class Search(NamedTuple):
     """What is asked for where entries are missing."""
 
-    start: tuple[Array, Array] | None  # (n_fits, d), (n_fits, d, d)
+    start: tuple[Array, Array]  # (n_fits, d), (n_fits, d, d); or of no problems: none is given
     max_iter: int
     tol: float
 
@@ -135,9 +135,7 @@ def _fit_missing(
     if search is None or not which.size:
         return
     n_fits, d = out.mean.shape
-    start: Any = (None, None)
-    if search.start is not None:
-        start = tuple(array[first : first + n_fits] for array in search.start)
+    start = search.start[0][first : first + n_fits], search.start[1][first : first + n_fits]
     end = search.max_iter, search.tol
 
     def one(b: int) -> tuple[Array, Array | None]:
@@ -145,7 +143,7 @@ def _fit_missing(
 
     if d > LARGE:
         for b in which:
-            own = (None if array is None else array[b] for array in start)
+            own = (array[b : b + 1] for array in start)
             mvn_missing.fit_many_variables(*one(b), *own, *end, *(array[b] for array in out))
     else:
         offsets = _blocks.offsets(n_fits, n)

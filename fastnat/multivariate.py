@@ -275,7 +275,9 @@ def fit_mvn(
     max_iter = as_integer("max_iter", max_iter, 1)
     source = _tables.arrange(X, weights, nan_policy == "omit")
     found = _tables.new_estimates(source.n_fits, source.d)
-    begin = None if start is None else _as_start(start, source)
+    begin = np.empty((0, source.d)), np.empty((0, source.d, source.d))
+    if start is not None:
+        begin = _as_start(start, source)
     search = _tables.Search(begin, max_iter, tol) if nan_policy == "mle" else None
     _tables.fit(source, found, search, n_threads)
     if nan_policy == "raise" and np.any(found.numbers[:, mvn.STATUS] == codes.NAN_INPUT):

@@ -51,12 +51,12 @@ def _prepare(x, w, d, numbers):
 
 
 @helper
-def _begin(found, columns, start_mean, start_cov, mu, root):
-    """Where to start; returns whether every two columns are observed together."""
+def _begin(found, columns, given, start_mean, start_cov, mu, root):
+    """Where to start, as given or not; returns whether every two columns are observed together."""
     d = mu.size
     pairs = np.empty((d, d))
     from_pairs(found, mu, root, pairs)
-    if start_mean is not None:
+    if given:
         sigma = np.empty((d, d))
         to_patterns(columns, start_mean, start_cov, mu, sigma)
         cholesky_lower(sigma, 0.0, root)
@@ -79,19 +79,6 @@ def _judge(status, info):
         return status
     p = info.shape[0]
     return definite(info, np.zeros((p, p)), np.empty((p, p)), np.empty(p))
-
-
-@helper
-def _give_up(status, columns, mean, scatter, scale, numbers):
-    """A table that cannot be fitted."""
-    for j in range(mean.size):
-        scale[j] = 1.0
-    loglik = math.nan
-    if status == codes.NO_DATA:
-        loglik = 0.0
-    elif status == codes.SINGULAR:
-        loglik = math.inf
-    mvn.give_up(status, loglik, mean, scatter, numbers)
 
 
 @helper
@@ -127,6 +114,20 @@ def _write(end, found, columns, mu, root, mean, scatter, scale, numbers):
         numbers[mvn.RANK] = rank
 
 
+@helper
+def _give_up(status, found, columns, mu, root, mean, scatter, scale, numbers):
+    """A table that cannot be fitted; of a column of equal values, what there is to say."""
+    d = mean.size
+    if status == codes.SINGULAR:
+        from_pairs(found, mu, root, np.empty((d, d)))
+        end = status, math.inf, 0.0, 0.0
+        _write(end, found, columns, mu, root, mean, scatter, scale, numbers)
+        return
+    for j in range(d):
+        scale[j] = 1.0
+    mvn.give_up(status, 0.0 if status == codes.NO_DATA else math.nan, mean, scatter, numbers)
+
+
 @kernel
 def fit_missing(
     x, w, offsets, which, start_mean, start_cov, max_iter, tol, mean, scatter, scale, numbers
@@ -136,7 +137,7 @@ def fit_missing(
     x, w : flat, rows of d values, NaN where missing, and their weights or None.
     offsets : (n + 1,) rows where tables begin.
     which : numbers of the tables to fit.
-    start_mean, start_cov : (n, d), (n, d, d) where to start, or None.
+    start_mean, start_cov : (n, d), (n, d, d) where to start, or (0, d), (0, d, d).
     mean, scatter, scale, numbers : as of `mvn.finish`, out.
     """
     d = mean.shape[1]
@@ -148,12 +149,11 @@ def fit_missing(
         status, columns, found = _prepare(table, weights, d, numbers[b])
         out = mean[b], scatter[b], scale[b], numbers[b]
         if status != codes.OK:
-            _give_up(status, columns, *out)
+            _give_up(status, found, columns, mu, root, *out)
             continue
-        if start_mean is None:
-            together = _begin(found, columns, start_mean, start_cov, mu, root)
-        else:
-            together = _begin(found, columns, start_mean[b], start_cov[b], mu, root)
+        given = start_mean.shape[0] > 0
+        start = (start_mean[b], start_cov[b]) if given else (mean[b], scatter[b])
+        together = _begin(found, columns, given, *start, mu, root)
         tools, total = new_tools(d, found[SIZES].size, True), total_weight(found)
         status, loglik, nit, least = climb(found, total, tol, max_iter, mu, root, tools, info)
         status = _judge(status, info) if together else codes.NOT_IDENTIFIED
@@ -168,11 +168,13 @@ def fit_many_variables(
     d = mean.size
     p = n_params(d)
     status, columns, found = _prepare(x, w, d, numbers)
-    if status != codes.OK:
-        _give_up(status, columns, mean, scatter, scale, numbers)
-        return
     mu, root, info = np.empty(d), np.empty((d, d)), np.empty((p, p))
-    together = _begin(found, columns, start_mean, start_cov, mu, root)
+    if status != codes.OK:
+        _give_up(status, found, columns, mu, root, mean, scatter, scale, numbers)
+        return
+    given = start_mean.shape[0] > 0
+    start = (start_mean[0], start_cov[0]) if given else (mean, scatter)
+    together = _begin(found, columns, given, *start, mu, root)
     total = total_weight(found)
     status, loglik, nit, least = climb_by_em(found, total, tol, max_iter, SINGULAR, mu, root)
     if status == codes.OK:
