@@ -138,13 +138,13 @@ def _fit_missing(
     start = search.start[0][first : first + n_fits], search.start[1][first : first + n_fits]
     end = search.max_iter, search.tol
 
-    def one(b: int) -> tuple[Array, Array | None]:
+    def one(b: Any) -> tuple[Array, Array | None]:
         return x[b * n * d : (b + 1) * n * d], None if w is None else w[b * n : (b + 1) * n]
 
     if d > LARGE:
         for b in which:
-            own = (array[b : b + 1] for array in start)
-            mvn_missing.fit_many_variables(*one(b), *own, *end, *(array[b] for array in out))
+            own = (*one(b), *(array[b : b + 1] for array in start), *end)
+            mvn_missing.fit_many_variables(*own, *(array[b] for array in out))
     else:
         offsets = _blocks.offsets(n_fits, n)
         mvn_missing.fit_missing(x, w, offsets, which, *start, *end, *out)
@@ -209,9 +209,7 @@ def _fit_blocks(
     _blocks.run(work, len(blocks), n_threads, n_bytes)
 
 
-def _fit_long(
-    source: Tables, out: Estimates, search: Search | None, n_threads: int | None
-) -> None:
+def _fit_long(source: Tables, out: Estimates, search: Search | None, n_threads: int | None) -> None:
     """One problem after the other, each in segments whose statistics are merged in a tree."""
     d, n_obs = source.d, source.n_obs
     size = max(1, SEGMENT // d)

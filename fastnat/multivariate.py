@@ -85,11 +85,13 @@ class MvnFit(FitResult):
 
     @cached_property
     def _sd(self) -> Array:
-        return self._scaled_sd * self._found.scale
+        sd: Array = self._scaled_sd * self._found.scale
+        return sd
 
     @cached_property
     def _scaled_sd(self) -> Array:
-        return np.sqrt(np.diagonal(self._found.scatter, axis1=-2, axis2=-1))
+        sd: Array = np.sqrt(np.diagonal(self._found.scatter, axis1=-2, axis2=-1))
+        return sd
 
     @cached_property
     def correlation(self) -> Array:
@@ -265,7 +267,79 @@ def fit_mvn(
     tol: float = 1e-12,
     n_threads: int | None = None,
 ) -> MvnFit:
-    """Fit a multivariate normal distribution to each of many tables by maximum likelihood."""
+    """Fit a multivariate normal distribution to each of many tables by maximum likelihood.
+
+    For complete data the maximum is known in closed form, and is computed in one pass; with
+    missing entries, natural-gradient steps find one.
+
+    Parameters
+    ----------
+    X : (..., n, d) array_like
+        Tables of n observations of d variables; the leading dimensions are independent problems.
+    weights : (..., n) array_like, optional
+        Frequency weights of the observations, broadcast with ``X.shape[:-1]`` (either may be
+        enlarged): an integer weight equals repetition.  A row of weight 0 is not looked at.
+    nan_policy : {"propagate", "omit", "raise", "mle"}, default "propagate"
+        A row with a NaN makes its problem's estimates NaN, is left out, or raises; "mle" takes
+        NaN as a missing entry, and uses what the row has otherwise.
+    cov_type : {"observed", "expected", "opg", "sandwich"} or None, default "observed"
+        Kind of covariance of the estimates: inverse observed or expected information, inverse
+        outer product of the scores, or the sandwich that is robust to a wrong model.  With
+        missing entries, "expected" is the information of these patterns of missing entries,
+        which is right only if they are missing completely at random.
+    start : (mean, covariance), optional
+        Where to start with missing entries: arrays (..., d) and (..., d, d).  By default, from
+        means and variances of what is observed and correlations of pairs.
+    max_iter : int, default 100
+        Accepted steps of an iteration, at most.
+    tol : float, default 1e-12
+        Decrement per unit of weight at which to stop, after one more step: the square of the
+        distance to the maximum in standard deviations.
+    n_threads : int, optional
+        At most so many threads; by default one for small data, else one a processor.  The
+        result does not depend on it.
+
+    Returns
+    -------
+    MvnFit
+        ``mean``, ``covariance``, ``correlation``, their standard errors, ``loglik``, ``status``
+        and more.  A problem without a maximum gets a status, not an exception.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument cannot be used; a negative, NaN or infinite weight is one.
+
+    Notes
+    -----
+    *Complete*: sums about an origin in the data, so that an offset costs no digits.  SINGULAR,
+    with the rank in the message, is decided by a QR decomposition of the centred data, not by
+    the covariance, which has lost half of the digits by then.
+
+    *Missing entries* are assumed to be missing at random.  Rows are grouped by what is observed,
+    so no iteration touches the data.  Patterns that are nested have a closed form (Anderson 1957,
+    Journal of the American Statistical Association 52, 200-203).  Otherwise steps are taken in
+    the parameters of the regressions of each variable on those before it, under the observed
+    information where it is positive definite; more than 32 variables are fitted by EM,
+    extrapolated (Varadhan and Roland 2008, Scandinavian Journal of Statistics 35, 335-353).  The
+    observed information decides whether the end is a maximum, and saddles are left.  The maximum
+    is local: there may be several (Murray 1977), and where no more rows have some set of
+    variables than it has members, the likelihood has no bound, though it may have a maximum.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnat
+    >>> fit = fastnat.fit_mvn([[1.0, 2.0], [3.0, 1.0], [4.0, 7.0], [0.0, 3.0]])
+    >>> fit.mean
+    array([2.  , 3.25])
+    >>> fit.covariance
+    array([[2.5   , 1.75  ],
+           [1.75  , 5.1875]])
+    >>> X = [[1.0, 2.0], [3.0, 1.0], [4.0, 7.0], [0.0, np.nan], [2.0, 3.0]]
+    >>> fastnat.fit_mvn(X, nan_policy="mle").mean.round(6)
+    array([2.  , 2.65])
+    """
     check_nan_policy(nan_policy, "mle")
     check_cov_type(cov_type)
     check_n_threads(n_threads)

@@ -232,9 +232,7 @@ def fit_nested_table(X):
             c * (mean[i] - m) for c, i, m in zip(coefs, before, center, strict=False)
         )
         for i in before:
-            cov[i][j] = cov[j][i] = sum(
-                c * cov[i][a] for c, a in zip(coefs, before, strict=True)
-            )
+            cov[i][j] = cov[j][i] = sum(c * cov[i][a] for c, a in zip(coefs, before, strict=True))
         cov[j][j] = rest + sum(c * cov[a][j] for c, a in zip(coefs, before, strict=True))
     return mean, cov
 

@@ -18,7 +18,6 @@ from fastnat.kernels._llvm import (
 )
 from fastnat.kernels._numpy_lanes import WIDTH, TableBody, accumulate, halve, sums_of_table
 
-
 _AHEAD = 640  # elements: eight rows at a time are short streams, which no hardware follows
 
 

@@ -34,7 +34,7 @@ def _em_step(total, mu, root, grad, e, low):
             if i == j:
                 e[i, i] += 1.0
             cell += 1
-    if not cholesky_lower(e, 0.0, low):
+    if not cholesky_lower(e, d, 0.0, low):
         return math.nan
     for i in range(d - 1, -1, -1):
         for j in range(i + 1):

@@ -32,7 +32,7 @@ import numpy as np
 
 from fastnat.kernels._jit import helper, kernel
 from fastnat.kernels.fisher import accumulate
-from fastnat.kernels.patterns import COLUMNS, MEANS, SPREAD, SIZES, STARTS, WEIGHT
+from fastnat.kernels.patterns import COLUMNS, MEANS, SIZES, SPREAD, STARTS, WEIGHT
 
 _LOG_2PI = math.log(2.0 * math.pi)
 
@@ -73,53 +73,53 @@ def factor_rows(root, which, size, tools):
 
     Returns the least C[a, a] relative to the length of its row: 0 where the rows are dependent.
     """
-    d = root.shape[0]
-    c, q, spare = tools[SKETCH], tools[ROTATION], tools[REFLECTED]
+    c, q, vectors = tools[SKETCH], tools[ROTATION], tools[REFLECTED]
     for a in range(size):
-        for j in range(d):
+        for j in range(root.shape[0]):
             c[a, j] = root[which[a], j]
             q[a, j] = 1.0 if a == j else 0.0
     least = math.inf
     for a in range(size):
-        # Reflect row a, so that nothing is left beyond column a.
-        last = which[a]  # there is nothing further right in this row or those before it
-        squares, vector = 0.0, spare[a]
-        for j in range(a + 1, last + 1):
-            squares += c[a, j] * c[a, j]
-        vector[a] = 0.0
-        if squares > 0.0:
-            norm = math.sqrt(squares + c[a, a] * c[a, a])
-            alpha = -norm if c[a, a] > 0.0 else norm
-            vector[a] = c[a, a] - alpha
-            for j in range(a + 1, last + 1):
-                vector[j] = c[a, j]
-            factor = 2.0 / (squares + vector[a] * vector[a])
-            for i in range(a, size):
-                total = 0.0
-                for j in range(a, last + 1):
-                    total += c[i, j] * vector[j]
-                total *= factor
-                for j in range(a, last + 1):
-                    c[i, j] -= total * vector[j]
+        # There is nothing further right than this in row a or those before it.
+        _set_reflection(c[a], a, which[a], vectors[a])
+        _reflect_rows(c, a, size, which[a], vectors[a])
         length = 0.0
         for j in range(a + 1):
             length += c[a, j] * c[a, j]
         least = min(least, abs(c[a, a]) / math.sqrt(length) if length > 0.0 else 0.0)
     for a in range(size - 1, -1, -1):
-        vector, last = spare[a], which[a]
-        if vector[a] == 0.0:
-            continue
-        squares = 0.0
-        for j in range(a, last + 1):
-            squares += vector[j] * vector[j]
-        for i in range(a, size):
-            total = 0.0
-            for j in range(a, last + 1):
-                total += q[i, j] * vector[j]
-            total *= 2.0 / squares
-            for j in range(a, last + 1):
-                q[i, j] -= total * vector[j]
+        _reflect_rows(q, a, size, which[a], vectors[a])
     return least
+
+
+@helper
+def _set_reflection(row, a, last, vector):
+    """The reflection that leaves nothing of a row beyond column a, scaled to a length of root 2."""
+    squares = 0.0
+    for j in range(a + 1, last + 1):
+        squares += row[j] * row[j]
+    vector[a] = 0.0
+    if squares == 0.0:
+        return
+    norm = math.sqrt(squares + row[a] * row[a])
+    top = row[a] + norm if row[a] > 0.0 else row[a] - norm
+    factor = math.sqrt(2.0 / (squares + top * top))
+    vector[a] = factor * top
+    for j in range(a + 1, last + 1):
+        vector[j] = factor * row[j]
+
+
+@helper
+def _reflect_rows(matrix, a, size, last, vector):
+    """Reflect rows a to size - 1 in columns a to last."""
+    if vector[a] == 0.0:
+        return
+    for i in range(a, size):
+        total = 0.0
+        for j in range(a, last + 1):
+            total += matrix[i, j] * vector[j]
+        for j in range(a, last + 1):
+            matrix[i, j] -= total * vector[j]
 
 
 @helper
@@ -162,7 +162,7 @@ def set_projector(size, tools, column):
 
 @helper
 def _set_second_moments(spread, size, tools, column):
-    """T = Q' C^-1 F'F C^-T Q + q q' of the spread F, to a column of the terms; returns its trace."""
+    """T = Q' C^-1 F'F C^-T Q + q q' of the spread F, to a column of the terms; its trace."""
     terms, q, z, each = tools[TERMS], tools[WHITE][1], tools[WHITE][0], tools[WHITE][2]
     d = q.size
     half = d * (d + 1) // 2
@@ -280,7 +280,9 @@ def information(expected, tools, info):
             for m in range(d):
                 value = 0.0
                 if not expected:
-                    value = products[_cell(m, i), 2 * half + j] + products[_cell(m, j), 2 * half + i]
+                    value = (
+                        products[_cell(m, i), 2 * half + j] + products[_cell(m, j), 2 * half + i]
+                    )
                 info[m, row] = info[row, m] = x * value
             column = d
             for a in range(i + 1):

@@ -119,21 +119,25 @@ def triangle(x, w, start, n, stats, cov, r):
         for i in range(d):
             for j in range(d):
                 block[i, j] = r[i, j] if j >= i else 0.0
-                block[d + i, j] = 0.0
-        for i in range(size):
-            factor = 1.0
-            if w is not None:
-                factor = math.sqrt(w[first + i])
-            if factor > 0.0:
-                for j in range(d):
-                    value = x[(first + i) * d + j] / stats[2 * d + j] - stats[j] / stats[2 * d + j]
-                    sd = math.sqrt(cov[j, j])
-                    block[d + i, j] = factor * (value - stats[d + j]) / sd if sd > 0.0 else 0.0
+        for i in range(first, first + size):
+            weight = 1.0 if w is None else w[i]
+            _standardise(x[i * d : (i + 1) * d], weight, stats, cov, block[d + i - first])
         for k in range(d):
             reflect(block, k, d + size)
         for i in range(d):
             for j in range(d):
                 r[i, j] = block[i, j] if j >= i else 0.0
+
+
+@helper
+def _standardise(x, weight, stats, cov, row):
+    """A row centred, in units of standard deviations, times the root of its weight."""
+    d = x.size
+    for j in range(d):
+        row[j] = 0.0
+        if weight > 0.0 and cov[j, j] > 0.0:
+            value = x[j] / stats[2 * d + j] - stats[j] / stats[2 * d + j] - stats[d + j]
+            row[j] = math.sqrt(weight) * value / math.sqrt(cov[j, j])
 
 
 @kernel

@@ -24,11 +24,12 @@ from fastnat.kernels.missing import (
     set_projector,
     whiten,
 )
-from fastnat.kernels.mvn_start import cholesky_lower
+from fastnat.kernels.mvn_start import cholesky_lower, to_patterns
 from fastnat.kernels.outcome import COV_EXPECTED, COV_OPG, COV_SANDWICH
 from fastnat.kernels.patterns import (
     COLUMNS,
     ENDS,
+    ORDER,
     ROWS,
     SIZES,
     compress,
@@ -51,20 +52,14 @@ def relative_covariance(x, w, mean, scatter, scale, kind, cov):
     status = np.empty(1, np.int64)
     columns = look_at_columns(x, w, d, status)
     found = compress(x, w, d, columns)
-    order, origins, units = columns
     mu, sigma, root = np.empty(d), np.empty((d, d)), np.empty((d, d))
-    for a in range(d):
-        i = order[a]
-        mu[a] = mean[i] / units[i] - origins[i] / units[i]
-        for b in range(d):
-            j = order[b]
-            sigma[a, b] = scatter[i, j] * (scale[i] / units[i]) * (scale[j] / units[j])
+    to_patterns(columns, mean, scatter, scale, mu, sigma)
     tools, info, meat = new_tools(d, found[SIZES].size, True), np.empty((p, p)), np.zeros((p, p))
-    fine = cholesky_lower(sigma, 0.0, root)
+    fine = cholesky_lower(sigma, d, 0.0, root)
     if fine:
         evaluate(found, mu, root, tools)
         information(kind == COV_EXPECTED, tools, info)
-        if kind == COV_OPG or kind == COV_SANDWICH:
+        if kind in (COV_OPG, COV_SANDWICH):
             _add_products(x, w, columns, found, mu, root, tools, meat)
         if kind == COV_OPG:
             copy_matrix(meat, info)
@@ -75,7 +70,7 @@ def relative_covariance(x, w, mean, scatter, scale, kind, cov):
                 cov[i, j] = math.nan
         return
     change = np.empty((p, p))
-    _set_change(order, root, change)
+    _set_change(columns[ORDER], root, change)
     solved = change.copy()
     for i in range(p):
         cholesky_solve(info, solved[i])
@@ -102,31 +97,33 @@ def _multiply(a, b, out):
 def _set_change(order, root, change):
     """How means and covariances, in the order of the caller, change with (u, E)."""
     d = order.size
-    place, sd = np.empty(d, np.int64), np.empty(d)
+    unit = np.zeros((d, d))  # of standard deviations, in that order
     for a in range(d):
-        place[order[a]] = a
-        total = 0.0
+        length = 0.0
         for k in range(a + 1):
-            total += root[a, k] * root[a, k]
-        sd[a] = math.sqrt(total)
-    for i in range(change.shape[0]):
-        for j in range(change.shape[0]):
-            change[i, j] = 0.0
+            length += root[a, k] * root[a, k]
+        for k in range(a + 1):
+            unit[order[a], k] = root[a, k] / math.sqrt(length)
     row = d
     for i in range(d):
-        a = place[i]
-        for k in range(a + 1):
-            change[i, k] = root[a, k] / sd[a]
+        for k in range(change.shape[0]):
+            change[i, k] = unit[i, k] if k < d else 0.0
         for j in range(i + 1):
-            b, column = place[j], d
-            for k in range(d):
-                for m in range(k + 1):
-                    value = root[a, k] * root[b, m]
-                    if k > m:
-                        value += root[a, m] * root[b, k]
-                    change[row, column] = value / sd[a] / sd[b]
-                    column += 1
+            _set_change_of_covariance(unit[i], unit[j], change[row])
             row += 1
+
+
+@helper
+def _set_change_of_covariance(first, second, row):
+    d = first.size
+    column = d
+    for k in range(d):
+        row[k] = 0.0
+        for m in range(k):
+            row[column] = first[k] * second[m] + first[m] * second[k]
+            column += 1
+        row[column] = first[k] * second[k]
+        column += 1
 
 
 @helper

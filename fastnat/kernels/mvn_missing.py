@@ -8,6 +8,7 @@ from fastnat.kernels import codes, mvn
 from fastnat.kernels._jit import helper, kernel
 from fastnat.kernels.curvature import copy, copy_matrix, definite
 from fastnat.kernels.em import climb_by_em
+from fastnat.kernels.linalg import cholesky
 from fastnat.kernels.missing import evaluate, information, n_params, new_tools
 from fastnat.kernels.mvn_search import SINGULAR, climb, place
 from fastnat.kernels.mvn_start import (
@@ -15,6 +16,7 @@ from fastnat.kernels.mvn_start import (
     cholesky_lower,
     closed_form,
     from_pairs,
+    relative_pivot,
     to_patterns,
 )
 from fastnat.kernels.patterns import (
@@ -27,7 +29,10 @@ from fastnat.kernels.patterns import (
 )
 
 _ASIDE = 0.3  # how far from a saddle, in standard deviations
-_NO_SPREAD = 1e-8  # of a variance, that others do not explain: it does not count for the rank
+_FLAT = 1e-8  # of the information about complete data: no more is no information
+_LIMIT = 1e-3  # of a standard deviation is left, where a covariance on its way to be singular stops
+_ROUNDED = 10.0  # times what counts as singular
+_NO_SPREAD = 1e-6  # of a variance, that others do not explain: it does not count for the rank
 
 
 @helper
@@ -58,8 +63,8 @@ def _begin(found, columns, given, start_mean, start_cov, mu, root):
     from_pairs(found, mu, root, pairs)
     if given:
         sigma = np.empty((d, d))
-        to_patterns(columns, start_mean, start_cov, mu, sigma)
-        cholesky_lower(sigma, 0.0, root)
+        to_patterns(columns, start_mean, start_cov, np.ones(d), mu, sigma)
+        cholesky_lower(sigma, d, 0.0, root)
     elif are_nested(found):
         mean, factor = np.empty(d), np.empty((d, d))
         if closed_form(found, mean, factor) > SINGULAR:
@@ -73,12 +78,24 @@ def _begin(found, columns, given, start_mean, start_cov, mu, root):
 
 
 @helper
-def _judge(status, info):
-    """The status of an end that `climb` has arrived at."""
+def _judge(status, total, root, info):
+    """The status of an end that was arrived at, of this total weight and observed information.
+
+    The information is compared with that about complete data: in a limit, at a covariance that is
+    singular along what no row has seen, next to nothing is left of it.
+    """
     if status != codes.OK:
         return status
     p = info.shape[0]
-    return definite(info, np.zeros((p, p)), np.empty((p, p)), np.empty(p))
+    work = info.copy()
+    for k in range(p):
+        work[k, k] -= _FLAT * total
+    if cholesky(work):
+        return codes.OK
+    status, left = definite(info, np.zeros((p, p)), work, np.empty(p)), relative_pivot(root)
+    if status == codes.SADDLE:  # also what rounding makes of a limit
+        return codes.SINGULAR if left < _ROUNDED * SINGULAR else status
+    return codes.SINGULAR if left < _LIMIT else codes.NOT_IDENTIFIED
 
 
 @helper
@@ -156,14 +173,12 @@ def fit_missing(
         together = _begin(found, columns, given, *start, mu, root)
         tools, total = new_tools(d, found[SIZES].size, True), total_weight(found)
         status, loglik, nit, least = climb(found, total, tol, max_iter, mu, root, tools, info)
-        status = _judge(status, info) if together else codes.NOT_IDENTIFIED
+        status = _judge(status, total, root, info) if together else codes.NOT_IDENTIFIED
         _write((status, loglik, nit, least), found, columns, mu, root, *out)
 
 
 @kernel
-def fit_many_variables(
-    x, w, start_mean, start_cov, max_iter, tol, mean, scatter, scale, numbers
-):
+def fit_many_variables(x, w, start_mean, start_cov, max_iter, tol, mean, scatter, scale, numbers):
     """`fit_missing` of one table by `climb_by_em`: steps of the other cost the sixth power of d."""
     d = mean.size
     p = n_params(d)
@@ -181,7 +196,7 @@ def fit_many_variables(
         tools = new_tools(d, found[SIZES].size, True)
         evaluate(found, mu, root, tools)
         information(False, tools, info)
-        status = _judge(status, info)
+        status = _judge(status, total, root, info)
     if not together:
         status = codes.NOT_IDENTIFIED
     _write((status, loglik, nit, least), found, columns, mu, root, mean, scatter, scale, numbers)
@@ -195,15 +210,13 @@ def leave_saddle(x, w, max_iter, tol, mean, scatter, scale, numbers):
     """
     d = mean.size
     p = n_params(d)
+    before = numbers[mvn.NIT]
     _, columns, found = _prepare(x, w, d, numbers)
     tools, total = new_tools(d, found[SIZES].size, True), total_weight(found)
     sigma, info, low = np.empty((d, d)), np.empty((p, p)), np.zeros((d, d))
     saddle, saddle_root = np.empty(d), np.empty((d, d))
-    for i in range(d):
-        for j in range(d):
-            sigma[i, j] = scatter[i, j] * scale[i] * scale[j]
-    to_patterns(columns, mean, sigma.copy(), saddle, sigma)
-    cholesky_lower(sigma, 0.0, saddle_root)
+    to_patterns(columns, mean, scatter, scale, saddle, sigma)
+    cholesky_lower(sigma, d, 0.0, saddle_root)
     evaluate(found, saddle, saddle_root, tools)
     information(False, tools, info)
     direction, theta = np.empty(p), np.empty(p)
@@ -220,6 +233,7 @@ def leave_saddle(x, w, max_iter, tol, mean, scatter, scale, numbers):
         place(saddle, saddle_root, theta, low, mu, root)
         status, loglik, nit, least = climb(found, total, tol, max_iter, mu, root, tools, info)
         if loglik > best:
-            best, status = loglik, _judge(status, info)
+            best, status = loglik, _judge(status, total, root, info)
+            numbers[mvn.NIT] = before
             end = status, loglik, nit, least
             _write(end, found, columns, mu, root, mean, scatter, scale, numbers)

@@ -133,31 +133,23 @@ def _group(x, w, d, order):
 @helper
 def compress(x, w, d, columns):
     """Patterns of the observed values of one table, of `look_at_columns`' columns."""
-    order, origins, units = columns
+    order = columns[ORDER]
     pattern, firsts = _group(x, w, d, order)
-    m, n = firsts.size, pattern.size
-    ends = np.zeros(m + 1, np.int64)
-    for i in range(n):
-        if pattern[i] >= 0:
-            ends[pattern[i] + 1] += 1
-    sizes, which = np.zeros(m, np.int64), np.empty((m, d), np.int64)
-    starts = np.zeros(m + 1, np.int64)
+    m = firsts.size
+    rows, ends = _sort_rows(pattern, m)
+    sizes, which, starts = (
+        np.zeros(m, np.int64),
+        np.empty((m, d), np.int64),
+        np.zeros(m + 1, np.int64),
+    )
     for k in range(m):
         for j in range(d):
             value = x[firsts[k] * d + order[j]]
             if value == value:
                 which[k, sizes[k]] = j
                 sizes[k] += 1
-        if ends[k + 1] > 1:
-            starts[k + 1] = sizes[k] * min(sizes[k], ends[k + 1])
-        starts[k + 1] += starts[k]
-        ends[k + 1] += ends[k]
-    rows, place = np.empty(ends[m], np.int64), ends.copy()
-    for i in range(n):
-        k = pattern[i]
-        if k >= 0:
-            rows[place[k]] = i
-            place[k] += 1
+        n = ends[k + 1] - ends[k]
+        starts[k + 1] = starts[k] + (sizes[k] * min(sizes[k], n) if n > 1 else 0)
     weights, means, spread = np.zeros(m), np.zeros((m, d)), np.zeros(starts[m])
     found = weights, sizes, which, means, spread, starts, rows, ends
     row = np.empty(d)
@@ -166,6 +158,24 @@ def compress(x, w, d, columns):
         if ends[k + 1] - ends[k] > 1:
             _take_spread(x, w, d, columns, found, k, row)
     return found
+
+
+@helper
+def _sort_rows(pattern, m):
+    """Row numbers in the order of their patterns, and where those of each pattern end."""
+    ends = np.zeros(m + 1, np.int64)
+    for i in range(pattern.size):
+        if pattern[i] >= 0:
+            ends[pattern[i] + 1] += 1
+    for k in range(m):
+        ends[k + 1] += ends[k]
+    rows, place = np.empty(ends[m], np.int64), ends.copy()
+    for i in range(pattern.size):
+        k = pattern[i]
+        if k >= 0:
+            rows[place[k]] = i
+            place[k] += 1
+    return rows, ends
 
 
 @helper
@@ -224,17 +234,23 @@ def _take_spread(x, w, d, columns, found, k, row):
             part, line = row[a], spread[a]
             for b in range(a, size):
                 line[b] += part * row[b]
-    if _factor(spread):
-        return
+    if not _factor(spread):
+        _triangle(x, w, d, columns, found, k, row, spread)
+
+
+@helper
+def _triangle(x, w, d, columns, found, k, row, spread):
+    """The triangle of a QR decomposition of the deviations of pattern k."""
+    size, first, last = found[SIZES][k], found[ENDS][k], found[ENDS][k + 1]
     block = np.zeros((2 * size, size))
     for begin in range(first, last, size):
-        here = min(size, last - begin)
-        for r in range(begin, begin + here):
-            _deviation(x, w, d, columns, found, k, r, row)
+        n = min(size, last - begin)
+        for i in range(n):
+            _deviation(x, w, d, columns, found, k, begin + i, row)
             for a in range(size):
-                block[size + r - begin, a] = row[a]
+                block[size + i, a] = row[a]
         for a in range(size):
-            reflect(block, a, size + here)
+            reflect(block, a, size + n)
     for a in range(size):
         for b in range(size):
             spread[a, b] = block[a, b] if b >= a else 0.0

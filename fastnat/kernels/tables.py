@@ -20,16 +20,18 @@ import numpy as np
 
 from fastnat.kernels import lanes
 from fastnat.kernels._jit import helper, kernel
-from fastnat.kernels.fisher import BLOCK, accumulate
+from fastnat.kernels.fisher import accumulate
 
 SMALL = 6
 """Tables of at most so many columns are summed in registers, all products at once."""
 
+BLOCK = 512
 _SHORT = 1024  # rows of a small table between two updates of the running shift
 _HEAD = 16  # rows whose mean is the origin
 _EPS = 2.0**-52
 _TINY = 1e-280  # below it squares may have lost digits
 _HUGE = 1e280
+_USUAL = 300  # binary exponents of deviations whose squares are no trouble
 _MAX_LOSS = 16.0  # the factor of accuracy that a badly placed origin may cost
 
 
@@ -239,7 +241,7 @@ def _scan(x, w, start, n, d, j, target):
 def _look_again(x, w, like, start, n, d, tools, stats):
     """Look at the values: name NaN, inf and equality, else repeat on a scaled copy."""
     consts = tools[0]
-    weight, infinite = stats[3 * d], False
+    infinite = False
     origins, factors = np.empty(d), np.empty(d)
     for j in range(d):
         low, top, nearest = _scan(x, w, start, n, d, j, stats[j] + stats[d + j])
@@ -247,18 +249,8 @@ def _look_again(x, w, like, start, n, d, tools, stats):
             stats[d] = math.nan
             return
         infinite = infinite or low == -math.inf or top == math.inf
-        # In units of 2**exponent the largest deviation is near 1, but for weights near the ends
-        # of the range of numbers: there the squares have to make up for them.
-        half = 0.5 * top - 0.5 * low
-        exponent = math.frexp(half)[1] + 1 if 0.0 < half < math.inf else 0
-        if abs(exponent) < 300:
-            exponent = 0
-        if weight < 1e-200:
-            exponent -= 250
-        elif weight > 1e200:
-            exponent += 250
         origins[j] = nearest
-        factors[j] = math.ldexp(1.0, -max(-1022, min(1022, exponent))) if half > 0.0 else 0.0
+        factors[j] = _factor_of(0.5 * top - 0.5 * low, stats[3 * d])
     if infinite:
         stats[d] = math.inf
         return
@@ -266,20 +258,43 @@ def _look_again(x, w, like, start, n, d, tools, stats):
     for i in range(n):
         for j in range(d):
             copy[i * d + j] = x[(start + i) * d + j] * factors[j] - origins[j] * factors[j]
-    if w is not None:
-        w = w[start : start + n]
+    weights = _part(w, start, start + n)
     zero = np.int64(0)
-    # First where the mean is, then about it.
     for j in range(d):
         consts[0, j] = consts[1, j] = 0.0
-    _reduce(copy, w, like, zero, n, d, tools, stats)
-    for j in range(d):
-        consts[0, j] = stats[d + j]
-    _reduce(copy, w, like, zero, n, d, tools, stats)
+    for _ in range(2):  # to find the mean, and about it
+        _reduce(copy, weights, like, zero, n, d, tools, stats)
+        for j in range(d):
+            consts[0, j] = stats[j] + stats[d + j]
     for j in range(d):
         stats[d + j] += stats[j]
         stats[j] = origins[j]
         stats[2 * d + j] = 1.0 / factors[j] if factors[j] > 0.0 else 1.0
+
+
+@helper
+def _part(x, start, stop):
+    if x is not None:
+        return x[start:stop]
+    return x
+
+
+@helper
+def _factor_of(half, weight):
+    """What to multiply with: a power of two, 1 for usual values, 0 if they are all equal.
+
+    For weights near the ends of the range of numbers the squares have to make up for them.
+    """
+    if not 0.0 < half < math.inf:
+        return 0.0
+    exponent = math.frexp(half)[1] + 1
+    if abs(exponent) < _USUAL:
+        exponent = 0
+    if weight < 1e-200:
+        exponent -= 250
+    elif weight > 1e200:
+        exponent += 250
+    return math.ldexp(1.0, -max(-1022, min(1022, exponent)))
 
 
 @helper
@@ -291,20 +306,17 @@ def _merge(a, b, d):
     weight = a[3 * d]
     total = weight + b[3 * d]
     a[3 * d] = total
-    if b[3 * d] == 0.0 or not (math.isfinite(total) and math.isfinite(a[d])):
+    if b[3 * d] == 0.0:
         return
-    if not math.isfinite(b[d]):
-        a[d] = b[d]
+    if not (math.isfinite(total) and math.isfinite(a[d] + b[d])):
+        a[d] += b[d]  # NaN is worse than inf
         return
+    share = b[3 * d] / total
     for j in range(d):
         gap, half = b[j] - a[j], 1.0
         if not math.isfinite(gap):
             gap, half = 0.5 * b[j] - 0.5 * a[j], 2.0
-        b[j] = half * gap  # the distance of the origins, in units of the new scale below
-        _rescale(a, b, d, j, gap)
-    share = b[3 * d] / total
-    for j in range(d):
-        b[j] += b[d + j] - a[d + j]
+        b[j] = half * (gap / _rescale(a, b, d, j, gap)) + b[d + j] - a[d + j]
     cell = 3 * d + 1
     for i in range(d):
         for j in range(i + 1):
@@ -316,7 +328,7 @@ def _merge(a, b, d):
 
 @helper
 def _rescale(a, b, d, j, gap):
-    """Bring column j of two rows, and the gap in ``b[j]``, to one scale."""
+    """Bring column j of two rows to one scale that suits the gap, too, and return it."""
     diagonal = 3 * d + (j + 1) * (j + 2) // 2
     scale = 0.0  # equal values have no scale of their own
     if a[diagonal] > 0.0:
@@ -329,7 +341,6 @@ def _rescale(a, b, d, j, gap):
     elif gap != 0.0 and size / scale > 1e100:
         scale = size
     scale = scale if scale > 0.0 else 1.0
-    b[j] /= scale
     for row in (a, b):
         ratio = row[2 * d + j] / scale
         row[2 * d + j] = scale
@@ -339,6 +350,7 @@ def _rescale(a, b, d, j, gap):
                 low, high = min(i, j), max(i, j)
                 row[3 * d + 1 + high * (high + 1) // 2 + low] *= ratio
             row[diagonal] *= ratio
+    return scale
 
 
 @kernel
