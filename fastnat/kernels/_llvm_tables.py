@@ -18,7 +18,7 @@ from fastnat.kernels._llvm import (
 )
 from fastnat.kernels._numpy_lanes import WIDTH, TableBody, accumulate, halve, sums_of_table
 
-_AHEAD = 640  # elements: eight rows at a time are short streams, which no hardware follows
+_AHEAD = 1280  # elements: eight rows at a time are short streams, which no hardware follows
 
 
 def _index(value: int) -> Any:
@@ -45,7 +45,7 @@ def _columns(builder: Any, vectors: list[Any]) -> list[Any]:
 
 
 def emit_table(body: TableBody, context: Any, builder: Any, signature: Any, args: Any) -> Any:
-    """Code of ``sums(x, w, start, n, like, consts, out)``."""
+    """Code of ``sums(x, w, start, n, like, consts, out, top)``."""
     d = len(signature.args[4])
     weighted = signature.args[1] != types.none
     x = _Array(context, builder, signature.args[0], args[0])
@@ -106,7 +106,8 @@ def emit_table(body: TableBody, context: Any, builder: Any, signature: Any, args
         halve([sums[u * n_sums + s] for u in range(unroll)], builder.fadd) for s in range(n_sums)
     ]
     for first in range(0, n_sums, WIDTH):
-        cells = [(totals[s], _index(s), 0) for s in range(first, min(first + WIDTH, n_sums))]
+        numbers = range(first, min(first + WIDTH, n_sums))
+        cells = [(totals[s], builder.add(args[7], _index(s)), 0) for s in numbers]
         _store_sums(builder, cells, out)
     return context.get_dummy_value()
 

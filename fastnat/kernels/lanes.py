@@ -165,15 +165,17 @@ def column_sums(body: Body, n_consts: int, rows: int) -> Callable[..., None]:
 
 
 def table_sums(body: TableBody) -> Callable[..., None]:
-    """Make ``sums(x, w, start, n, like, consts, out)``: a table, its rows the observations.
+    """Make ``sums(x, w, start, n, like, consts, out, top)``: a table, its rows the observations.
 
     The flat ``x`` has ``d = len(like)`` columns; n of its rows from ``start`` on are summed, and
     so many of the flat ``w`` (or None).  The body is ``body(lanes, columns, weight, consts)``,
     with a vector for each column, of eight rows, and ``consts[:, j]`` for column j; sum s of what
-    it returns goes to ``out[s]``.
+    it returns goes to ``out[top + s]``.
     """
 
-    def twin(x: Any, w: Any, start: int, n: int, like: Any, consts: Any, out: Any) -> None:
+    def twin(
+        x: Any, w: Any, start: int, n: int, like: Any, consts: Any, out: Any, top: int
+    ) -> None:
         lanes, d = NumpyLanes(), len(like)
         n_sums, unroll = sums_of_table(body, d, w is not None)
         sums = [[np.zeros(WIDTH)] * n_sums for _ in range(unroll)]
@@ -187,18 +189,26 @@ def table_sums(body: TableBody) -> Callable[..., None]:
             inside = np.arange(WIDTH) < active
             sums[u] = [np.where(inside, a, b) for a, b in zip(new, sums[u], strict=True)]
         for s in range(n_sums):
-            out[s] = add_lanes(halve([part[s] for part in sums], np.add))
+            out[top + s] = add_lanes(halve([part[s] for part in sums], np.add))
 
     if config.DISABLE_JIT:
         return twin
 
     @intrinsic  # type: ignore[untyped-decorator]
     def sums(
-        typing: Any, x: Any, w: Any, start: Any, n: Any, like: Any, consts: Any, out: Any
+        typing: Any,
+        x: Any,
+        w: Any,
+        start: Any,
+        n: Any,
+        like: Any,
+        consts: Any,
+        out: Any,
+        top: Any,
     ) -> Any:
         check_types((x, w), consts, out)
         ints = types.int64
-        signature = types.void(x, w, ints, ints, like, consts, out)
+        signature = types.void(x, w, ints, ints, like, consts, out, ints)
         return signature, lambda *call: emit_table(body, *call)
 
     sums.twin = twin

@@ -19,15 +19,14 @@ import math
 import numpy as np
 
 from fastnat.kernels import lanes
-from fastnat.kernels._jit import helper, kernel
-from fastnat.kernels.fisher import accumulate
+from fastnat.kernels._jit import helper, inlined, kernel
+from fastnat.kernels.fisher import BLOCK, accumulate
 
 SMALL = 6
 """Tables of at most so many columns are summed in registers, all products at once."""
 
-BLOCK = 512
 _SHORT = 1024  # rows of a small table between two updates of the running shift
-_HEAD = 16  # rows whose mean is the origin
+_HEAD = 4  # rows whose mean is the origin
 _EPS = 2.0**-52
 _TINY = 1e-280  # below it squares may have lost digits
 _HUGE = 1e280
@@ -96,16 +95,16 @@ def _weight_of(w, start, n):
     return total
 
 
-@helper
+@inlined
 def _block_sums(x, w, like, start, n, d, tools):
     """Sums of a block about the shifts in ``tools[0]``: to ``tools[1]``, as in the statistics."""
     consts, sums = tools[0], tools[1]
     if like is not None:
         if w is None:
-            _small_table(x, w, start, n, like, consts, sums[1:])
+            _small_table(x, w, start, n, like, consts, sums, 1)
             sums[0] = float(n)
         else:
-            _small_table(x, w, start, n, like, consts, sums)
+            _small_table(x, w, start, n, like, consts, sums, 0)
     else:
         block, e, products = tools[2], tools[3], tools[4]
         lanes.centre_transposed(x, start, n, d, consts, block)
@@ -124,26 +123,23 @@ def _block_sums(x, w, like, start, n, d, tools):
                 cell += 1
 
 
-@helper
-def _fold(sums, d, mean, stats):
+@inlined
+def _fold(sums, d, consts, squares, stats):
     """Merge the sums of a block about the running means into them and the scatter."""
-    weight = stats[3 * d]
-    total = weight + sums[0]
+    total = stats[3 * d] + sums[0]
     stats[3 * d] = total
-    if total == 0.0:
-        return
-    scatter, products = stats[3 * d + 1 :], sums[1 + d :]
-    inverse = 1.0 / total
-    cell = 0
+    inverse = 1.0 / total if total != 0.0 else 0.0
+    cell = 1 + d
     for i in range(d):
         share = sums[1 + i] * inverse
         for j in range(i + 1):
-            scatter[cell] += products[cell] - share * sums[1 + j]
+            stats[2 * d + cell] += sums[cell] - share * sums[1 + j]
             cell += 1
-        mean[i] += share
+        squares[i] += sums[cell - 1]
+        consts[1, i] += share
 
 
-@helper
+@inlined
 def _find_origin(x, w, start, n, d, consts):
     """Take the mean of the first rows that are used."""
     for j in range(d):
@@ -162,28 +158,23 @@ def _find_origin(x, w, start, n, d, consts):
         consts[0, j] /= weight if weight > 0.0 else 1.0
 
 
-@helper
+@inlined
 def _reduce(x, w, like, start, n, d, tools, stats):
     """Statistics of one table about the origins in ``tools[0]``, to a row."""
     consts, sums, squares = tools[0], tools[1], tools[5]
-    mean = consts[1]
-    for k in range(stats.size):
+    for k in range(3 * d + 1 + d * (d + 1) // 2):
         stats[k] = 0.0
     for j in range(d):
-        squares[j] = mean[j] = 0.0
+        squares[j] = consts[1, j] = 0.0
     size = BLOCK if like is None else _SHORT
     for i in range(start, start + n, size):
         _block_sums(x, w, like, i, min(size, start + n - i), d, tools)
-        cell = d
-        for j in range(d):
-            cell += j + 1
-            squares[j] += sums[cell]
-        _fold(sums, d, mean, stats)
+        _fold(sums, d, consts, squares, stats)
     for j in range(d):
-        stats[j], stats[d + j], stats[2 * d + j] = consts[0, j], mean[j], 1.0
+        stats[j], stats[d + j], stats[2 * d + j] = consts[0, j], consts[1, j], 1.0
 
 
-@helper
+@inlined
 def _is_doubtful(d, squares, stats):
     """Whether the plain sums may have missed what the contract of the statistics promises."""
     weight = stats[3 * d]
@@ -209,14 +200,15 @@ def reduce_tables(x, w, like, offsets, d, stats):
     offsets : (n_tables + 1,) int64.
     stats : (n_tables, n_stats(d)), out.
     """
+    size = d if like is None else len(like)  # the latter is known when this is compiled
     tools = new_tools(d)
     for b in range(offsets.size - 1):
-        start = offsets[b]
+        start, row = offsets[b], stats[b]
         n = offsets[b + 1] - start
-        _find_origin(x, w, start, n, d, tools[0])
-        _reduce(x, w, like, start, n, d, tools, stats[b])
-        if _is_doubtful(d, tools[5], stats[b]):
-            _look_again(x, w, like, start, n, d, tools, stats[b])
+        _find_origin(x, w, start, n, size, tools[0])
+        _reduce(x, w, like, start, n, size, tools, row)
+        if _is_doubtful(size, tools[5], row):
+            _look_again(x, w, like, start, n, d, tools, row)
 
 
 @helper
