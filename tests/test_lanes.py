@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from fastnat.kernels import deviations, lanes
+from fastnat.kernels import deviations, lanes, tables
 
 rng = np.random.default_rng(20)
 
@@ -196,6 +196,80 @@ def test_nothing_is_read_beyond_the_end(dtype):
         assert np.all(out[:2, :n] == 8)
         del x
         assert not memory.closed  # it has lived until here
+
+
+# ---- tables ----------------------------------------------------------------------------------
+
+
+def compiled_for_tables():
+    """`tables._small_table` and `lanes.centre_transposed` as Python can call them."""
+    small, transposed = tables._small_table, lanes.centre_transposed
+    if not JIT:
+        return small, transposed
+
+    @njit
+    def sums(x, w, start, n, like, consts, out, top):
+        small(x, w, start, n, like, consts, out, top)
+
+    @njit
+    def centre(x, start, n, d, consts, out):
+        transposed(x, start, n, d, consts, out)
+
+    return sums, centre
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("d", [1, 2, 5])
+def test_tables_equal_twin_and_plain_sums(weighted, d):
+    sums, _ = compiled_for_tables()
+    for n in (0, 1, 7, 8, 9, 31, 32, 33, 75):
+        x, start = dyadic((n + 3) * d), 2
+        w = rng.integers(0, 3, n + 3).astype(float) if weighted else None
+        consts = np.stack([np.arange(8) / 4, np.full(8, 0.5)])
+        size = 2 + d + d * (d + 1) // 2
+        out, expected = np.full(size, 7.0), np.full(size, 7.0)
+        arguments = (x, w, start, n, (0.0,) * d, consts)
+        sums(*arguments, out, 1)
+        twin(tables._small_table)(*arguments, expected, 1)
+        np.testing.assert_array_equal(out, expected)
+        rows = x.reshape(-1, d)[start : start + n] - consts[:, :d].sum(axis=0)
+        factors = np.ones(n) if w is None else w[start : start + n]
+        weighed = rows * factors[:, None]
+        plain = [*weighed.sum(axis=0), *(weighed.T @ rows)[np.tril_indices(d)]]
+        plain = [*([] if w is None else [factors.sum()]), *plain]
+        np.testing.assert_array_equal(out[: 2 + len(plain) - 1], [7.0, *plain])
+
+
+@pytest.mark.parametrize("d", [7, 8, 9, 17])
+def test_transposed_tables(d):
+    _, centre = compiled_for_tables()
+    for n in (1, 7, 8, 9, 20):
+        x = dyadic((n + 3) * d)
+        consts = np.stack([np.arange(24) / 4, np.full(24, 0.5)])
+        out = np.full((24, 32), 7.0)
+        centre(x, 2, n, d, consts, out)
+        want = x.reshape(-1, d)[2 : 2 + n] - consts[:, :d].sum(axis=0)
+        np.testing.assert_array_equal(out[:d, :n], want.T)
+        assert np.all(out[-(-d // 8) * 8 :] == 7.0)
+        assert np.all(out[:, -(-n // 8) * 8 :] == 7.0)
+
+
+def test_nothing_is_read_beyond_the_end_of_a_table():
+    sums, centre = compiled_for_tables()
+    for n, d in ((1, 2), (5, 5), (8, 3), (13, 1), (9, 5)):
+        x, memory = before_guard_page(n * d, np.float64)
+        w, other = before_guard_page(n, np.float64)
+        x[:], w[:] = 1.0, 1.0
+        for weights in (None, w):
+            out = np.zeros(30)
+            sums(x, weights, 0, n, (0.0,) * d, np.zeros((2, 8)), out, 0)
+            assert out[0] == n
+        out = np.zeros((8, 16))
+        centre(x, 0, n, d, np.zeros((2, 8)), out)
+        assert np.all(out[:d, :n] == 1.0)
+        del x, w
+        assert not memory.closed
+        assert not other.closed
 
 
 def test_width_is_eight():
