@@ -255,6 +255,7 @@ for p in (1, 2, 3, 4, 5, 9, 21):
     many = np.ascontiguousarray(np.broadcast_to(metric[:, :, None], (p, p, 70)))
     kernels.cholesky_many(many)
     kernels.cholesky_solve_many(many, np.ones((p, 70)))
+    kernels.natural_step_mvn(metric, np.ones(p), metric.copy(), np.ones(p), metric.copy())
     theta, state = np.ones(p), np.empty(ascent.state_size(p))
     ascent.start(state, theta, 2.0, 1e-8, 0.0, 50)
     code = ascent.RUNNING
@@ -291,7 +292,7 @@ def test_one_signature_a_public_kernel(public):
     once = ["ascent.accepts", "ascent.advance", "ascent.start", "ascent.state_size"]
     once += ["linalg.cholesky", "linalg.cholesky_many", "linalg.cholesky_solve"]
     once += ["linalg.cholesky_solve_many", "linalg.log_det", "root.advance", "root.start"]
-    once += ["step.natural_step"]
+    once += ["step.natural_step", "step.natural_step_mvn"]
     # These become a part of the loops that call them, in kernels of ours as well.
     never = ["observation.log_interval_prob", "quadrature.truncated_moments", "special.hazard"]
     never += ["special.hazard_remainder", "special.log_ndtr", "special.ndtr"]
