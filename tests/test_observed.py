@@ -71,14 +71,28 @@ def test_degenerate_problems(p):
     assert fit.status.name.lower() == p["status"]
     assert not fit.success
     assert np.all(np.isnan(fit.stderr))
+    limits = {
+        Status.SIGMA_ZERO: (0.0, 0.0),  # its one exact value is 0
+        Status.SIGMA_INFINITE: (np.nan, INF),
+        Status.NOT_IDENTIFIED: (np.nan, np.nan),
+    }
+    assert np.array_equal(fit.params, limits[fit.status], equal_nan=True)
     if "limit" in p:
         # What rounding leaves of log 1 is not 0.
         assert math.isclose(fit.loglik, float(p["limit"]["loglik"]), rel_tol=1e-14, abs_tol=1e-14)
 
 
+def printed(value, text):
+    """Whether rounding to as many decimals as were printed gives what was printed."""
+    return f"{value:.{len(text.partition('.')[2])}f}" == text
+
+
 @pytest.mark.parametrize("name", ["viechtbauer_1", "viechtbauer_2"])
 def test_viechtbauer_2005(name):
-    """Journal of Educational and Behavioral Statistics 30, pages 271 and 272: three digits."""
+    """Journal of Educational and Behavioral Statistics 30, pages 271 and 272: three digits.
+
+    Standard errors of R's metafor come from the expected information; ours are the observed one.
+    """
     data = PUBLISHED[name]
     std = np.sqrt(data["v"])
     fit = fastnat.fit_normal(data["y"], noise_std=std)
@@ -87,6 +101,31 @@ def test_viechtbauer_2005(name):
     assert round(float(restricted.sigma) ** 2, 3) == data["published"]["tau2_reml"]
     for value, theirs in ((fit.mu, "mu"), (fit.sigma**2, "tau2"), (fit.loglik, "loglik")):
         assert math.isclose(value, data["ours"][theirs], rel_tol=1e-12)
+    np.testing.assert_allclose(fit.stderr, data["ours"]["stderr"], rtol=1e-8)
+    expected = fastnat.fit_normal(data["y"], noise_std=std, cov_type="expected")
+    assert printed(fit.mu, data["metafor"]["mu"])
+    assert printed(fit.loglik, data["metafor"]["loglik"])
+    assert printed(expected.stderr[0], data["metafor"]["se_mu"])
+
+
+def test_manganese():
+    """Two detection limits; the interval is EnvStats' by profile likelihood."""
+    data = PUBLISHED["manganese"]
+    x = np.log(data["ppb"])
+    fit = fastnat.fit_normal(np.where(data["limit"], -INF, x), x)
+    published = data["published"]
+    assert printed(fit.mu, published["mu"])
+    assert printed(fit.sigma, published["sigma"])
+    for end, theirs in zip(fit.conf_int(method="profile")[0], published["profile_mu"], strict=True):
+        assert printed(end, theirs)
+
+
+def test_one_limit_of_envstats():
+    data = PUBLISHED["envstats_single"]
+    x = np.concatenate([data["x"], np.full(data["n_below"], data["limit"])])
+    fit = fastnat.fit_normal(x, left=data["limit"])
+    assert printed(fit.mu, data["published"]["mu"])
+    assert printed(fit.sigma, data["published"]["sigma"])
 
 
 def interval_loglik(lower, upper, mu, sigma):
@@ -115,14 +154,33 @@ def best_by_scipy(loglik, mu, sigma):
 
 @pytest.mark.parametrize("name", ["tobin", "sas_qlim"])
 def test_tobit_data_without_covariates(name):
-    y = np.array(PUBLISHED[name]["y"])
+    """Tobin (1958) and the example of SAS's QLIM and LIFEREG, to the root of the score."""
+    y = PUBLISHED[name]["y"]
+
+    def loglik(mu, sigma):
+        total = mp.mpf(0)
+        for z in ((mp.mpf(value) - mu) / sigma for value in y):
+            inside = z == -mu / sigma
+            total += mp.log(mp.ncdf(z)) if inside else mp.log(mp.npdf(z) / sigma)
+        return total
+
+    h = mp.mpf(10) ** -25
+
+    def score(mu, sigma):
+        return [
+            (loglik(mu + h, sigma) - loglik(mu - h, sigma)) / (2 * h),
+            (loglik(mu, sigma + h) - loglik(mu, sigma - h)) / (2 * h),
+        ]
+
     fit = fastnat.fit_normal(y, left=0.0)
-    lower = np.where(y <= 0.0, -INF, y)
-    best, mu, sigma = best_by_scipy(lambda m, s: interval_loglik(lower, y, m, s), y.mean(), y.std())
     assert fit.success
-    assert math.isclose(fit.loglik, best, rel_tol=1e-11)
-    assert abs(fit.mu - mu) <= 1e-5 * sigma  # the square root of what SciPy can see
-    assert math.isclose(fit.sigma, sigma, rel_tol=1e-5)
+    start = [mp.mpf(round(float(value), 3)) for value in fit.params]
+    mu, sigma = mp.findroot(score, start, tol=1e-40)
+    assert naive.error(fit.mu, mu) <= 1e-10
+    assert naive.error(fit.sigma, sigma) <= 1e-10
+    assert naive.error(fit.loglik, loglik(mu, sigma)) <= 1e-10
+    cov = np.linalg.inv(numerical_information(loglik, mu, sigma))
+    np.testing.assert_allclose(fit.cov_params, cov, rtol=1e-8)
 
 
 def random_intervals(rng, n):
