@@ -31,6 +31,7 @@ from fastnat.result import FitResult, Status
 Shape = Callable[[Array], Array]
 Describe = Callable[[Array], ClosedForm | Searched]
 
+_MAX_ITER, _TOL = 100, 1e-12
 _FINITE_AND_INFINITE = np.array([[-np.inf], [np.inf]])  # limits that only a NaN fails
 
 
@@ -184,8 +185,8 @@ def fit_normal(
     nan_policy: NanPolicy = "propagate",
     reml: bool = False,
     cov_type: CovType = "observed",
-    max_iter: int = 100,
-    tol: float = 1e-12,
+    max_iter: int = _MAX_ITER,
+    tol: float = _TOL,
     n_threads: int | None = None,
 ) -> NormalFit:
     """Fit a normal distribution to each of many samples by maximum likelihood.
@@ -293,6 +294,8 @@ def fit_normal(
         raise TypeError(f"reml must be True or False, not {reml!r}")
     if n_threads is not None:
         check_n_threads(n_threads)
+    if max_iter is not _MAX_ITER or tol is not _TOL:
+        max_iter, tol = as_integer("max_iter", max_iter, 1), _as_tolerance(tol)
     plain = upper is None and left is None and right is None
     plain = plain and truncation is None and noise_std is None
     if plain and not _observed.is_censored_data(x):
@@ -305,6 +308,13 @@ def fit_normal(
     if nan_policy == "raise" and np.any(fit._flat[estimates.STATUS] == codes.NAN_INPUT):
         raise ValueError("x contains NaN, and nan_policy is 'raise'")
     return fit
+
+
+def _as_tolerance(tol: float) -> float:
+    tol = as_number("tol", tol)
+    if not 0.0 <= tol < 1.0:
+        raise ValueError(f"tol must be at least 0 and less than 1, not {tol}")
+    return tol
 
 
 def _fit_complete(
@@ -362,17 +372,8 @@ def _fit_observed(
             "cov_type='expected' needs the limits of every observation: give left and right"
             " instead of upper"
         )
-    tol = as_number("tol", tol)
-    if not 0.0 <= tol < 1.0:
-        raise ValueError(f"tol must be at least 0 and less than 1, not {tol}")
-    options = _observed.Options(
-        nan_policy == "omit",
-        reml,
-        COVS[cov_type],
-        as_integer("max_iter", max_iter, 1),
-        tol,
-        n_threads,
-    )
+    omit = nan_policy == "omit"
+    options = _observed.Options(omit, reml, COVS[cov_type], max_iter, tol, n_threads)
     found = _observed.solve(given, groups, axis, options)
 
     def describe(shaped: Array) -> Searched:

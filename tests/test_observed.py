@@ -537,23 +537,46 @@ def test_missing_values(rng):
             fit(holes, nan_policy="raise")
 
 
-def test_groups(rng):
-    sizes = [5, 0, 40, 3, 17]
-    codes = np.repeat(np.arange(5), sizes)
-    x = rng.normal(3.0, 2.0, codes.size)
+def grouped(rng, codes):
+    """Every way in which observations can be known, one by one: name -> arrays and options."""
+    n = codes.size
+    x, std = rng.normal(3.0, 2.0, n), rng.uniform(0.2, 1.0, n)
+    return {
+        "complete": ({"x": x}, {}),
+        "reml": ({"x": x}, {"reml": True}),
+        "one limit": ({"x": x}, {"left": 2.0}),
+        "limits": ({"x": x, "left": np.minimum(x - 1.0, 2.0), "right": np.full(n, 4.0)}, {}),
+        "intervals": ({"x": np.floor(x), "upper": np.floor(x) + 1.0}, {}),
+        "truncation": ({"x": x}, {"truncation": (-9.0, 20.0)}),
+        "noise": ({"x": x, "noise_std": std}, {}),
+        "noisy limits": ({"x": x, "noise_std": std, "left": np.full(n, 2.0)}, {}),
+        "noisy truncation": ({"x": x, "noise_std": std}, {"truncation": (-9.0, 20.0)}),
+        "weights": ({"x": x, "weights": np.floor(4.0 * std), "right": np.full(n, 4.0)}, {}),
+    }
+
+
+GROUPED = list(grouped(np.random.default_rng(0), np.zeros(1, int)))
+
+
+@pytest.mark.parametrize("kind", GROUPED)
+def test_groups(kind, rng):
+    """Each group is fitted as if it were alone, whatever the order; empty ones are NO_DATA."""
+    codes = np.repeat(np.arange(5), [5, 0, 40, 3, 17])
+    arrays, options = grouped(rng, codes)[kind]
     order = rng.permutation(codes.size)
-    std = rng.uniform(0.2, 1.0, codes.size)
-    for kind in ({}, {"left": 2.0}, {"truncation": (-9.0, 20.0)}, {"noise_std": std}):
-        sorted_ = fastnat.fit_normal(x, groups=codes, **kind)
-        mixed = dict(kind, noise_std=std[order]) if "noise_std" in kind else kind
-        again = fastnat.fit_normal(x[order], groups=codes[order], **mixed)
-        assert sorted_.mu.shape == (5,)
-        assert sorted_.status[1] == Status.NO_DATA
-        np.testing.assert_allclose(sorted_.params, again.params, rtol=1e-9)
-        for g in (0, 2, 4):
-            own = dict(kind, noise_std=std[codes == g]) if "noise_std" in kind else kind
-            alone = fastnat.fit_normal(x[codes == g], **own)
-            np.testing.assert_allclose(sorted_.params[g], alone.params, rtol=1e-12)
+    fit = fastnat.fit_normal(**arrays, **options, groups=codes)
+    mixed = {name: array[order] for name, array in arrays.items()}
+    assert fit.mu.shape == (5,)
+    assert fit.status[1] == Status.NO_DATA
+    assert fit.success[[0, 2, 4]].all()
+    same(fit, fastnat.fit_normal(**mixed, **options, groups=codes[order]), 1e-8)
+    for g in (0, 2, 4):
+        own = {name: array[codes == g] for name, array in arrays.items()}
+        alone = fastnat.fit_normal(**own, **options)
+        np.testing.assert_allclose(fit.params[g], alone.params, rtol=1e-11)
+        np.testing.assert_allclose(fit.stderr[g], alone.stderr, rtol=1e-9)
+        assert math.isclose(fit.loglik[g], alone.loglik, rel_tol=1e-12)
+        assert fit.nobs[g] == alone.nobs
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -733,8 +756,8 @@ REFUSED = {
         {"upper": X, "cov_type": "expected"},
         {"left": 0.0, "noise_std": 1.0, "cov_type": "expected"},
     ],
-    "max_iter": [{"left": 0.0, "max_iter": 0}],
-    "tol": [{"left": 0.0, "tol": 1.0}, {"left": 0.0, "tol": "small"}],
+    "max_iter": [{"left": 0.0, "max_iter": 0}, {"max_iter": 0}, {"max_iter": 1.5}],
+    "tol": [{"left": 0.0, "tol": 1.0}, {"left": 0.0, "tol": "small"}, {"tol": np.nan}],
     "weights": [
         {"left": 0.0, "weights": [1.0, -1.0, 1.0]},
         {"upper": X, "weights": [1.0, np.nan, 1.0]},
