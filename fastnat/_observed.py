@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnat._arrays import Array, Problems, arrange, as_array, as_groups, reduced_axes
-from fastnat._reduce import reduce_moments
+from fastnat._reduce import Use, reduce_moments
 from fastnat._rows import Columns, Fit, Groups, Rows
 from fastnat.kernels import (
     censored,
@@ -231,7 +231,7 @@ def _compress(columns: Any, offsets: Any, omit: bool, cov: int) -> Packed:
     )
     weights = None if w is None else lists[compression.VALUE_W]
     values = lists[compression.VALUE]
-    rows.reduce_rows(values, weights, ends[compression.VALUES], None, flag, 0, stats, None)
+    rows.reduce_rows(values, weights, ends[compression.VALUES], None, None, flag, 0, stats, None)
     return stats, lists, ends, status, units
 
 
@@ -344,9 +344,7 @@ def _solve_common_limits(given: Given, axis: Any, options: Options) -> Solution:
         lists = np.empty((compression.N_LISTS, n_fits))
         ends = np.empty((compression.N_KINDS, n_fits + 1), np.int64)
         status, units = np.empty(n_fits, np.int8), np.empty(n_fits)
-        bad = compression.from_tally(
-            stats, tally, left, right, options.omit, start, lists, ends, status, units
-        )
+        bad = compression.from_tally(stats, tally, left, right, start, lists, ends, status, units)
         _check_weights(bad)
         starts = np.empty((3, n_fits))
         olsen_lanes.start_many(stats, lists, ends, units, starts)
@@ -354,8 +352,8 @@ def _solve_common_limits(given: Given, axis: Any, options: Options) -> Solution:
         if options.cov == outcome.COV_EXPECTED:
             censored.expected_of_limits(left, right, start, n_fits, out)
 
-    high = _needs_high(options.cov)
-    reduce_moments(problems, inside, high, True, options.n_threads, finish)
+    use = Use(inside, True if options.omit else None, True if _needs_high(options.cov) else None)
+    reduce_moments(problems, use, True, options.n_threads, finish)
 
     def ends(level: float) -> Array:
         fits = problems.to_result(out).reshape(estimates.SIZE, -1)

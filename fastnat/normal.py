@@ -22,7 +22,7 @@ from fastnat._arrays import (
     check_nan_policy,
 )
 from fastnat._closed_form import ClosedForm
-from fastnat._reduce import reduce_groups, reduce_moments
+from fastnat._reduce import Use, reduce_groups, reduce_moments
 from fastnat._searched import Searched
 from fastnat.kernels import codes, estimates
 from fastnat.kernels import normal as kernels
@@ -32,7 +32,6 @@ Shape = Callable[[Array], Array]
 Describe = Callable[[Array], ClosedForm | Searched]
 
 _MAX_ITER, _TOL = 100, 1e-12
-_FINITE_AND_INFINITE = np.array([[-np.inf], [np.inf]])  # limits that only a NaN fails
 
 
 class Quantile(NamedTuple):
@@ -331,7 +330,7 @@ def _fit_complete(
     factors = None if weights is None else as_array("weights", weights)
     high = cov_type == "opg" or cov_type == "sandwich"
     lost = 1.0 if reml else 0.0
-    limits = _FINITE_AND_INFINITE if nan_policy == "omit" else None
+    use = Use(None, True if nan_policy == "omit" else None, True if high else None)
 
     def finish(stats: Array, tally: Array | None, first: int, n_fits: int) -> None:  # noqa: ARG001
         if kernels.finish(stats, n_fits, lost, first, out):
@@ -343,12 +342,12 @@ def _fit_complete(
     if groups is None:
         problems = arrange(values, factors, axis)
         out = np.empty((6 if high else 4, problems.n_fits))
-        reduce_moments(problems, limits, high, False, n_threads, finish)
+        reduce_moments(problems, use, False, n_threads, finish)
         return NormalFit(out, problems.to_result, describe, cov_type)
     given = _observed.Given(values, weights=factors)
     rows = _observed.rows_of(given, groups, axis)
     out = np.empty((6 if high else 4, rows.n_fits))
-    reduce_groups(rows, limits, high, n_threads, finish)
+    reduce_groups(rows, use, n_threads, finish)
     return NormalFit(out, rows.to_result, describe, cov_type)
 
 

@@ -21,7 +21,7 @@ REFERENCE = json.loads((DATA / "observed.json").read_text())
 PUBLISHED = json.loads((DATA / "published.json").read_text())
 PROBLEMS = {p["id"]: p for p in REFERENCE["problems"]}
 DEGENERATE = {p["id"]: p for p in REFERENCE["degenerate"]}
-INF = np.inf
+INF, NAN = np.inf, np.nan
 
 
 def floats(values):
@@ -535,6 +535,26 @@ def test_missing_values(rng):
         same(fit(holes, nan_policy="omit"), fit(x), 1e-12)
         with pytest.raises(ValueError, match="x contains NaN"):
             fit(holes, nan_policy="raise")
+
+
+@pytest.mark.parametrize("kind", ["limit", *KINDS, "noisy limits", "noisy truncation"])
+def test_weight_of_problems_that_cannot_be_fitted(kind):
+    """It counts what is there: all, a missing value too unless it is left out; 0 never."""
+    values = np.array([[1.0, 2.0, NAN, 3.0, NAN], [1.0, 2.0, INF, 3.0, NAN], [1.0, NAN, 2.0, 3, 4]])
+    values[1] *= -1.0 if kind == "arrays" else 1.0  # where limits leave it infinite
+    weights = np.array([2.0, 1.0, 1.0, 1.0, 0.0])
+    fits = calls() | {
+        "limit": lambda v, **k: fastnat.fit_normal(v, left=0.5, **k),
+        "noisy limits": lambda v, **k: fastnat.fit_normal(v, left=0.5, noise_std=0.1, **k),
+        "noisy truncation": lambda v, **k: fastnat.fit_normal(
+            v, truncation=(-20.0, INF), noise_std=0.1, **k
+        ),
+    }
+    for policy, nobs in ("propagate", [5.0, 5.0, 5.0]), ("omit", [4.0, 5.0, 4.0]):
+        fit = fits[kind](values, weights=weights, nan_policy=policy)
+        assert fit.status[1] == Status.INVALID_INPUT
+        assert fit.nobs.tolist() == nobs
+        assert fits[kind](values[0], nan_policy=policy).nobs == (5.0 if policy != "omit" else 3.0)
 
 
 def grouped(rng, codes):

@@ -87,6 +87,7 @@ def _gather(x, upper, left, right, lower, higher, noise, w, start, stop, omit, w
             least, most = float(lower[i]), float(higher[i])
             wrong = wrong or not least < most or not (lost or least <= low <= most)
         missing += lost
+        total += weight if lost and not omit else 0.0
         invalid += wrong or not error >= 0.0
         informative = low > -math.inf or high < math.inf
         if not lost and informative and error < math.inf:
