@@ -65,7 +65,7 @@ def used_terms(x, w, consts, limited, omit, high):
     sums += [wd.sum(), (wd * d).sum()]
     sums += [(wd * d**2).sum(), (wd * d**3).sum()] if high else []
     if limited and w is None:
-        sums += [(~(x < consts[2])).sum(), (~(x > consts[3])).sum()][: 2 if omit else 1]
+        sums += [(~(x < consts[2])).sum(), (x == x).sum()][: 2 if omit else 1]
     elif limited:  # and the weight of what they leave out
         weight = np.maximum(w, 0)
         sums += [weight[x < consts[2]].sum(), weight[x > consts[3]].sum()]

@@ -106,7 +106,7 @@ def test_limits_select_values_and_nan_is_omitted_or_spoils():
     assert stats[moments.W, 0] == 4.0
     assert np.isnan(stats[moments.MEAN, 0])
     # A second look, at a scaled copy, leaves out the same.
-    for far in (1e200, 1e308, -1e-200):
+    for far in (1e200, 5e307, -1e-200):
         pair = np.array([1.0, 2.0]) * far
         limits = np.array([[-np.inf], [np.abs(far) * 3.0]])
         check(reduce_one(np.array([*pair, np.inf]), limits=limits), pair)
@@ -129,16 +129,21 @@ def test_limits_select_values_and_nan_is_omitted_or_spoils():
 @pytest.mark.parametrize("omit", [None, True])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("high", [False, True])
-def test_what_is_not_used_is_tallied(n, omit, weighted, high):
-    """Rows and columns: below, above, NaN; what is used is W."""
+@pytest.mark.parametrize(("least", "most"), [(-0.5, 0.75), (0.25, -0.25)])
+def test_what_is_not_used_is_tallied(n, omit, weighted, high, least, most):
+    """Rows and columns: below, above, NaN; what is used is W.
+
+    Limits of a fit that meet leave nothing between them, and cross as limits of what is used.
+    """
     x = np.round(4.0 * rng.standard_normal(n)) / 4.0
     x[rng.random(n) < 0.1] = np.nan
     w = rng.integers(0, 4, n).astype(float) if weighted else None
-    limits = np.array([[-0.5], [0.75]])
+    limits = np.array([[least], [most]])
     weights = np.ones(n) if w is None else w
-    nan = np.isnan(x)
-    want = [weights[x < -0.5].sum(), weights[x > 0.75].sum(), weights[nan].sum() if omit else 0.0]
-    used = ~(x < -0.5) & ~(x > 0.75) & ~(nan & bool(omit))
+    nan, below = np.isnan(x), x < least
+    above = (x > most) & ~below
+    want = [weights[below].sum(), weights[above].sum(), weights[nan].sum() if omit else 0.0]
+    used = ~below & ~above & ~(nan & bool(omit))
     tally, again = np.full((3, 1), 5.0), np.full((3, 2), 5.0)
     stats = reduce_one(x, w, limits, omit, high, tally)
     np.testing.assert_array_equal(tally[:, 0], want)

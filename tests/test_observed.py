@@ -342,6 +342,33 @@ def test_units_do_not_matter(kind, power, rng):
     assert math.isclose(other.loglik, fit.loglik - shift, rel_tol=1e-12)
 
 
+@pytest.mark.parametrize("unit", [2.0**-1000, 2.0**-560, 2.0**560, 2.0**1000])
+def test_one_exact_value_has_no_scale(unit):
+    """Its square is 0, whatever the unit of the intervals that exclude it."""
+    lower, upper = np.array([-INF, 3.0, -2.0, -1.0]), np.array([0.0, 3.0, 1.0, 1.0])
+    fit, other = fastnat.fit_normal(lower, upper), fastnat.fit_normal(lower * unit, upper * unit)
+    assert fit.success
+    assert other.success
+    np.testing.assert_allclose(other.params / unit, fit.params, rtol=1e-12)
+
+
+@pytest.mark.parametrize("nan_policy", ["propagate", "omit"])
+@pytest.mark.parametrize("weights", [None, np.array([2.0, 1.0, 1.0, 3.0])])
+def test_limits_that_meet(weights, nan_policy):
+    """A probit: what is at the limit is below it, however limits are given."""
+    x = np.array([[2.0, 1.0, -3.0, -3.0], [-3.0, -3.0, -4.0, -3.0], [-2.0, 7.0, INF, 0.0]])
+    options = {"weights": weights, "nan_policy": nan_policy}
+    fit = fastnat.fit_normal(x, left=-3.0, right=-3.0, **options)
+    assert fit.status.tolist() == [Status.NOT_IDENTIFIED, Status.MU_INFINITE, Status.MU_INFINITE]
+    assert fit.mu.tolist()[1:] == [-INF, INF]
+    for shape in ((3, 1), (3, 4)):
+        limit = np.full(shape, -3.0)
+        other = fastnat.fit_normal(x, left=limit, right=limit, **options)
+        same(fit, other)
+        assert np.array_equal(other.nobs, fit.nobs)
+    assert fit.nobs[0] == (4.0 if weights is None else 7.0)
+
+
 def test_a_histogram_is_counts_of_intervals(rng):
     x = rng.normal(3.0, 2.0, 5000)
     counts, edges = np.histogram(x, bins=np.arange(-6.0, 13.0, 0.5))

@@ -311,9 +311,11 @@ def _put(limit, weight, limits, weights, ends, j):
 def exact_part(stats, j, unit):
     """(weight, origin, mean, M2, M3, M4) of a column of statistics, in these units."""
     origin, scale, weight, mean, m2, m3, m4 = moments.load(stats, j)
-    size = scale / unit
     if weight == 0.0:
         return 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    size = scale / unit
+    if m2 == 0.0:  # equal values have the scale 1 however small they are
+        return weight, origin / unit, mean * size, 0.0, 0.0, 0.0
     square = size * size
     return weight, origin / unit, mean * size, m2 * square, m3 * square * size, m4 * square * square
 

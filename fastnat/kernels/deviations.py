@@ -79,15 +79,15 @@ def _centred(v, values, consts, flags):
 
 
 def _outside(v, x, w, consts, omit):
-    """Sums that `add_tally` understands."""
+    """Sums that `add_tally` understands; where limits meet, what is beyond both is below."""
     if w is None:
         sums = [lanes.Count(v.not_lt(x, consts[LOWER]))]
-        return [*sums, lanes.Count(v.not_lt(consts[UPPER], x))] if omit else sums
+        return [*sums, lanes.Count(v.le(x, x))] if omit else sums
     zero = v.constant(0.0)
     weight = v.select(v.lt(zero, w), w, zero)
     sums = [
         v.select(v.lt(x, consts[LOWER]), weight, zero),
-        v.select(v.lt(consts[UPPER], x), weight, zero),
+        v.select(v.both(v.le(consts[LOWER], x), v.lt(consts[UPPER], x)), weight, zero),
     ]
     return [*sums, v.select(v.le(x, x), zero, weight)] if omit else sums
 
@@ -128,11 +128,10 @@ def add_tally(w, omit, high, n, width, sums, first, tally):
             if omit is not None:
                 missing = sums[top + 2, r]
         else:
-            below, outside = n - sums[top, r], n - sums[0, r]
-            above = outside - below
+            below = n - sums[top, r]
             if omit is not None:
-                above = n - sums[top + 1, r]
-                missing = outside - below - above
+                missing = n - sums[top + 1, r]
+            above = n - sums[0, r] - below - missing
         tally[BELOW, first + r] += below
         tally[ABOVE, first + r] += above
         tally[MISSING, first + r] += missing
