@@ -427,6 +427,11 @@ def test_statuses_of_intervals(name):
     found = (fit.mu, fit.sigma, fit.loglik)
     assert np.allclose(found, values, rtol=1e-15, atol=0.0, equal_nan=True), found
     assert np.all(np.isnan(fit.stderr))
+    if name != "means tie":  # which only twice the precision sees
+        quiet = fastnat.fit_normal(np.array(lower, float), np.array(upper, float), noise_std=0.0)
+        assert quiet.status is status
+        found = (quiet.mu, quiet.sigma, quiet.loglik)
+        assert np.allclose(found, values, rtol=1e-15, atol=0.0, equal_nan=True), found
     mirrored = fastnat.fit_normal(-np.array(upper, float), -np.array(lower, float))
     assert mirrored.status is status
     assert np.isclose(mirrored.mu, -values[0], equal_nan=True)
@@ -537,6 +542,51 @@ def test_noise_with_limits_and_truncation(seed):
             np.testing.assert_allclose(fit.cov_params, np.linalg.inv(hessian), rtol=1e-4)
         with pytest.raises(ValueError, match="method='profile' is not known"):
             fit.conf_int(method="profile")
+
+
+@pytest.mark.parametrize("seed", range(scaled(60, 4)))
+def test_noisy_truncated_values_without_a_maximum(seed):
+    """Spread like an exponential distribution, or nearly so; noise of any size."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(2, 9))
+    x = rng.exponential(size=n) if seed % 2 else rng.integers(0, 6, n) + 0.25
+    std = rng.choice([0.01, 0.1, 1.0]) * rng.uniform(0.5, 2.0, n)
+    fit = fastnat.fit_normal(x, truncation=(0.0, INF), noise_std=std)
+
+    def loglik(mu, sigma):
+        s = np.hypot(sigma, std)
+        return scipy.stats.norm.logpdf(x, mu, s).sum() - special.log_ndtr(mu / s).sum()
+
+    limit = -n * (math.log(x.mean()) + 1.0)
+    highest = -INF
+    for sigma in np.ptp(x) * 10.0 ** np.linspace(-3, 1, 33):
+        bracket = (x.mean() - 2.0 * sigma**2 / x.mean(), x.mean())
+        best = optimize.minimize_scalar(lambda mu, s=sigma: -loglik(mu, s), bracket=bracket)
+        highest = max(highest, -best.fun)
+    if fit.status is Status.SIGMA_INFINITE:
+        assert (np.isnan(fit.mu), fit.sigma) == (True, INF)
+        assert math.isclose(fit.loglik, limit, rel_tol=1e-12)
+        assert highest <= limit + 1e-9
+    else:
+        assert fit.success
+        assert fit.loglik > limit
+        assert fit.loglik >= highest - 1e-9
+        assert math.isclose(fit.loglik, loglik(fit.mu, fit.sigma), rel_tol=1e-9)
+
+
+def test_what_is_known_without_noise_among_noisy_values():
+    """At sigma = 0 an interval without noise only says where mu may be."""
+    fit = fastnat.fit_normal([0.0, 1.0], [2.0, 1.0], noise_std=[0.0, 1.0])
+    assert (fit.status, fit.mu, fit.sigma) == (Status.BOUNDARY, 1.0, 0.0)
+    assert math.isclose(fit.loglik, scipy.stats.norm.logpdf(0.0), rel_tol=1e-14)
+    assert fit.stderr[0] == 1.0
+    fit = fastnat.fit_normal([2.0, 0.0], left=1.0, noise_std=[1.5, 0.0])
+    assert (fit.status, fit.mu, fit.sigma) == (Status.BOUNDARY, 1.0, 0.0)
+    assert math.isclose(fit.loglik, scipy.stats.norm.logpdf(2.0, 1.0, 1.5), rel_tol=1e-14)
+    assert np.all(np.isnan(fit.stderr))  # there is a corner in mu
+    # Intervals that contradict each other need a sigma; as does a value outside of one.
+    assert fastnat.fit_normal([0, 1, 1.0], [0.5, 1, 2.0], noise_std=[0, 1, 0.0]).status == 0
+    assert fastnat.fit_normal([0, 1, 1.0], [0.5, 1, 1.0], noise_std=[0, 1, 0.0]).status == 0
 
 
 def test_noise_that_is_none_is_no_noise(rng):

@@ -100,7 +100,13 @@ FLOORS = [
         "kernels.moments",
         "kernels.profile",
     },
-    {"kernels.compression", "kernels.memory", "kernels.olsen", "kernels.rows"},
+    {
+        "kernels.compression",
+        "kernels.memory",
+        "kernels.noisy_terms",
+        "kernels.olsen",
+        "kernels.rows",
+    },
     {"kernels.olsen_lanes", "kernels.outcome"},
     {"kernels.estimates", "kernels.noise_data", "kernels.search"},
     {
