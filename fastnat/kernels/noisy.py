@@ -160,7 +160,7 @@ def _judge(work, n):
         if others:
             return codes.UNBOUNDED, nan, nan, math.inf
         return codes.SIGMA_ZERO, value, 0.0, math.inf
-    if not exact and not others and low <= high:
+    if not exact and not others:
         return existence.judge((0.0, 0.0, 0.0, 0.0, 0.0, 0.0), *_lists(work, n))
     return codes.OK, nan, nan, nan
 
