@@ -777,10 +777,11 @@ def test_expected_covariances(limits, rng):
     np.testing.assert_allclose(fit.cov_params, np.linalg.inv(30 * total), rtol=1e-9)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, "noisy limits"])
 def test_opg_and_sandwich(kind, rng):
     x = rng.normal(3.0, 2.0, 25)
-    fits = {c: calls()[kind](x, cov_type=c) for c in ("observed", "opg", "sandwich")}
+    fit = calls().get(kind, lambda v, **k: fastnat.fit_normal(v, left=1.5, noise_std=0.7, **k))
+    fits = {c: fit(x, cov_type=c) for c in ("observed", "opg", "sandwich")}
     bread, inverse = fits["observed"].cov_params, fits["opg"].cov_params
     expected = bread @ np.linalg.inv(inverse) @ bread
     np.testing.assert_allclose(fits["sandwich"].cov_params, expected, rtol=1e-7)
@@ -794,7 +795,10 @@ def test_opg_and_sandwich(kind, rng):
             return scipy.stats.norm.logpdf(x[i], mu, np.hypot(sigma, 0.7))
         if kind == "truncation":
             return scipy.stats.norm.logpdf(x[i], mu, sigma) - special.log_ndtr((mu + 20) / sigma)
+        if kind == "noisy limits":
+            sigma = np.hypot(sigma, 0.7)
         lower, upper = {
+            "noisy limits": (np.where(x <= 1.5, -INF, x), np.maximum(x, 1.5)),
             "limits": (np.where(x <= 1.5, -INF, x), np.maximum(x, 1.5)),
             "arrays": (np.minimum(x, 4.0), np.where(x >= 4.0, INF, x)),
             "intervals": (x - 0.5, x + 0.5),
