@@ -71,7 +71,7 @@ weight of all rows, of those with a density, of those without noise; RSS, SIZE, 
 residual sum of squares, size of the values, log det X'X; COLUMN: the first column that depends on
 those before it, or -1."""
 
-PROFILE_SIZE = 12 + root.SIZE
+PROFILE_SIZE = 13 + root.SIZE
 
 COMPLETE, CENSORED, CUT, SCALED, NOISY = range(5)
 """Models: known values and a constant sigma; limits; truncation; a sigma with covariates, and

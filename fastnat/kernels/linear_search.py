@@ -213,9 +213,8 @@ def _turn(memory, gram, first, basis, step, upper):
             size = memory[SIZES][first + 1 + j]
         else:
             size = memory[SIZES][j]
-        left = norm
-        if good or gram[j, j] == 0.0:
-            left = upper[j, j] * (basis[j, j] / size) if gram[j, j] > 0.0 else 0.0
+        # What is left of the column, or as much as it has at most, if its squares are shifted.
+        left = (upper[j, j] if good else math.sqrt(gram[j, j])) * (basis[j, j] / size)
         if cells[COLUMN] < 0.0 and not left > _DEPENDENT * norm:
             cells[COLUMN] = first + j
     if not good:
@@ -250,6 +249,9 @@ def _set_out(memory, told, theta):
     spread = math.sqrt(cells[RSS] / cells[TOTAL])
     if cells[MODEL] == COMPLETE:
         return _take_least_squares(memory, aims, theta)
+    if cells[MODEL] == CUT and _is_perfect(memory, aims):
+        cells[LOGLIK] = math.inf
+        return _stop(memory, codes.SIGMA_ZERO)
     _set_start(memory, grad[p:], spread if spread > 0.0 else 1.0)
     for j in range(p + q):
         theta[j] = 0.0
@@ -285,13 +287,11 @@ def _take_least_squares(memory, aims, theta):
     cells, upper = memory[CELLS], memory[SPARE]
     p = memory[ORIGIN].size
     dof = cells[TOTAL] - cells[LOST]
-    size, cells[LOG_DET] = cells[SIZE], 0.0
+    cells[LOG_DET] = 0.0
     for j in range(p):
         theta[j] = 0.0
-        size += abs(memory[ORIGIN][j]) * math.sqrt(aims[j, j] / cells[TOTAL])
         cells[LOG_DET] += 2.0 * math.log(upper[j, j] * memory[BASIS_X][j, j])
-    rms = math.sqrt(cells[RSS] / cells[TOTAL])
-    if cells[N_ROWS] <= p or not rms * cells[UNIT] > _PERFECT * size:
+    if _is_perfect(memory, aims):
         cells[LOGLIK] = math.inf
         return _stop(memory, codes.SIGMA_ZERO)
     if not dof > 0.0:
@@ -308,6 +308,17 @@ def _take_least_squares(memory, aims, theta):
         information[j, p] = information[p, j] = 0.0
     information[p, p] = 2.0 * dof
     return _want_meat(memory, True)
+
+
+@helper
+def _is_perfect(memory, aims):
+    """Whether a plane goes through all values, but for rounding."""
+    cells, origin = memory[CELLS], memory[ORIGIN]
+    size = cells[SIZE]
+    for j in range(origin.size):
+        size += abs(origin[j]) * math.sqrt(aims[j, j] / cells[TOTAL])
+    rms = math.sqrt(cells[RSS] / cells[TOTAL]) * cells[UNIT]
+    return cells[N_ROWS] <= origin.size or not rms > _PERFECT * size
 
 
 # ---- existence -------------------------------------------------------------------------------

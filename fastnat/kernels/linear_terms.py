@@ -91,13 +91,13 @@ def to_products(cells, n, terms):
 def to_derivatives(second, cells, n, terms):
     """The curvature by location becomes its first or second derivative by the variance.
 
-    Of known values, in the chart VARIANCE.
+    Of known values, in the chart VARIANCE; that by scale becomes its expected value.
     """
     for i in range(n):
         precision = terms[INV, i] * terms[INV, i]
         square = cells[WEIGHT, i] * precision * precision
         terms[AA, i] = 2.0 * square * precision if second else -square
-        terms[AC, i] = terms[CC, i] = 0.0
+        terms[AC, i], terms[CC, i] = 0.0, 0.5 * square
 
 
 @helper
