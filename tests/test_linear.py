@@ -365,7 +365,7 @@ UNIQUE = [  # of which one maximum is all that there is, or one is far above all
 def make(rng, kind, n=40, batch=(), p=3):
     """Arguments of fit_linear: (y, X, options)."""
     options = dict(KINDS[kind])
-    x = rng.normal(size=(n, p))
+    x = rng.uniform(-1.7, 1.7, (n, p))
     x[:, 0] = 1.0
     Z = np.stack([np.ones(n), x[:, 1]], axis=1)
     slopes = np.resize([0.4, -0.8, 0.5, 0.3], p)
@@ -396,7 +396,7 @@ def fit_and_problem(y, X, options, **more):
 @pytest.mark.parametrize("cov_type", ["observed", "opg", "sandwich"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_against_the_oracle(kind, cov_type, rng):
-    for n in scaled((12, 40, 300), (15,)):
+    for n in scaled((20, 50, 300), (20,)):
         y, X, options = make(rng, kind, n)
         fit, P = fit_and_problem(y, X, options, cov_type=cov_type)
         assert_maximum(fit, P)
@@ -465,7 +465,7 @@ def test_like_crch(rng):
     assert np.all(np.abs(fit.params - [-0.5, 0.9, -0.4, 0.6]) < scaled(5, 8) * fit.stderr)
 
 
-@pytest.mark.parametrize("kind", ["complete", "noise", "heteroscedastic"])
+@pytest.mark.parametrize("kind", ["complete", "noise"])
 def test_restricted_likelihood(kind, rng):
     """No other scale has a higher one, the coefficients being those of least squares."""
     y, X, options = make(rng, kind, 20)
@@ -513,7 +513,7 @@ NORMAL = {
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("kind", NORMAL)
 def test_a_constant_is_fit_normal(kind, weighted, rng):
-    y = np.maximum(rng.normal(3.0, 1.5, (4, 25)), -0.9)
+    y = np.clip(rng.normal(3.0, 1.5, (4, 25)), -0.9, 8.9)
     options = dict(NORMAL[kind])
     if options.get("upper"):
         options["upper"] = y + 0.7
@@ -570,7 +570,9 @@ def test_statuses_of_a_constant_are_those_of_fit_normal(name):
     fit = fastnat.fit_linear(y, np.ones((len(y), 1)), **options)
     assert fit.status is normal.status
     assert np.isclose(fit.loglik, normal.loglik, rtol=1e-11, atol=1e-13, equal_nan=True)
-    assert np.isclose(fit.coef[0], normal.mu, rtol=1e-9, equal_nan=True)
+    # Of several coefficients nobody can say which of them go to infinity.
+    limit = np.nan if fit.status is Status.MU_INFINITE else normal.mu
+    assert np.isclose(fit.coef[0], limit, rtol=1e-9, equal_nan=True)
     assert np.isclose(fit.sigma, normal.sigma, rtol=1e-9, equal_nan=True)
 
 
@@ -627,7 +629,7 @@ def test_units_of_y_do_not_matter(kind, power, rng):
 @pytest.mark.parametrize("kind", KINDS)
 def test_columns_of_x_can_be_changed(kind, rng):
     y, X, options = make(rng, kind)
-    change = np.array([[1.0, 1e3, -2.0], [0.0, 1e-4, 0.5], [0.0, 0.0, 2.0]])
+    change = np.array([[1.0, 30e4, -2.0], [0.0, 1e4, 0.5], [0.0, 0.0, 2.0]])
     fit = fastnat.fit_linear(y, X, **options)
     other = fastnat.fit_linear(y, X @ change, **options)
     assert_close(change @ other.coef, fit.coef, 1e-8, 1e-8)
@@ -1005,12 +1007,12 @@ def test_a_dummy_for_one_row_in_z(rng):
 
 def test_all_censored(rng):
     X, y = line(), rng.normal(size=10)
-    for options, sign in (({"left": 5.0}, -1.0), ({"right": -5.0}, 1.0)):
+    for options in ({"left": 5.0}, {"right": -5.0}):
         fit = fastnat.fit_linear(y, X, **options)
         assert fit.status is Status.MU_INFINITE
         assert fit.loglik == 0.0
         assert np.all(np.isnan(fit.stderr))
-        assert fit.coef[0] == sign * INF or np.isnan(fit.coef[0])
+        assert np.all(np.isnan(fit.coef))
         Z = np.stack([np.ones(10), np.arange(10.0)], axis=1)
         assert not fastnat.fit_linear(y, X, Z, **options).success
 
@@ -1140,7 +1142,7 @@ def test_missing_and_impossible_values(rng):
         one = [y, X, Z]
         one[k] = dirty[k]
         assert fastnat.fit_linear(*one).status is Status.NAN_INPUT
-        with pytest.raises(ValueError, match=f"{name} contains NaN"):
+        with pytest.raises(ValueError, match=rf"\b{name}\b.* contains NaN"):
             fastnat.fit_linear(*one, nan_policy="raise")
     fit = fastnat.fit_linear(*dirty, nan_policy="omit")
     assert_same_fit(clean, fit)
@@ -1280,7 +1282,12 @@ REFUSED = {
         {"clusters": [0, 0, 1, 1], "cov_type": "expected"},
     ],
     "nan_policy": [{"nan_policy": "drop"}, {"nan_policy": None}],
-    "reml": [{"reml": 1}, {"reml": True, "left": 0.0}, {"reml": True, "truncation": (0.0, 5.0)}],
+    "reml": [
+        {"reml": 1},
+        {"reml": True, "Z": X4},
+        {"reml": True, "left": 0.0},
+        {"reml": True, "truncation": (0.0, 5.0)},
+    ],
     "cov_type": [
         {"cov_type": "robust"},
         {"upper": Y4, "cov_type": "expected"},
@@ -1370,10 +1377,7 @@ def test_information_criteria(kind, rng):
 @pytest.mark.parametrize("kind", KINDS)
 def test_pickles_and_words(kind, rng):
     y, X, options = make(rng, kind, 200)
-    for fit in (
-        fastnat.fit_linear(y, X, **options),
-        fastnat.fit_linear(y * np.nan, X, **options),
-    ):
+    for fit in (fastnat.fit_linear(y, X, **options), fastnat.fit_linear(y, X * INF, **options)):
         data = pickle.dumps(fit)
         assert len(data) < X.nbytes
         again = pickle.loads(data)
@@ -1396,7 +1400,7 @@ def test_pickles_and_words(kind, rng):
             for value in (*fit.params, *fit.stderr, fit.loglik):
                 assert min(abs(n - value) for n in numbers) <= 1e-3 * abs(value) + 1e-4, value
         else:
-            assert Status.NAN_INPUT.message.rstrip(".") in summary or "nan_input" in summary
+            assert fit.status.name.lower() in summary
     batch = fastnat.fit_linear(np.stack([y, y]) if "upper" not in options else y, X, **options)
     assert "\n" not in repr(batch)
     assert_same_bits(pickle.loads(pickle.dumps(batch)), batch)
