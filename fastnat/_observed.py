@@ -82,14 +82,20 @@ def read(
     truncation: Any,
     noise_std: ArrayLike | None,
     weights: ArrayLike | None,
+    name: str = "x",
 ) -> Given:
-    """Check the arguments, each for itself and against each other; not the cells of arrays."""
+    """Check the arguments, each for itself and against each other; not the cells of arrays.
+
+    name : of the values in messages.
+    """
     if is_censored_data(x):
         if upper is not None:
-            raise ValueError("upper must be None if x is a CensoredData, which has its own limits")
+            raise ValueError(
+                f"upper must be None if {name} is a CensoredData, which has its own limits"
+            )
         x, upper = ends_of_censored_data(x)
     given = Given(
-        as_array("x", x),
+        as_array(name, x),
         _optional("upper", upper),
         _optional("left", left),
         _optional("right", right),
@@ -99,7 +105,9 @@ def read(
     )
     limits = given.left is not None or given.right is not None
     if given.upper is not None and limits:
-        raise ValueError("left and right are limits of values; with upper, x is a lower limit")
+        raise ValueError(
+            f"left and right are limits of values; with upper, {name} is a lower limit"
+        )
     if given.least is not None and (limits or given.upper is not None):
         raise ValueError(
             "truncation cannot be combined with upper, left or right: no method is known to find"
@@ -159,13 +167,13 @@ def _check_scalars(given: Given) -> None:
         raise ValueError(f"noise_std must be finite and not negative, not {std}")
 
 
-_NAMES = ("x", "upper", "left", "right", "truncation[0]", "truncation[1]", "noise_std", "weights")
+_NAMES = ("upper", "left", "right", "truncation[0]", "truncation[1]", "noise_std", "weights")
 
 
-def _broadcast(given: Given) -> tuple[Given, tuple[int, ...]]:
-    """All arrays in one shape, as views."""
+def broadcast(given: Given, values: str = "x") -> tuple[Given, tuple[int, ...]]:
+    """All arrays in one shape, as views; ``values`` is the name of the values."""
     shape = given.x.shape
-    for name, array in zip(_NAMES[1:], given[1:], strict=True):
+    for name, array in zip(_NAMES, given[1:], strict=True):
         if array is None:
             continue
         try:
@@ -174,11 +182,11 @@ def _broadcast(given: Given) -> tuple[Given, tuple[int, ...]]:
             short = name.split("[")[0]
             one = {"truncation": "limit", "noise_std": "number", "weights": "weight"}
             raise ValueError(
-                f"{name} of shape {array.shape} does not broadcast with x of shape {shape};"
+                f"{name} of shape {array.shape} does not broadcast with {values} of shape {shape};"
                 f" one {one.get(short, 'limit')} per problem is {name}[:, None]"
             ) from None
     if not shape:
-        raise ValueError("x must have at least one dimension")
+        raise ValueError(f"{values} must have at least one dimension")
     views: Any = (
         a if a is None or a.shape == shape else np.broadcast_to(a, shape) for a in given
     )  # broadcasting takes microseconds
@@ -197,7 +205,7 @@ def solve(given: Given, groups: Any, axis: Any, options: Options) -> Solution:
 
 
 def rows_of(given: Given, groups: Any, axis: Any) -> Rows:
-    views, shape = _broadcast(given)
+    views, shape = broadcast(given)
     if groups is not None:
         if axis not in (-1, 0, None) or len(shape) != 1:
             raise ValueError("groups needs x with one dimension, and no axis")
@@ -321,7 +329,7 @@ def _limits_of_problems(given: Given, axis: Any) -> tuple[Problems, Array]:
     if _are_numbers(a for a, _ in pair if a is not None):
         limits = np.array([[_scalar(a, none)] for a, none in pair])
         return arrange(given.x, given.weights, axis), limits
-    views, shape = _broadcast(given)
+    views, shape = broadcast(given)
     problems = arrange(views.x, views.weights, axis)
     reduced = reduced_axes(axis, len(shape))
     first = tuple(slice(0, 1) if a in reduced else slice(None) for a in range(len(shape)))

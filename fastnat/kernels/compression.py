@@ -167,11 +167,11 @@ def _sort_values(x, left, right, w, start, stop, unit, omit, lists, ends, row):
             rights[c], rights_w[c] = most * factor + 0.0, weight
             c += np.uint64(used & above)
     ends[VALUES, row], ends[LEFTS, row], ends[RIGHTS, row] = np.int64(a), np.int64(b), np.int64(c)
-    return _verdict(bad, total, missing, impossible, omit, np.int64(a + b + c - begin)), size
+    return verdict(bad, total, missing, impossible, omit, np.int64(a + b + c - begin)), size
 
 
 @helper
-def _verdict(bad, total, missing, impossible, omit, n):
+def verdict(bad, total, missing, impossible, omit, n):
     """The status of a row, -1 for weights that cannot be used."""
     if bad > 0 or not total < math.inf:
         return np.int64(-1)
@@ -221,7 +221,7 @@ def _sort_intervals(x, upper, w, start, stop, unit, omit, lists, ends, row):
     n = np.int64(a + b + c + d) - ends[:, row].sum()
     ends[VALUES, row], ends[LEFTS, row] = np.int64(a), np.int64(b)
     ends[RIGHTS, row], ends[BETWEENS, row] = np.int64(c), np.int64(d)
-    return _verdict(n_bad, total, n_missing, n_impossible, omit, n), size
+    return verdict(n_bad, total, n_missing, n_impossible, omit, n), size
 
 
 @helper
