@@ -14,7 +14,8 @@ from fastnat._arrays import Array
 from fastnat.kernels import codes, linear_memory
 
 _TOLERANCE = 1e-7  # of the program's solver, in columns of unit size
-_STEPS = 100  # of Newton's method for the face where sigma is infinite
+_SLACK = 1e-4  # that is enough, in values of unit size
+_STEPS = 100  # of Newton's method for a probit model
 
 
 class Rows(NamedTuple):
@@ -26,6 +27,14 @@ class Rows(NamedTuple):
     model: int
 
 
+class Limit(NamedTuple):
+    """What there is instead of a maximum: a status, the supremum, and b if that is one point."""
+
+    status: int
+    loglik: float
+    coef: Array | None
+
+
 class _Known(NamedTuple):
     """What is known of each value: an interval, X, and the weight."""
 
@@ -34,29 +43,38 @@ class _Known(NamedTuple):
     x: Array
     w: Array
 
+    @property
+    def exact(self) -> Array:
+        return self.low == self.high
 
-def judge(rows: Rows) -> tuple[int, float, float] | None:
-    """None if there is a maximum, else (status, sign of the limit of log sigma, supremum)."""
-    known = _read(rows)
-    separated, along = _separates(known)
-    if separated:
-        every = bool(np.all(np.abs(along) > _TOLERANCE))
-        return codes.MU_INFINITE, math.nan, 0.0 if every else math.nan
+    def only(self, rows: Array) -> "_Known":
+        return _Known(*(column[rows] for column in self))
+
+
+def judge(rows: Rows) -> Limit | None:
+    """None if there is a maximum."""
+    raw = _used(rows)
+    known = _standardise(raw)
+    along = _separation(known)
+    if np.any(np.abs(along) > _TOLERANCE):
+        constant = rows.model != linear_memory.SCALED
+        return Limit(codes.MU_INFINITE, _beyond(raw, along) if constant else math.nan, None)
     if rows.model == linear_memory.SCALED:
-        return None  # what else can go wrong with sigma_i is seen in the ascent
+        return None  # what else can go wrong with sigma is seen in the ascent
     if _is_interpolated(known):
-        exact = bool(np.any(known.low == known.high))
-        return codes.SIGMA_ZERO, -1.0, math.inf if exact else _supremum_at_zero(known)
-    bounded = np.isfinite(known.low) & np.isfinite(known.high)
-    if not np.any(bounded):
-        loglik, slope = _face(known)
-        if not slope > 0.0:
-            return codes.SIGMA_INFINITE, 1.0, loglik
+        return _at_zero(raw, known)
+    if not np.any(np.isfinite(known.low) & np.isfinite(known.high)):
+        # Half-lines only: where sigma is infinite they are a probit model.
+        right = np.isfinite(known.low)
+        sign, limit = np.where(right, 1.0, -1.0), np.where(right, known.low, known.high)
+        loglik, score = _probit(known.x, sign, known.w)
+        if not -np.sum(score * limit) > 0.0:
+            return Limit(codes.SIGMA_INFINITE, loglik, None)
     return None
 
 
-def _read(rows: Rows) -> _Known:
-    """The rows that are used, in columns and values of unit size."""
+def _used(rows: Rows) -> _Known:
+    """The rows that are used, as intervals."""
     y, upper, left, right, _, _, _, w, _ = rows.columns
     low = y.copy()
     high = upper.copy() if upper.size else y.copy()
@@ -64,113 +82,140 @@ def _read(rows: Rows) -> _Known:
         below = y <= left
         low[below], high[below] = -np.inf, left[below]
     if right.size:
-        above = y >= right
-        if left.size:
-            above &= ~below
+        above = (y >= right) & (low > -np.inf)
         low[above], high[above] = right[above], np.inf
     weights = w if w.size else np.ones(y.size)
-    used = weights > 0.0
-    used &= ~(np.isnan(low) | np.isnan(high) | np.any(np.isnan(rows.x), axis=1))
-    if rows.z.size:
-        used &= ~np.any(np.isnan(rows.z), axis=1)
-    used &= np.isfinite(low) | np.isfinite(high)
-    x, low, high = rows.x[used], low[used], high[used]
+    used = (weights > 0.0) & (np.isfinite(low) | np.isfinite(high))
+    for column in (low, high, *rows.x.T, *rows.z.T):
+        used &= ~np.isnan(column)
+    return _Known(low[used], high[used], rows.x[used], weights[used])
+
+
+def _standardise(known: _Known) -> _Known:
+    """The same with orthogonal X, and values of unit size that fit to nothing."""
+    low, high, x, w = known
     q, _ = np.linalg.qr(x / np.max(np.abs(x), axis=0))
     q *= math.sqrt(len(q))
     middle = np.where(np.isfinite(low), low, high)
     shift = q @ np.linalg.lstsq(q, middle, rcond=None)[0]
     size = np.max(np.abs(middle - shift), initial=0.0) or 1.0
-    return _Known((low - shift) / size, (high - shift) / size, q, weights[used])
+    return _Known((low - shift) / size, (high - shift) / size, q, w)
 
 
 def _cone(known: _Known) -> tuple[Array, Array]:
-    """Matrices (equal, at most) of the directions (d, dh) along which no row loses."""
+    """(equal, at most) 0 times directions (d, dh) along which no row loses."""
     low, high, x, _ = known
-    exact = low == high
-    equal = np.column_stack([x[exact], -low[exact]])
+    exact = known.exact
     left, right = np.isfinite(high) & ~exact, np.isfinite(low) & ~exact
-    # dh low <= x d <= dh high
-    most = np.concatenate(
-        [
-            np.column_stack([x[left], -high[left]]),
-            np.column_stack([-x[right], low[right]]),
-        ]
-    )
-    return equal, most
+    equal = np.column_stack([x[exact], -low[exact]])
+    below = np.column_stack([x[left], -high[left]])
+    above = np.column_stack([-x[right], low[right]])
+    return equal, np.concatenate([below, above])
 
 
-def _optimum(c: Array, equal: Array, most: Array, bounds: Any) -> Array:
+def _optimum(cost: Array, equal: Any, most: Any, bounds: Any) -> Array | None:
+    """What minimises the cost; ``equal`` and ``most`` are pairs (matrix, right side)."""
     from scipy.optimize import linprog
 
-    zeros_equal, zeros_most = np.zeros(len(equal)), np.zeros(len(most))
-    found = linprog(
-        c,
-        A_ub=most if len(most) else None,
-        b_ub=zeros_most if len(most) else None,
-        A_eq=equal if len(equal) else None,
-        b_eq=zeros_equal if len(equal) else None,
-        bounds=bounds,
-        method="highs",
-    )
-    return np.zeros(c.size) if found.x is None else np.asarray(found.x)
+    given = {}
+    if len(equal[0]):
+        given |= {"A_eq": equal[0], "b_eq": equal[1]}
+    if len(most[0]):
+        given |= {"A_ub": most[0], "b_ub": most[1]}
+    found = linprog(cost, bounds=bounds, method="highs", **given)
+    return None if found.x is None else np.asarray(found.x)
 
 
-def _separates(known: _Known) -> tuple[bool, Array]:
-    """Whether some d never loses at any sigma, and the gain of each row along it."""
+def _direction(known: _Known, cost: Array, bounds: Any) -> Array:
     equal, most = _cone(known)
+    found = _optimum(cost, (equal, np.zeros(len(equal))), (most, np.zeros(len(most))), bounds)
+    return np.zeros(cost.size) if found is None else found
+
+
+def _separation(known: _Known) -> Array:
+    """How X d changes for each row, for some d along which no row loses at any sigma."""
     p = known.x.shape[1]
+    _, most = _cone(known)
     bounds = [(-1.0, 1.0)] * p + [(0.0, 0.0)]
-    d = _optimum(most.sum(axis=0), equal, most, bounds)[:p]
-    along = known.x @ d
-    return bool(np.max(np.abs(along), initial=0.0) > _TOLERANCE), along
+    return np.asarray(known.x @ _direction(known, most.sum(axis=0), bounds)[:p])
+
+
+def _beyond(raw: _Known, along: Array) -> float:
+    """The supremum: rows that are separated are certain, the others have a likelihood of their own."""
+    from fastnat.linear import fit_linear
+
+    rest = raw.only(np.abs(along) <= _TOLERANCE)
+    if not rest.w.size:
+        return 0.0
+    u, s, _ = np.linalg.svd(rest.x / np.max(np.abs(rest.x), axis=0, initial=1.0))
+    rank = int(np.sum(s > _TOLERANCE * s[0]))
+    if rank == 0:
+        return math.nan
+    x = u[:, :rank]
+    fit = fit_linear(rest.low, x, upper=rest.high, weights=rest.w, cov_type=None)
+    return float(fit.loglik)
 
 
 def _is_interpolated(known: _Known) -> bool:
     """Whether a plane goes through all intervals, so that sigma can go to 0."""
-    equal, most = _cone(known)
     p = known.x.shape[1]
-    bounds = [(None, None)] * p + [(0.0, 1.0)]
-    c = np.zeros(p + 1)
-    c[p] = -1.0
-    return bool(_optimum(c, equal, most, bounds)[p] > 0.5)
+    cost = np.zeros(p + 1)
+    cost[p] = -1.0
+    return bool(_direction(known, cost, [(None, None)] * p + [(0.0, 1.0)])[p] > 0.5)
 
 
-def _supremum_at_zero(known: _Known) -> float:
-    """As sigma goes to 0, rows that a plane is inside of have all of the probability."""
-    from scipy.optimize import linprog
+def _at_zero(raw: _Known, known: _Known) -> Limit:
+    """As sigma goes to 0, rows that a plane is inside of are certain; at ends it stays a probit."""
+    exact = known.exact
+    if np.any(exact):
+        x = raw.x[exact]
+        fixed = np.linalg.matrix_rank(x) == x.shape[1]
+        coef = np.linalg.lstsq(x, raw.low[exact], rcond=None)[0] if fixed else None
+        return Limit(codes.SIGMA_ZERO, math.inf, coef)
+    low, high, x, w = known
+    n, p = x.shape
+    ends, rows = [], []
+    for sign, limit in ((-1.0, low), (1.0, high)):
+        here = np.flatnonzero(np.isfinite(limit))
+        slack = np.zeros((here.size, n))
+        slack[np.arange(here.size), here] = 1.0
+        rows.append(np.column_stack([sign * x[here], slack]))
+        ends.append(sign * limit[here])
+    cost = np.concatenate([np.zeros(p), -np.ones(n)])
+    bounds = [(None, None)] * p + [(0.0, _SLACK)] * n
+    none = np.zeros((0, p + n)), np.zeros(0)
+    found = _optimum(cost, none, (np.concatenate(rows), np.concatenate(ends)), bounds)
+    if found is None:
+        return Limit(codes.SIGMA_ZERO, math.nan, None)
+    tight = found[p:] < 1e-2 * _SLACK
+    if not np.any(tight):
+        return Limit(codes.SIGMA_ZERO, 0.0, None)
+    plane = x[tight] @ found[:p]
+    sign = np.where(np.abs(plane - low[tight]) < np.abs(high[tight] - plane), 1.0, -1.0)
+    loglik, _ = _probit(x[tight], sign, w[tight])
+    if np.all(tight) and not np.any(np.isfinite(low) & np.isfinite(high)):
+        return Limit(codes.NOT_IDENTIFIED, loglik, None)
+    one = np.linalg.matrix_rank(x[tight]) == p
+    coef = np.linalg.lstsq(raw.x[tight], np.where(sign > 0, raw.low[tight], raw.high[tight]), rcond=None)
+    return Limit(codes.SIGMA_ZERO, loglik, coef[0] if one else None)
 
-    low, high, x, _ = known
-    left, right = np.isfinite(high), np.isfinite(low)
-    ones = np.ones(len(x))
-    a = np.concatenate(
-        [np.column_stack([x[left], ones[left]]), np.column_stack([-x[right], ones[right]])]
-    )
-    b = np.concatenate([high[left], -low[right]])
-    c = np.zeros(a.shape[1])
-    c[-1] = -1.0
-    bounds = [(None, None)] * x.shape[1] + [(None, 1.0)]
-    found = linprog(c, A_ub=a, b_ub=b, bounds=bounds, method="highs")
-    return 0.0 if found.x is not None and found.x[-1] > _TOLERANCE else math.nan
 
-
-def _face(known: _Known) -> tuple[float, float]:
-    """Where 1 / sigma is 0, a probit model: its maximum, and the slope by 1 / sigma there."""
+def _probit(x: Array, sign: Array, w: Array) -> tuple[float, Array]:
+    """Largest sum of w log Phi(sign x d) over d, and the score of each row there."""
     from fastnat import special
 
-    low, high, x, w = known
-    right = np.isfinite(low)
-    sign, limit = np.where(right, 1.0, -1.0), np.where(right, low, high)
-    d = np.zeros(x.shape[1])
+    q, _ = np.linalg.qr(x)
+    q *= math.sqrt(len(q))
+    d = np.zeros(q.shape[1])
     for _ in range(_STEPS):
-        t = -sign * (x @ d)
+        t = -sign * (q @ d)
         hazard = special.hazard(t)
-        curvature = hazard * special.hazard_remainder(t)
-        grad = x.T @ (w * sign * hazard)
-        step = np.linalg.solve((x.T * (w * curvature)) @ x, grad)
+        curvature = (q.T * (w * hazard * special.hazard_remainder(t))) @ q
+        grad = q.T @ (w * sign * hazard)
+        step = np.linalg.lstsq(curvature, grad, rcond=None)[0]
         # Newton's steps on this concave function are shortened so that none goes far.
-        d = d + step / max(1.0, float(np.max(np.abs(x @ step))))
+        d = d + step / max(1.0, float(np.max(np.abs(q @ step))))
         if grad @ step <= 1e-20 * w.sum():
             break
-    t = -sign * (x @ d)
-    slope = -np.sum(w * sign * special.hazard(t) * limit)
-    return float(np.sum(w * special.log_ndtr(-t))), float(slope)
+    t = -sign * (q @ d)
+    return float(np.sum(w * special.log_ndtr(-t))), w * sign * special.hazard(t)

@@ -275,13 +275,15 @@ class _Job:
                 ends = _blocks.offsets(1, self.samples.n_obs)
                 self._fit_rows(columns, x, z, ends, f, sure=True)
             return
-        status, sign, supremum = verdict
         results, params, stderr, corr = (array[f] for array in self.found)
         total = results[linear_outcome.R_NOBS]
-        linear_outcome.give_up(status, total, results, params, stderr, corr)
-        results[linear_outcome.R_LOGLIK] = supremum
-        if status in (codes.SIGMA_ZERO, codes.SIGMA_INFINITE) and z.size == 0:
-            params[-1] = sign * math.inf
+        linear_outcome.give_up(verdict.status, total, results, params, stderr, corr)
+        results[linear_outcome.R_LOGLIK] = verdict.loglik
+        if verdict.coef is not None:
+            params[: verdict.coef.size] = verdict.coef
+        limits = {codes.SIGMA_ZERO: -math.inf, codes.SIGMA_INFINITE: math.inf}
+        if z.size == 0:
+            params[-1] = limits.get(verdict.status, math.nan)
 
 
 def _given(columns: Any) -> tuple[Array, ...]:

@@ -8,7 +8,7 @@ from fastnat.result import FitResult, Status
 def table(fit: FitResult, names: Sequence[str], level: float) -> str:
     """Estimates by name, standard errors and intervals, and what the fit is like."""
     head = f"{type(fit).__name__}: {Status(int(fit.status)).name.lower()}, nobs = {fit.nobs:g}"
-    lines = [f"{head}, log-likelihood = {fit.loglik:.6f}"]
+    lines = [f"{head}, log-likelihood = {fit.loglik:.10g}"]
     errors = fit.cov_type is not None
     columns = ["", "estimate"]
     if errors:

@@ -74,7 +74,7 @@ class LinearFit(FitResult):
 
     @property
     def params(self) -> Array:
-        return self._found.params.reshape(*self._batch, -1)
+        return self._found.params.reshape(*self._batch, sum(self._n_params))
 
     @property
     def coef(self) -> Array:
@@ -118,7 +118,7 @@ class LinearFit(FitResult):
     def stderr(self) -> Array:
         if self.cov_type is None:
             raise ValueError("cov_type=None was asked for; fit again with cov_type='observed'")
-        return self._found.stderr.reshape(*self._batch, -1)
+        return self._found.stderr.reshape(*self._batch, sum(self._n_params))
 
     @property
     def cov_params(self) -> Array:
@@ -168,6 +168,8 @@ class LinearFit(FitResult):
                 sd = np.broadcast_to(np.asarray(self.sigma)[..., None], mean.shape)
             else:
                 sd = np.exp(self._times("Z", Z, self.scale_coef))
+        if sd.shape[-1] != mean.shape[-1]:
+            raise ValueError(f"Z has {sd.shape[-1]} rows, and X has {mean.shape[-1]}")
         return Prediction(mean, sd)
 
     def _times(self, name: str, matrix: ArrayLike, coef: Array) -> Array:
@@ -371,8 +373,8 @@ def _check_combination(
     noisy = given.noise is not None
     if reml and (given.limited or scaled):
         raise ValueError("reml=True needs values without limits or truncation, and no Z")
-    if reml and noisy and cov_type not in ("observed", None):
-        raise ValueError("cov_type must be 'observed' for reml=True with noise_std")
+    if reml and noisy and cov_type in ("opg", "sandwich"):
+        raise ValueError("cov_type must be 'observed' or 'expected' for reml=True with noise_std")
     if cov_type == "expected" and given.upper is not None:
         raise ValueError(
             "cov_type='expected' needs the limits of every observation: give left and right"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastnat.kernels import ascent
+from fastnat.kernels import ascent, root
 from fastnat.kernels._jit import helper, kernel
 
 (
@@ -23,10 +23,16 @@ from fastnat.kernels._jit import helper, kernel
     INFORMATION,
     MEAT,
     START,
-) = range(17)
+    PLANE,
+    FACTOR,
+    FIRST,
+    PROFILE,
+    BEST,
+) = range(22)
 """Its arrays: cells; units and norms of the columns; how coordinates are related to X, those of the
 last step, the fit that was taken from the values, and the last part of it; the same for Z, and its
-squares; the ascent's state; vectors and matrices."""
+squares; the ascent's state; vectors and matrices; (p, p) matrices for ascents in b alone; the state
+of `linear_noise`, and the best point of its search."""
 
 (
     PHASE,
@@ -48,6 +54,7 @@ squares; the ascent's state; vectors and matrices."""
     NIT,
     TOTAL,
     DENSE,
+    NOISE_FREE,
     PASSES,
     RSS,
     SIZE,
@@ -55,13 +62,16 @@ squares; the ascent's state; vectors and matrices."""
     COLUMN,
     WANTED,
     N_CELLS,
-) = range(26)
+) = range(27)
 """Cells.  SURE: whether a maximum is known to exist; CLUSTERED: whether scores are summed up by
 clusters; LOST: degrees of freedom that restricted likelihood takes; STARTED: whether a start is
 given; UNIT and STEP_UNIT: the unit of the values and its last change; MOVED: whether coordinates
-have changed; TOTAL and DENSE: the weight of all rows, and of those with a density; RSS, SIZE, LOG_DET:
+have changed; TOTAL, DENSE and NOISE_FREE: the
+weight of all rows, of those with a density, of those without noise; RSS, SIZE, LOG_DET:
 residual sum of squares, size of the values, log det X'X; COLUMN: the first column that depends on
 those before it, or -1."""
+
+PROFILE_SIZE = 13 + root.SIZE
 
 COMPLETE, CENSORED, CUT, SCALED, NOISY = range(5)
 """Models: known values and a constant sigma; limits; truncation; a sigma with covariates, and
@@ -92,6 +102,11 @@ def new_memory(p, q):
         np.empty((k, k)),
         np.empty((k, k)),
         np.empty(k),
+        np.empty((p, p)),
+        np.empty((p, p)),
+        np.empty((p, p)),
+        np.empty(PROFILE_SIZE),
+        np.empty(p + 1),
     )
 
 

@@ -16,7 +16,7 @@ has a chart of its own.
 
 import math
 
-from fastnat.kernels import ascent, codes
+from fastnat.kernels import ascent, codes, linear_noise
 from fastnat.kernels._jit import helper, kernel
 from fastnat.kernels.curvature import copy, copy_matrix
 from fastnat.kernels.linalg import cholesky
@@ -31,6 +31,7 @@ from fastnat.kernels.linear_frame import (
 from fastnat.kernels.linear_memory import (
     BASIS_X,
     BASIS_Z,
+    BEST,
     CELLS,
     CENSORED,
     CLUSTERED,
@@ -51,10 +52,13 @@ from fastnat.kernels.linear_memory import (
     MOVED,
     N_ROWS,
     NIT,
+    NOISE_FREE,
+    NOISY,
     NORMS,
     ORIGIN,
     PASSES,
     PHASE,
+    PLANE,
     RSS,
     SCALED,
     SIZE,
@@ -86,6 +90,7 @@ from fastnat.kernels.linear_values import (
     HUGE,
     IN_NATURAL,
     IN_OLSEN,
+    NO_NOISE,
     OBSERVED,
     PRODUCTS,
     SAFE,
@@ -97,7 +102,7 @@ from fastnat.kernels.linear_values import (
 )
 from fastnat.kernels.outcome import COV_EXPECTED, COV_OBSERVED, NO_COV
 
-_FRAME, _EXISTENCE, _CLIMB, _FACE, _INFORMATION, _MEAT = range(6)  # phases
+_FRAME, _EXISTENCE, _CLIMB, _FACE, _NOISE, _INFORMATION, _MEAT = range(7)  # phases
 
 _MOST_PASSES = 6
 _DEPENDENT = 1e-12  # what is left of a column that depends on those before it, relative to it
@@ -144,6 +149,8 @@ def proceed(memory, told, theta):
         return _climb(memory, told, theta)
     if phase == _FACE:
         return _climb_face(memory, told, theta)
+    if phase == _NOISE:
+        return _take_from_noise(memory, linear_noise.proceed(memory, told, theta), theta)
     return _finish(memory, told)
 
 
@@ -164,7 +171,7 @@ def _frame(memory, told, theta):
     _, aims, _, _, zz = parts(told, p, q)
     total, yy = told[WEIGHT_SUM], aims[p, p]
     if cells[PASSES] == 0.0:
-        cells[TOTAL], cells[DENSE] = total, told[DENSITY]
+        cells[TOTAL], cells[DENSE], cells[NOISE_FREE] = total, told[DENSITY], told[NO_NOISE]
         cells[SIZE] = math.sqrt(yy / total) * cells[UNIT]
         for j in range(p):
             memory[NORMS][j] = math.sqrt(aims[j, j])
@@ -206,9 +213,8 @@ def _turn(memory, gram, first, basis, step, upper):
             size = memory[SIZES][first + 1 + j]
         else:
             size = memory[SIZES][j]
-        left = norm
-        if good or gram[j, j] == 0.0:
-            left = upper[j, j] * (basis[j, j] / size) if gram[j, j] > 0.0 else 0.0
+        # What is left of the column, or as much as it has at most, if its squares are shifted.
+        left = (upper[j, j] if good else math.sqrt(gram[j, j])) * (basis[j, j] / size)
         if cells[COLUMN] < 0.0 and not left > _DEPENDENT * norm:
             cells[COLUMN] = first + j
     if not good:
@@ -243,6 +249,9 @@ def _set_out(memory, told, theta):
     spread = math.sqrt(cells[RSS] / cells[TOTAL])
     if cells[MODEL] == COMPLETE:
         return _take_least_squares(memory, aims, theta)
+    if cells[MODEL] == CUT and _is_perfect(memory, aims):
+        cells[LOGLIK] = math.inf
+        return _stop(memory, codes.SIGMA_ZERO)
     _set_start(memory, grad[p:], spread if spread > 0.0 else 1.0)
     for j in range(p + q):
         theta[j] = 0.0
@@ -278,13 +287,11 @@ def _take_least_squares(memory, aims, theta):
     cells, upper = memory[CELLS], memory[SPARE]
     p = memory[ORIGIN].size
     dof = cells[TOTAL] - cells[LOST]
-    size, cells[LOG_DET] = cells[SIZE], 0.0
+    cells[LOG_DET] = 0.0
     for j in range(p):
         theta[j] = 0.0
-        size += abs(memory[ORIGIN][j]) * math.sqrt(aims[j, j] / cells[TOTAL])
         cells[LOG_DET] += 2.0 * math.log(upper[j, j] * memory[BASIS_X][j, j])
-    rms = math.sqrt(cells[RSS] / cells[TOTAL])
-    if cells[N_ROWS] <= p or not rms * cells[UNIT] > _PERFECT * size:
+    if _is_perfect(memory, aims):
         cells[LOGLIK] = math.inf
         return _stop(memory, codes.SIGMA_ZERO)
     if not dof > 0.0:
@@ -301,6 +308,17 @@ def _take_least_squares(memory, aims, theta):
         information[j, p] = information[p, j] = 0.0
     information[p, p] = 2.0 * dof
     return _want_meat(memory, True)
+
+
+@helper
+def _is_perfect(memory, aims):
+    """Whether a plane goes through all values, but for rounding."""
+    cells, origin = memory[CELLS], memory[ORIGIN]
+    size = cells[SIZE]
+    for j in range(origin.size):
+        size += abs(origin[j]) * math.sqrt(aims[j, j] / cells[TOTAL])
+    rms = math.sqrt(cells[RSS] / cells[TOTAL]) * cells[UNIT]
+    return cells[N_ROWS] <= origin.size or not rms > _PERFECT * size
 
 
 # ---- existence -------------------------------------------------------------------------------
@@ -330,6 +348,9 @@ def _begin_climb(memory, theta):
     """From the start, in the chart of the model."""
     cells, start = memory[CELLS], memory[START]
     p = memory[ORIGIN].size
+    if cells[MODEL] == NOISY:
+        cells[PHASE] = _NOISE
+        return linear_noise.begin(memory, theta)
     copy(start, theta)
     if cells[MODEL] != SCALED:
         h = cells[UNIT] * math.exp(-start[p])
@@ -455,11 +476,9 @@ def _climb_face(memory, told, theta):
     cells, state = memory[CELLS], memory[STATE]
     p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
     grad, _, by_x, _, _ = parts(told, p, q)
-    # The ascent wants a matrix of its own size.
-    metric = memory[SPARE].reshape(-1)[: p * p].reshape(p, p)
-    copy_matrix(by_x, metric)
     by_precision = grad[p]
-    code = ascent.advance(state, told[VALUE], grad[:p], metric, theta[:p])
+    copy_matrix(by_x, memory[PLANE])
+    code = ascent.advance(state, told[VALUE], grad[:p], memory[PLANE], theta[:p])
     if code == ascent.RUNNING:
         return IN_NATURAL
     if code == codes.OK and by_precision >= 0.0:
@@ -467,6 +486,46 @@ def _climb_face(memory, told, theta):
         return _stop(memory, codes.SIGMA_INFINITE)
     copy(memory[START], theta)
     return _arrive(memory, int(cells[STATUS]), theta)
+
+
+# ---- known noise -----------------------------------------------------------------------------
+
+
+@helper
+def _take_from_noise(memory, answer, theta):
+    """Pass on what the search wants, or take what it has found."""
+    cells, best = memory[CELLS], memory[BEST]
+    p = memory[ORIGIN].size
+    if answer >= 0:
+        return answer
+    if answer == linear_noise.FAILED:
+        if cells[NOISE_FREE] == 0.0:
+            return _stop(memory, codes.MAX_ITER)
+        cells[LOGLIK] = math.inf
+        alone = cells[NOISE_FREE] == cells[TOTAL]
+        return _stop(memory, codes.SIGMA_ZERO if alone else codes.UNBOUNDED)
+    cells[LOGLIK] -= cells[DENSE] * math.log(cells[UNIT])
+    if cells[LOST] > 0.0:
+        cells[LOGLIK] += _restricted_constant(memory)
+    copy(best[:p], theta)
+    theta[p] = -math.inf
+    if best[p] > 0.0:
+        theta[p] = 0.5 * math.log(best[p]) + math.log(cells[UNIT])
+        if cells[LOST] == 0.0:
+            cells[PHASE] = _INFORMATION
+            return OBSERVED
+    else:
+        cells[STATUS] = codes.BOUNDARY
+    return _want_meat(memory, cells[LOST] > 0.0)
+
+
+@helper
+def _restricted_constant(memory):
+    """From X'WX in these coordinates to that of X, and the 2 pi of as many values."""
+    p, total = memory[ORIGIN].size, 0.5 * memory[CELLS][LOST] * math.log(2.0 * math.pi)
+    for j in range(p):
+        total -= math.log(abs(memory[BASIS_X][j, j])) - math.log(memory[CELLS][UNIT])
+    return total
 
 
 # ---- information -----------------------------------------------------------------------------

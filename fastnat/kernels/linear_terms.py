@@ -88,12 +88,16 @@ def to_products(cells, n, terms):
 
 
 @helper
-def to_slopes(cells, n, terms):
-    """The curvature by location becomes its derivative by the variance, of exact rows."""
+def to_derivatives(second, cells, n, terms):
+    """The curvature by location becomes its first or second derivative by the variance.
+
+    Of known values, in the chart VARIANCE; that by scale becomes its expected value.
+    """
     for i in range(n):
-        square = terms[INV, i] * terms[INV, i]
-        terms[AA, i] = -cells[WEIGHT, i] * square * square
-        terms[AC, i] = terms[CC, i] = 0.0
+        precision = terms[INV, i] * terms[INV, i]
+        square = cells[WEIGHT, i] * precision * precision
+        terms[AA, i] = 2.0 * square * precision if second else -square
+        terms[AC, i], terms[CC, i] = 0.0, 0.5 * square
 
 
 @helper

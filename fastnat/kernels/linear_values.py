@@ -8,7 +8,7 @@ with itself (q, q).
 import numpy as np
 
 from fastnat.kernels._jit import helper
-from fastnat.kernels.linear_rows import CLUSTER, EXACT, STRIDE, TRUNCATED, WEIGHT, z_row
+from fastnat.kernels.linear_rows import CLUSTER, EXACT, NOISE, STRIDE, TRUNCATED, WEIGHT, z_row
 from fastnat.kernels.linear_terms import (
     AA,
     AC,
@@ -24,9 +24,9 @@ from fastnat.kernels.linear_terms import (
     A,
     C,
     find_terms,
+    to_derivatives,
     to_expected,
     to_products,
-    to_slopes,
 )
 from fastnat.kernels.tiles import SIGNED, add_products, add_squares, add_totals, new_sums
 
@@ -40,19 +40,20 @@ from fastnat.kernels.tiles import SIGNED, add_products, add_squares, add_totals,
     SAFE,
     BY_VARIANCE,
     SLOPES,
+    CURVES,
     PRODUCTS,
     EXPECTED,
     CLUSTERS,
-) = range(12)
+) = range(13)
 """What is wanted next: nothing; sums of squares and products of X, the aim and Z, also of the exact
 rows only; log-likelihood, gradient and curvature in the charts OLSEN, NATURAL and SCALE, there with
-the observed information or its safe part, and VARIANCE, the same with derivatives of the curvature
-by the variance; at the maximum, the outer product of the scores, the expected information, and the
+the observed information or its safe part, and VARIANCE, there also with the first and the second
+derivative by the variance of the curvature of known values by location; at the maximum, the outer product of the scores, the expected information, and the
 scores summed up by clusters."""
 
-VALUE, WEIGHT_SUM, DENSITY, TINY, HUGE, N_CELLS = range(6)
-"""Cells of what is told: log-likelihood; total weight, and that of the rows with a density; the
-weight of rows whose sigma is almost 0, or infinite, in the units of the problem."""
+VALUE, WEIGHT_SUM, DENSITY, NO_NOISE, TINY, HUGE, N_CELLS = range(7)
+"""Cells of what is told: log-likelihood; total weight, that of the rows with a density, and of those
+without noise; the weight of rows whose sigma is almost 0, or infinite, in the units of the problem."""
 
 _TINY, _HUGE = -30.0, 30.0  # log sigma beyond which the scale has left the data behind
 
@@ -87,7 +88,7 @@ def new_terms():
 def tell(request, theta, shift, share, noisy, block, p, q, work, told, by_cluster):
     """Add the values of one block at ``theta`` (p + q,) to ``told``.
 
-    shift : what is added to Z theta; for the unit of the values.
+    shift : what is added to Z theta in the chart SCALE, for the unit of the values.
     share : of a unit, what restricted likelihood adds to the score of log sigma of a row.
     noisy : whether any row has noise.
     by_cluster : (number of clusters, p + q), added to if CLUSTERS are wanted.
@@ -104,21 +105,22 @@ def tell(request, theta, shift, share, noisy, block, p, q, work, told, by_cluste
         weights = cells[WEIGHT]
         for i in range(n):
             told[WEIGHT_SUM] += weights[i]
+            told[NO_NOISE] += weights[i] if cells[NOISE, i] == 0.0 else 0.0
         for i in range(ends[EXACT], ends[TRUNCATED + 1]):
             told[DENSITY] += weights[i]
         add_squares(x, p + 1, weights, size, SIGNED, sums, aims)
         add_squares(z, q, weights, size, SIGNED, sums, zz)
         add_totals(z, weights, size, SIGNED, sums, grad[p:])
         return
-    _predict(x, p, theta[:p], n, 0.0, terms[A])
-    _predict(z, q, theta[p:], n, shift, terms[C])
     chart = SCALE
     if request == IN_OLSEN:
         chart = OLSEN
     elif request == IN_NATURAL:
         chart = NATURAL
-    elif request in (BY_VARIANCE, SLOPES):
+    elif request in (BY_VARIANCE, SLOPES, CURVES):
         chart = VARIANCE
+    _predict(x, p, theta[:p], n, 0.0, terms[A])
+    _predict(z, q, theta[p:], n, shift if chart == SCALE else 0.0, terms[C])
     find_terms(chart, noisy, 0.0 if request == SAFE else 1.0, cells, ends, terms)
     if share > 0.0:
         _add_share(share, cells[WEIGHT], terms[BY_C], n)
@@ -129,8 +131,8 @@ def tell(request, theta, shift, share, noisy, block, p, q, work, told, by_cluste
         to_products(cells, n, terms)
     elif request == EXPECTED:
         to_expected(cells, ends, terms)
-    elif request == SLOPES:
-        to_slopes(cells, n, terms)
+    elif request in (SLOPES, CURVES):
+        to_derivatives(request == CURVES, cells, n, terms)
     for i in range(n):
         told[VALUE] += terms[LOGLIK, i]
     if chart == SCALE:
