@@ -15,6 +15,7 @@ from fastnat.kernels import codes, linear_memory
 
 _TOLERANCE = 1e-7  # of the program's solver, in columns of unit size
 _SLACK = 1e-4  # that is enough, in values of unit size
+_ROUNDING = 1e-14  # of values, which fit to a plane if no more is left of them
 _STEPS = 100  # of Newton's method for a probit model
 
 
@@ -55,11 +56,13 @@ def judge(rows: Rows) -> Limit | None:
     """None if there is a maximum."""
     raw = _used(rows)
     known = _standardise(raw)
+    constant = rows.model != linear_memory.SCALED
+    if constant and np.any(known.exact) and _is_interpolated(known):
+        return _at_zero(raw, known)
     along = _separation(known)
     if np.any(np.abs(along) > _TOLERANCE):
-        constant = rows.model != linear_memory.SCALED
         return Limit(codes.MU_INFINITE, _beyond(raw, along) if constant else math.nan, None)
-    if rows.model == linear_memory.SCALED:
+    if not constant:
         return None  # what else can go wrong with sigma is seen in the ascent
     if _is_interpolated(known):
         return _at_zero(raw, known)
@@ -98,7 +101,9 @@ def _standardise(known: _Known) -> _Known:
     q *= math.sqrt(len(q))
     middle = np.where(np.isfinite(low), low, high)
     shift = q @ np.linalg.lstsq(q, middle, rcond=None)[0]
-    size = np.max(np.abs(middle - shift), initial=0.0) or 1.0
+    size = np.max(np.abs(middle - shift), initial=0.0)
+    if size <= _ROUNDING * np.max(np.abs(middle), initial=0.0):
+        size, shift = 1.0, middle
     return _Known((low - shift) / size, (high - shift) / size, q, w)
 
 

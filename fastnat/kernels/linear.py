@@ -16,6 +16,7 @@ from fastnat.kernels.linear_memory import (
     MODEL,
     MOVED,
     ORIGIN,
+    SCALED,
     SIZES,
     SQUARES_Z,
     START,
@@ -31,6 +32,8 @@ from fastnat.kernels.linear_memory import (
 )
 from fastnat.kernels.linear_rows import (
     BLOCK,
+    EXACT,
+    NOISE,
     STRIDE,
     change_basis,
     move,
@@ -89,6 +92,12 @@ def fit_rows(
             linear_outcome.give_up(
                 np.int64(code), total, results[row], params[row], stderr[row], corr[row]
             )
+            continue
+        if options[0] == SCALED and _has_lone_rows(blocks, (n + BLOCK - 1) // BLOCK, p, q):
+            linear_outcome.give_up(
+                np.int64(codes.UNBOUNDED), total, results[row], params[row], stderr[row], corr[row]
+            )
+            results[row, linear_outcome.R_LOGLIK] = math.inf
             continue
         prepare(memory, options, sure, float(p) if reml else 0.0, n_used)
         n_used_blocks = (n + BLOCK - 1) // BLOCK
@@ -149,6 +158,57 @@ def worse(a, b):
         if code in (a, b):
             return np.int64(code)
     return np.int64(codes.NO_DATA)
+
+
+@helper
+def _has_lone_rows(blocks, n_blocks, p, q):
+    """Whether a column of Z is a dummy for so few known values that a plane goes through them.
+
+    Their scale alone can go to 0, so the likelihood has no bound, whatever local maxima it has.
+    """
+    own_z, rows = z_row(p), np.empty((p, p))
+    for j in range(q):
+        count, alone = 0, True
+        for i in range(n_blocks):
+            cells, design, ends = _block(blocks, i)
+            for t in range(ends[-1]):
+                value = design[own_z + j, t]
+                if value == 0.0:
+                    continue
+                known = ends[EXACT] <= t < ends[EXACT + 1] and cells[NOISE, t] == 0.0
+                alone = alone and known and count < p
+                if not alone:
+                    break
+                for k in range(p):
+                    rows[count, k] = design[k, t]
+                count += 1
+            if not alone:
+                break
+        if alone and count > 0 and _independent(rows[:count]):
+            return True
+    return False
+
+
+@helper
+def _independent(rows):
+    """Whether rows (lost) are linearly independent, by elimination."""
+    n, p = rows.shape
+    for i in range(n):
+        best = 0
+        for k in range(p):
+            best = k if abs(rows[i, k]) > abs(rows[i, best]) else best
+        if rows[i, best] == 0.0:
+            return False
+        for m in range(i + 1, n):
+            factor = rows[m, best] / rows[i, best]
+            size = 0.0
+            for k in range(p):
+                size = max(size, abs(rows[m, k]))
+                rows[m, k] -= factor * rows[i, k]
+            for k in range(p):
+                if abs(rows[m, k]) < 1e-12 * size:
+                    rows[m, k] = 0.0
+    return True
 
 
 @helper

@@ -61,15 +61,17 @@ of `linear_noise`, and the best point of its search."""
     LOG_DET,
     COLUMN,
     WANTED,
+    ESCAPES,
+    RETRIED,
     N_CELLS,
-) = range(27)
+) = range(29)
 """Cells.  SURE: whether a maximum is known to exist; CLUSTERED: whether scores are summed up by
 clusters; LOST: degrees of freedom that restricted likelihood takes; STARTED: whether a start is
 given; UNIT and STEP_UNIT: the unit of the values and its last change; MOVED: whether coordinates
 have changed; TOTAL, DENSE and NOISE_FREE: the
 weight of all rows, of those with a density, of those without noise; RSS, SIZE, LOG_DET:
 residual sum of squares, size of the values, log det X'X; COLUMN: the first column that depends on
-those before it, or -1."""
+those before it, or -1; ESCAPES, RETRIED: saddles that were left, and whether shorter steps were tried."""
 
 PROFILE_SIZE = 13 + root.SIZE
 

@@ -18,7 +18,7 @@ import math
 
 from fastnat.kernels import ascent, codes, linear_noise
 from fastnat.kernels._jit import helper, kernel
-from fastnat.kernels.curvature import copy, copy_matrix
+from fastnat.kernels.curvature import copy, copy_matrix, definite
 from fastnat.kernels.linalg import cholesky
 from fastnat.kernels.linear_frame import (
     factor,
@@ -40,6 +40,7 @@ from fastnat.kernels.linear_memory import (
     COV,
     CUT,
     DENSE,
+    ESCAPES,
     GRAD,
     INFORMATION,
     LOG_DET,
@@ -59,6 +60,7 @@ from fastnat.kernels.linear_memory import (
     PASSES,
     PHASE,
     PLANE,
+    RETRIED,
     RSS,
     SCALED,
     SIZE,
@@ -79,6 +81,7 @@ from fastnat.kernels.linear_memory import (
     UNDECIDED,
     UNIT,
     WANTED,
+    WITH_NOISE,
 )
 from fastnat.kernels.linear_values import (
     CLUSTERS,
@@ -109,8 +112,10 @@ _DEPENDENT = 1e-12  # what is left of a column that depends on those before it, 
 _PERFECT = 2.0**-50  # residuals that are rounding, relative to the values
 _CERTAIN = 1e-10  # pivots of known values that leave no doubt about their rank
 _FLOOR = 1e-22  # decrements below it are rounding
-_CAP = 1.5  # most that log sigma changes in a step, as a root mean square
-_FLAT = 1e-7  # information on the scale that is none, relative to that of known values
+_CAP, _SHORT = 1.5, 0.3  # most that log sigma changes in a step, as a root mean square; if that failed
+_FLAT = 1e3  # times 1e-10, as `definite` has it: information on the scale, relative to that of known
+# values, that is none
+_ESCAPE, _MOST_ESCAPES = 0.3, 2  # how far a saddle is left, in standard deviations of an observation
 _NEAR_FACE = 1e-7  # of the first precision
 
 
@@ -151,7 +156,7 @@ def proceed(memory, told, theta):
         return _climb_face(memory, told, theta)
     if phase == _NOISE:
         return _take_from_noise(memory, linear_noise.proceed(memory, told, theta), theta)
-    return _finish(memory, told)
+    return _finish(memory, told, theta)
 
 
 @helper
@@ -249,8 +254,11 @@ def _set_out(memory, told, theta):
     spread = math.sqrt(cells[RSS] / cells[TOTAL])
     if cells[MODEL] == COMPLETE:
         return _take_least_squares(memory, aims, theta)
-    if cells[MODEL] == CUT and _is_perfect(memory, aims):
+    plain = cells[MODEL] == SCALED and cells[WITH_NOISE] == 0.0 and cells[DENSE] == cells[TOTAL]
+    if (plain or cells[MODEL] == CUT) and _is_perfect(memory, aims):
         cells[LOGLIK] = math.inf
+        for j in range(p):
+            theta[j] = 0.0
         return _stop(memory, codes.SIGMA_ZERO)
     _set_start(memory, grad[p:], spread if spread > 0.0 else 1.0)
     for j in range(p + q):
@@ -291,12 +299,13 @@ def _take_least_squares(memory, aims, theta):
     for j in range(p):
         theta[j] = 0.0
         cells[LOG_DET] += 2.0 * math.log(upper[j, j] * memory[BASIS_X][j, j])
+    if cells[LOST] > 0.0 and not dof > 0.0:
+        # The restricted likelihood is constant in sigma, or grows with it.
+        cells[LOGLIK] = math.inf if dof < 0.0 else 0.0
+        return _stop(memory, codes.SIGMA_INFINITE if dof < 0.0 else codes.NOT_IDENTIFIED)
     if _is_perfect(memory, aims):
         cells[LOGLIK] = math.inf
         return _stop(memory, codes.SIGMA_ZERO)
-    if not dof > 0.0:
-        cells[LOGLIK] = math.inf if dof < 0.0 else 0.0
-        return _stop(memory, codes.SIGMA_INFINITE if dof < 0.0 else codes.NOT_IDENTIFIED)
     variance = cells[RSS] / dof
     theta[p] = 0.5 * math.log(variance) + math.log(cells[UNIT])
     loglik = -dof * (theta[p] + 0.5 * math.log(2.0 * math.pi) + 0.5)
@@ -359,9 +368,15 @@ def _begin_climb(memory, theta):
             theta[j] = start[j] * power
         theta[p] = h if cells[MODEL] != CUT else -0.5 * h * h
         start[p] = theta[p]
+    return _climb_from(memory, theta)
+
+
+@helper
+def _climb_from(memory, theta):
+    cells = memory[CELLS]
     cells[PHASE] = _CLIMB
-    total, tol = cells[TOTAL], cells[TOL]
-    ascent.start(memory[STATE], theta, total, tol, _FLOOR, cells[MAX_ITER])
+    total, tol, left = cells[TOTAL], cells[TOL], max(cells[MAX_ITER] - cells[NIT], 1.0)
+    ascent.start(memory[STATE], theta, total, tol, _FLOOR, left)
     return _want_values(cells)
 
 
@@ -385,7 +400,7 @@ def _climb(memory, told, theta):
     scaled = cells[MODEL] == SCALED
     if scaled and ascent.accepts(state, told[VALUE], grad):
         if told[TINY] > 0.0 or told[HUGE] > 0.0:
-            return _stop_at_extreme(memory, told)
+            return _stop_at_extreme(memory, told, theta)
         if cells[WANTED] == OBSERVED:
             copy_matrix(metric, memory[SPARE])
             if not cholesky(memory[SPARE]):
@@ -398,7 +413,7 @@ def _climb(memory, told, theta):
         else:
             ascent.keep_sign(state, grad, metric, theta)
         return _want_values(cells)
-    cells[NIT] = state[ascent.NIT]
+    cells[NIT] += state[ascent.NIT]
     cells[LOGLIK] = state[ascent.LOGLIK] - cells[DENSE] * math.log(cells[UNIT])
     if cells[MODEL] == CUT:
         near = abs(theta[p]) < _NEAR_FACE * abs(memory[START][p])
@@ -408,16 +423,16 @@ def _climb(memory, told, theta):
 
 
 @helper
-def _stop_at_extreme(memory, told):
+def _stop_at_extreme(memory, told, theta):
     """The scale has left the data behind, for some rows or for all."""
     cells = memory[CELLS]
-    cells[NIT] = memory[STATE][ascent.NIT]
+    cells[NIT] += memory[STATE][ascent.NIT]
     if told[TINY] > 0.0:
         cells[LOGLIK] = math.inf
         all_rows = told[TINY] >= cells[TOTAL] * (1.0 - 1e-12)
-        return _stop(memory, codes.SIGMA_ZERO if all_rows else codes.UNBOUNDED)
+        return _end_badly(memory, codes.SIGMA_ZERO if all_rows else codes.UNBOUNDED, theta)
     cells[LOGLIK] = told[VALUE] - cells[DENSE] * math.log(cells[UNIT])
-    return _stop(memory, codes.SIGMA_INFINITE)
+    return _end_badly(memory, codes.SIGMA_INFINITE, theta)
 
 
 @helper
@@ -431,8 +446,9 @@ def _shorten(memory, theta):
         for k in range(q):
             total += state[first + j] * squares[j, k] * state[first + k]
     size = math.sqrt(max(total, 0.0) / memory[CELLS][TOTAL])
-    if size > _CAP:
-        ascent.shorten(state, _CAP / size, theta)
+    cap = _CAP if memory[CELLS][RETRIED] == 0.0 else _SHORT
+    if size > cap:
+        ascent.shorten(state, cap / size, theta)
 
 
 @helper
@@ -532,7 +548,7 @@ def _restricted_constant(memory):
 
 
 @helper
-def _finish(memory, told):
+def _finish(memory, told, theta):
     """Take the information at the end, or the products of the scores."""
     cells = memory[CELLS]
     p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
@@ -540,18 +556,55 @@ def _finish(memory, told):
         expected = cells[COV] == COV_EXPECTED
         metric_of(told, p, q, memory[INFORMATION] if expected else memory[MEAT])
         return DONE
-    information, upper = memory[INFORMATION], memory[METRIC]
+    information = memory[INFORMATION]
     metric_of(told, p, q, information)
     cells[LOGLIK] = told[VALUE] - cells[DENSE] * math.log(cells[UNIT])
-    copy_matrix(information, upper)
-    if not cholesky(upper):
-        return _stop(memory, codes.SADDLE if cells[MODEL] == SCALED else codes.NOT_IDENTIFIED)
     if cells[MODEL] == SCALED:
-        for j in range(q):
-            pivot = upper[p + j, p + j] * upper[p + j, p + j]
-            if not pivot > _FLAT * memory[SQUARES_Z][j, j]:
-                return _stop(memory, codes.NOT_IDENTIFIED)
+        code = _judge_information(memory)
+        if code == codes.SADDLE and cells[ESCAPES] < _MOST_ESCAPES:
+            return _escape(memory, theta)
+        if code != codes.OK:
+            return _end_badly(memory, code, theta)
+        return _want_meat(memory, False)
+    copy_matrix(information, memory[METRIC])
+    if not cholesky(memory[METRIC]):
+        return _stop(memory, codes.NOT_IDENTIFIED)
     return _want_meat(memory, False)
+
+
+@helper
+def _judge_information(memory):
+    """Whether the information is positive definite; on the scale, whether there is any at all."""
+    information, least = memory[INFORMATION], memory[MEAT]
+    p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
+    set_identity(least)
+    for j in range(p):
+        least[j, j] = abs(information[j, j])
+    for j in range(q):
+        least[p + j, p + j] = _FLAT * memory[SQUARES_Z][j, j]
+    return definite(information, least, memory[METRIC], memory[GRAD])
+
+
+@helper
+def _escape(memory, theta):
+    """Leave a saddle along a direction of positive curvature of the likelihood."""
+    cells, direction = memory[CELLS], memory[GRAD]
+    cells[ESCAPES] += 1.0
+    far = _ESCAPE * math.sqrt(cells[TOTAL])
+    for j in range(theta.size):
+        theta[j] += far * direction[j]
+    return _climb_from(memory, theta)
+
+
+@helper
+def _end_badly(memory, code, theta):
+    """Once, try again from the start with shorter steps."""
+    cells = memory[CELLS]
+    if cells[RETRIED] > 0.0:
+        return _stop(memory, code)
+    cells[RETRIED] = 1.0
+    copy(memory[START], theta)
+    return _climb_from(memory, theta)
 
 
 @helper
