@@ -245,7 +245,7 @@ def ascend(P, start):
             least = np.linalg.eigvalsh(info / unit / unit[:, None])[0]
     except (LeftBehindError, ValueError, np.linalg.LinAlgError):  # or no finite derivatives
         return best, True, True
-    return best, False, not least > 1e-9
+    return best, False, not least > 1e-6
 
 
 def unbounded_rows(P):
@@ -280,6 +280,9 @@ def refuted(P, fit, k, constant):
         return not recession(P, with_scale=False), False
     if status == Status.SIGMA_ZERO and censored and constant:
         return not recession(P, with_scale=True), False
+    if status == Status.SIGMA_INFINITE and constant and np.isfinite(P.least).all():
+        value, is_supremum = exponential_limit(P)
+        return not (is_supremum and abs(value - loglik) <= 1e-8 * (1 + abs(value))), False
     starts = [np.concatenate(nl.start(P))]
     if np.isfinite(fit.params[k]).all():
         starts.append(fit.params[k])
@@ -297,10 +300,30 @@ def boundary_is_right(P, b):
     """Known noise: least squares, and a likelihood that falls with sigma**2."""
     omega = P.noise**-2
     r = P.lower - P.X @ b
-    normal = P.X.T @ (omega * r)
-    size = np.abs(P.X.T) @ (omega * np.abs(r))
+    q = np.linalg.qr(P.X / P.noise[:, None])[0]
     score = np.sum(omega**2 * r**2 - omega)
-    return np.all(np.abs(normal) <= 1e-9 * size) and score <= 1e-9 * np.sum(omega)
+    return np.sum((q.T @ (r / P.noise)) ** 2) <= 1e-10 * len(r) and score <= 1e-9 * np.sum(omega)
+
+
+def exponential_limit(P):
+    """Of values above a bound, sigma infinite: (log-likelihood, whether it is the supremum).
+
+    t = y - bound has the density -e exp(e t), e = x'eta < 0; with exp(e t + f t**2), f < 0, on the
+    way to it, more is gained by f < 0 if sum(t**2) < sum(2 / e**2).
+    """
+    t, q = P.lower - P.least, np.linalg.qr(P.X)[0]
+    t = t / (unit := t.mean())
+    eta = q.T @ -np.ones(len(t))
+    for _ in range(200):
+        e = q @ eta
+        score, info = q.T @ (t + 1.0 / e), (q / e[:, None] ** 2).T @ q
+        step = np.linalg.solve(info, score)
+        while np.any(q @ (eta + step) >= 0.0):
+            step = 0.5 * step
+        eta = eta + step
+    e = q @ eta
+    value = np.sum(np.log(-e) + e * t) - len(t) * np.log(unit)
+    return value, np.sum(t**2) >= np.sum(2.0 / e**2) * (1.0 - 1e-9)
 
 
 def wrong_maximum(kind, P, fit, k, decrement, eigenvalue):
