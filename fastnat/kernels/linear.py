@@ -78,13 +78,13 @@ def fit_rows(
     n_blocks = max(np.int64(1), (longest(offsets) + BLOCK - 1) // BLOCK)
     blocks, work = new_block(n_blocks, p, q), new_terms()
     memory, told, theta = new_memory(p, q), np.empty(told_size(p, q)), np.empty(p + q)
-    kinds, fit = np.empty(BLOCK, np.int8), np.empty(STRIDE)
+    places, fit = np.empty(BLOCK, np.int64), np.empty(STRIDE)
     by_cluster = np.zeros((n_clusters, p + q))
     bad = 0
     for b in range(offsets.size - 1):
         start, n = offsets[b], offsets[b + 1] - offsets[b]
         code, total, n_used = _pack_all(
-            columns, x, z, start, n, b * x_step, b * z_step, omit, kinds, blocks
+            columns, x, z, start, n, b * x_step, b * z_step, omit, places, blocks
         )
         row = first + b
         if code != codes.OK:
@@ -125,7 +125,7 @@ def _block(blocks, i):
 
 
 @helper
-def _pack_all(columns, x, z, start, n, x_first, z_first, omit, kinds, blocks):
+def _pack_all(columns, x, z, start, n, x_first, z_first, omit, places, blocks):
     """Pack the rows of a problem; returns (status, total weight, number of rows that are used)."""
     code, total, n_used = np.int64(codes.NO_DATA), 0.0, np.int64(0)
     for i in range((n + BLOCK - 1) // BLOCK):
@@ -140,7 +140,7 @@ def _pack_all(columns, x, z, start, n, x_first, z_first, omit, kinds, blocks):
             x_first + skip,
             z_first + skip,
             omit,
-            kinds,
+            places,
             cells,
             design,
             ends,
@@ -271,11 +271,11 @@ def tell_segment(request, theta, memory, columns, x, z, omit, told, by_cluster):
     """
     p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
     blocks, work = new_block(1, p, q), new_terms()
-    kinds, fit = np.empty(BLOCK, np.int8), np.empty(STRIDE)
+    places, fit = np.empty(BLOCK, np.int64), np.empty(STRIDE)
     block, own_z = _block(blocks, 0), z_row(p)
     for skip in range(0, columns[0].size, BLOCK):
         size = min(BLOCK, columns[0].size - skip)
-        pack(columns, x, z, skip, size, skip, skip, omit, kinds, block[0], block[1], block[2])
+        pack(columns, x, z, skip, size, skip, skip, omit, places, block[0], block[1], block[2])
         move(block, p, memory[BASIS_X], memory[ORIGIN], memory[CELLS][UNIT], fit)
         change_basis(block[1][own_z : own_z + q], block[2][-1], memory[BASIS_Z])
         _tell(request, theta, memory, block, work, told, by_cluster)
@@ -289,14 +289,14 @@ def survey_segment(columns, x, z, omit, largest):
     """
     p = x.shape[1]
     q = max(np.int64(1), z.shape[1])
-    blocks, kinds = new_block(1, p, q), np.empty(BLOCK, np.int8)
+    blocks, places = new_block(1, p, q), np.empty(BLOCK, np.int64)
     cells, design, ends = _block(blocks, 0)
     code, total, n_used = np.int64(codes.NO_DATA), 0.0, np.int64(0)
     largest[:] = 0.0
     for skip in range(0, columns[0].size, BLOCK):
         size = min(BLOCK, columns[0].size - skip)
         found, weight = pack(
-            columns, x, z, skip, size, skip, skip, omit, kinds, cells, design, ends
+            columns, x, z, skip, size, skip, skip, omit, places, cells, design, ends
         )
         code = worse(code, found)
         total += weight

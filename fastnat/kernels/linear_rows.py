@@ -44,7 +44,7 @@ def new_block(n_blocks, p, q):
 
 
 @helper
-def pack(columns, x, z, first, n, x_first, z_first, omit, kinds, cells, design, ends):
+def pack(columns, x, z, first, n, x_first, z_first, omit, places, cells, design, ends):
     """Pack rows first, ..., first + n - 1, at most a block; returns (status, total weight).
 
     columns : (y, upper, left, right, least, most, noise, weights, clusters), each (n_total,), or
@@ -52,38 +52,71 @@ def pack(columns, x, z, first, n, x_first, z_first, omit, kinds, cells, design, 
     x, z : (any, p) and (any, q), of which the rows from ``x_first`` and ``z_first`` on are these;
         z may be (0, 0), for a column of ones.
     omit : whether a row with a NaN is left out.
-    kinds : (BLOCK,) int8, scratch.
+    places : (BLOCK,) int64, scratch.
     The status is -1 if weights cannot be used.
     """
-    code, total = _classify(columns, x, z, first, n, x_first, z_first, omit, kinds, ends)
-    _, _, left, right, least, most, noise, w, clusters = columns
-    p, own_z = x.shape[1], z_row(x.shape[1])
-    at = np.empty(N_KINDS, np.int64)
-    for kind in range(N_KINDS):
-        at[kind] = ends[kind]
-    for i in range(n):
-        kind = np.int64(kinds[i])
-        if kind < 0:
-            continue
-        t, row = at[kind], first + i
-        at[kind] += 1
-        _, _, low, high = _observe(columns, row)
-        cells[LOW, t] = high if kind == LEFT else low
-        cells[WIDTH, t] = high - low if kind == BETWEEN else 0.0
-        design[p, t] = low + 0.5 * (high - low) if kind == BETWEEN else cells[LOW, t]
-        cells[WEIGHT, t] = _at(w, row, 1.0)
-        cells[NOISE, t] = _at(noise, row, 0.0)
-        # Bounds and limits are never given together.
-        cells[LEAST, t] = _at(left, row, _at(least, row, -math.inf))
-        cells[MOST, t] = _at(right, row, _at(most, row, math.inf))
-        cells[CLUSTER, t] = _at(clusters, row, 0.0)
-        for j in range(p):
-            design[j, t] = x[x_first + i, j]
-        if z.size == 0:
-            design[own_z, t] = 1.0
-        for j in range(z.shape[1]):
-            design[own_z + j, t] = z[z_first + i, j]
+    code, total = _sort(columns, x, z, first, n, x_first, z_first, False, omit, places, cells, ends)
+    _fill_design(x, z, n, x_first, z_first, places, design)
+    p = x.shape[1]
+    if not _all_finite(design, p, max(np.int64(1), z.shape[1]), ends[-1], cells[CLUSTER]):
+        # Some row of X or Z is not finite: look at them all.
+        code, total = _sort(
+            columns, x, z, first, n, x_first, z_first, True, omit, places, cells, ends
+        )
+        _fill_design(x, z, n, x_first, z_first, places, design)
+    aim, low, width = design[p], cells[LOW], cells[WIDTH]
+    for t in range(ends[-1]):
+        aim[t] = low[t] + 0.5 * width[t]
+    _fill(columns[8], 0.0, first, n, places, cells[CLUSTER])
     return code, total
+
+
+@helper
+def _fill_design(x, z, n, x_first, z_first, places, design):
+    """Rows of X and Z become columns, where ``places`` says."""
+    own_z = z_row(x.shape[1])
+    _transpose(x, x_first, n, places, design)
+    _transpose(z, z_first, n, places, design[own_z:])
+    if z.size == 0:
+        for i in range(n):
+            if places[i] >= 0:
+                design[own_z, places[i]] = 1.0
+
+
+@helper
+def _transpose(source, first, n, places, out):
+    # Unsigned, for numba asks of every signed index whether it is negative.
+    p = np.uint64(source.shape[1])
+    whole = p - p % np.uint64(TILE)
+    one, begin = np.uint64(1), np.uint64(first)
+    for j in range(np.uint64(0), whole, np.uint64(TILE)):
+        a, b, c, d = out[j], out[j + one], out[j + one + one], out[j + one + one + one]
+        for i in range(n):
+            if places[i] >= 0:
+                t, row = np.uint64(places[i]), begin + np.uint64(i)
+                a[t], b[t] = source[row, j], source[row, j + one]
+                c[t], d[t] = source[row, j + one + one], source[row, j + one + one + one]
+    for j in range(whole, p):
+        a = out[j]
+        for i in range(n):
+            if places[i] >= 0:
+                a[np.uint64(places[i])] = source[begin + np.uint64(i), j]
+
+
+@helper
+def _all_finite(design, p, q, n, sums):
+    """Whether X and Z are finite; ``sums`` (STRIDE,) is scratch."""
+    own_z = z_row(p)
+    for t in range(n):
+        sums[t] = 0.0
+    for j in range(p + q):
+        column = design[j if j < p else own_z + j - p]
+        for t in range(n):
+            sums[t] += 0.0 * column[t]  # NaN for infinite numbers as well
+    total = 0.0
+    for t in range(n):
+        total += sums[t]
+    return total == 0.0
 
 
 @helper
@@ -93,9 +126,8 @@ def _at(column, row, default):
 
 
 @helper
-def _observe(columns, row):
+def _observe(y, upper, left, right, row):
     """(missing, impossible, lower end, upper end) of what is known of a value; see `compression`."""
-    y, upper, left, right, _, _, _, _, _ = columns
     low = y[row]
     high = _at(upper, row, low)
     missing = low != low and high != high
@@ -111,62 +143,134 @@ def _observe(columns, row):
 
 
 @helper
-def _classify(columns, x, z, first, n, x_first, z_first, omit, kinds, ends):
-    """The kind of each row, -1 if it is not used, and where the kinds of the block begin."""
-    _, _, _, _, lower, upper, noise, w, _ = columns
-    missing_rows = impossible_rows = bad = used = np.int64(0)
-    total = all_weights = 0.0
-    for kind in range(N_KINDS + 1):
-        ends[kind] = 0
+def _sort(columns, x, z, first, n, x_first, z_first, careful, omit, places, cells, ends):
+    """Find the kind of each row, and fill the cells of the block, kind by kind.
+
+    careful : whether to look at X and Z as well.
+    places : (n,), out: where each row is in the block, -1 if it is not used.
+    """
+    y, upper, left, right, lower, higher, noise, w, _ = columns
+    if upper.size + left.size + right.size > 0:
+        _find_intervals(y, upper, left, right, first, n, places)
+    else:
+        _find_values(y, lower, higher, first, n, places)
+    if careful or noise.size > 0:
+        _look_closer(x, z, noise, first, x_first, z_first, n, careful, places)
+    bad = _leave_out(w, first, n, places)
+    missing = impossible = np.int64(0)
+    at = np.zeros(N_KINDS, np.int64)
     for i in range(n):
-        row = first + i
-        kinds[i] = -1
-        weight = _at(w, row, 1.0)
-        all_weights += weight
+        kind = places[i]
+        if kind >= 0:
+            at[kind] += 1
+        missing += kind == _MISSING
+        impossible += kind == _IMPOSSIBLE
+    ends[0] = 0
+    for kind in range(N_KINDS):
+        ends[kind + 1] = ends[kind] + at[kind]
+        at[kind] = ends[kind]
+    for i in range(n):
+        kind = places[i]
+        if kind > TRUNCATED:
+            _, _, low, high = _observe(y, upper, left, right, first + i)
+            cells[LOW, at[kind]] = high if kind == LEFT else low
+            cells[WIDTH, at[kind]] = high - low if kind == BETWEEN else 0.0
+        elif kind >= 0:
+            cells[LOW, at[kind]], cells[WIDTH, at[kind]] = y[first + i], 0.0
+        places[i] = -1
+        if kind >= 0:
+            places[i] = at[kind]
+            at[kind] += 1
+    # Bounds and limits are never given together.
+    _fill(lower if lower.size > 0 else left, -math.inf, first, n, places, cells[LEAST])
+    _fill(higher if higher.size > 0 else right, math.inf, first, n, places, cells[MOST])
+    _fill(noise, 0.0, first, n, places, cells[NOISE])
+    _fill(w, 1.0, first, n, places, cells[WEIGHT])
+    total = 0.0
+    for t in range(ends[-1]):
+        total += cells[WEIGHT, t]
+    return verdict(bad, 0.0, missing, impossible, omit, ends[-1]), total
+
+
+_MISSING, _IMPOSSIBLE, _SILENT = -3, -2, -1
+"""In the place of kinds, of rows that are not used; the last ones say nothing."""
+
+
+@helper
+def _find_values(y, lower, higher, first, n, places):
+    for i in range(n):
+        value = y[first + i]
+        kind = _MISSING if value != value else EXACT
+        if math.isinf(value):
+            kind = _IMPOSSIBLE
+        if lower.size > 0:
+            least, most = lower[first + i], higher[first + i]
+            inside = least <= value <= most or value != value
+            if not (least < most and inside) or math.isinf(value):
+                kind = _IMPOSSIBLE
+            elif kind == EXACT:
+                kind = TRUNCATED
+        places[i] = kind
+
+
+@helper
+def _find_intervals(y, upper, left, right, first, n, places):
+    for i in range(n):
+        missing, impossible, low, high = _observe(y, upper, left, right, first + i)
+        if impossible:
+            places[i] = _IMPOSSIBLE
+        elif missing:
+            places[i] = _MISSING
+        elif low == high:
+            places[i] = EXACT
+        elif low == -math.inf:
+            places[i] = LEFT if high < math.inf else _SILENT
+        else:
+            places[i] = RIGHT if high == math.inf else BETWEEN
+
+
+@helper
+def _look_closer(x, z, noise, first, x_first, z_first, n, careful, places):
+    """Noise, and with ``careful`` X and Z, may be NaN or infinite."""
+    for i in range(n):
+        if careful:
+            nan = _has_nan(x, x_first + i) or _has_nan(z, z_first + i)
+            infinite = _has_infinite(x, x_first + i) or _has_infinite(z, z_first + i)
+            places[i] = _MISSING if nan else (_IMPOSSIBLE if infinite else places[i])
+        if noise.size > 0 and not 0.0 <= noise[first + i] < math.inf:
+            places[i] = _IMPOSSIBLE
+
+
+@helper
+def _leave_out(w, first, n, places):
+    """Rows of weight 0 say nothing, whatever they are; returns how many weights are bad."""
+    bad, total = np.int64(0), 0.0
+    for i in range(n if w.size > 0 else 0):
+        weight = w[first + i]
+        total += weight
         bad += not weight >= 0.0
         if not weight > 0.0:
-            continue
-        missing, impossible, low, high = _observe(columns, row)
-        kind = _kind(low, high)
-        if lower.size > 0:
-            kind = TRUNCATED
-            impossible = impossible or not lower[row] < upper[row]
-            impossible = impossible or not (missing or lower[row] <= low <= upper[row])
-        impossible = impossible or not 0.0 <= _at(noise, row, 0.0) < math.inf
-        missing = missing or _has_nan(x, x_first + i) or _has_nan(z, z_first + i)
-        largest = max(_largest(x, x_first + i), _largest(z, z_first + i))
-        impossible = impossible or largest == math.inf
-        missing_rows += missing
-        impossible_rows += impossible
-        if missing or impossible or kind < 0:
-            continue
-        kinds[i] = kind
-        ends[kind + 1] += 1
-        used += 1
-        total += weight
-    for kind in range(N_KINDS):
-        ends[kind + 1] += ends[kind]
-    bad += not all_weights < math.inf
-    return verdict(bad, 0.0, missing_rows, impossible_rows, omit, used), total
+            places[i] = _SILENT
+    return bad + (not total < math.inf)
 
 
 @helper
-def _kind(low, high):
-    """Of an observation between these ends; -1 if it says nothing."""
-    if low == high:
-        return EXACT
-    if low == -math.inf:
-        return LEFT if high < math.inf else -1
-    return RIGHT if high == math.inf else BETWEEN
+def _fill(column, default, first, n, places, out):
+    if column.size == 0:
+        for t in range(n):
+            out[t] = default
+        return
+    for i in range(n):
+        if places[i] >= 0:
+            out[np.uint64(places[i])] = column[first + i]
 
 
 @helper
-def _largest(a, row):
-    size = 0.0
+def _has_infinite(a, row):
     for j in range(a.shape[1]):
-        if abs(a[row, j]) > size:  # NaN is not
-            size = abs(a[row, j])
-    return size
+        if math.isinf(a[row, j]):
+            return True
+    return False
 
 
 @helper
