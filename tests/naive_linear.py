@@ -209,22 +209,24 @@ def expected(problem, b, g, panels=40):
 
 
 def flattened(problem):
-    """The problem in orthonormal columns, and the matrix that takes its parameters back."""
+    """The problem in orthonormal columns, and the triangular R: its parameters are R theta."""
     (qx, rx), (qz, rz) = np.linalg.qr(problem.X), np.linalg.qr(problem.Z)
-    return replace(problem, X=qx, Z=qz), linalg.block_diag(linalg.inv(rx), linalg.inv(rz))
+    return replace(problem, X=qx, Z=qz), linalg.block_diag(rx, rz)
 
 
 def covariance(problem, b, g, kind="observed", clusters=None):
     """Of (b, g): inverse information, or a sandwich of it."""
-    flat, back = flattened(problem)
-    theta = linalg.solve(back, np.concatenate([b, g]))
+    flat, r = flattened(problem)
+    theta = r @ np.concatenate([b, g])
     at = flat, theta[: flat.p], theta[flat.p :]
     if kind == "opg":
-        return back @ linalg.inv(outer_products(*at)) @ back.T
-    cov = linalg.inv(expected(*at) if kind == "expected" else observed(*at))
+        cov = linalg.inv(outer_products(*at))
+    else:
+        cov = linalg.inv(expected(*at) if kind == "expected" else observed(*at))
     if kind == "sandwich" or clusters is not None:
         cov = cov @ outer_products(*at, clusters) @ cov
-    return back @ cov @ back.T
+    half = linalg.solve_triangular(r, cov)
+    return linalg.solve_triangular(r, half.T).T
 
 
 def at_maximum(problem, b, g):
@@ -246,11 +248,11 @@ def is_maximum(problem, b, g, tolerance=1e-10):
 
 def climb(problem, b, g):
     """A maximum near a start, by SciPy's trust-region method and Newton's last steps: (b, g)."""
-    flat, back = flattened(problem)
+    flat, r = flattened(problem)
     p = problem.p
     found = optimize.minimize(
         lambda t: -loglik(flat, t[:p], t[p:]),
-        linalg.solve(back, np.concatenate([b, g])),
+        r @ np.concatenate([b, g]),
         jac=lambda t: -score(flat, t[:p], t[p:]),
         hess=lambda t: observed(flat, t[:p], t[p:]),
         method="trust-exact",
@@ -259,7 +261,7 @@ def climb(problem, b, g):
     for _ in range(3):
         at = flat, found[:p], found[p:]
         found = found + linalg.solve(observed(*at), score(*at))
-    found = back @ found
+    found = linalg.solve_triangular(r, found)
     return found[:p], found[p:]
 
 

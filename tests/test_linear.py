@@ -202,7 +202,10 @@ BCG_COLUMNS = {"none": [], "latitude": [4], "latitude and year": [4, 5]}
 
 @pytest.mark.parametrize("name", BCG_COLUMNS)
 def test_meta_regression(name):
-    """Viechtbauer (2010), Journal of Statistical Software 36(3): all printed digits."""
+    """Viechtbauer (2010), Journal of Statistical Software 36(3): four digits after the point.
+
+    metafor stops where tau**2 changes by less than 1e-5, so the last digit may be one off.
+    """
     table, theirs = np.array(PUBLISHED["bcg"]["trials"], float), PUBLISHED["bcg"]["published"][name]
     a, b, c, d = table.T[:4]
     y = np.log(a / (a + b)) - np.log(c / (c + d))
@@ -210,9 +213,9 @@ def test_meta_regression(name):
     X = np.column_stack([np.ones(13), table[:, BCG_COLUMNS[name]]])
     fit = fastnat.fit_linear(y, X, noise_std=std, reml=True, cov_type="expected")
     assert fit.status is Status.OK
-    assert np.round(fit.coef, 4).tolist() == theirs["coef"]
-    assert round(float(fit.sigma) ** 2, 4) == theirs["tau2"]
-    assert np.round(fit.stderr[:-1], 4).tolist() == theirs["stderr"]
+    assert_close(fit.coef, theirs["coef"], 0, 1.5e-4)
+    assert_close(fit.sigma**2, theirs["tau2"], 0, 1.5e-4)
+    assert_close(fit.stderr[:-1], theirs["stderr"], 1e-4, 5.1e-5)
     P = nl.problem(y, X, noise_std=std, reml=True)
     assert_close(fit.loglik, nl.loglik(P, *fit), 1e-12)
     plain = fastnat.fit_linear(y, X, noise_std=std)
