@@ -6,12 +6,15 @@ Silvapulle and Burridge 1986, Journal of the Royal Statistical Society B 48, 100
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastnat._arrays import Array
 from fastnat.kernels import codes, linear_memory
+
+Refit = Callable[[Array, Array, Array, Array], float]
 
 _TOLERANCE = 1e-7  # of the program's solver, in columns of unit size
 _SLACK = 1e-4  # that is enough, in values of unit size
@@ -46,14 +49,17 @@ class _Known(NamedTuple):
 
     @property
     def exact(self) -> Array:
-        return self.low == self.high
+        return np.asarray(self.low == self.high)
 
     def only(self, rows: Array) -> "_Known":
         return _Known(*(column[rows] for column in self))
 
 
-def judge(rows: Rows) -> Limit | None:
-    """None if there is a maximum."""
+def judge(rows: Rows, refit: Refit) -> Limit | None:
+    """None if there is a maximum.
+
+    refit : (low, X, high, weights) -> the log-likelihood of such a regression at its maximum.
+    """
     raw = _used(rows)
     known = _standardise(raw)
     constant = rows.model != linear_memory.SCALED
@@ -61,7 +67,7 @@ def judge(rows: Rows) -> Limit | None:
         return _at_zero(raw, known)
     along = _separation(known)
     if np.any(np.abs(along) > _TOLERANCE):
-        return Limit(codes.MU_INFINITE, _beyond(raw, along) if constant else math.nan, None)
+        return Limit(codes.MU_INFINITE, _beyond(raw, along, refit) if constant else math.nan, None)
     if not constant:
         return None  # what else can go wrong with sigma is seen in the ascent
     if _is_interpolated(known):
@@ -122,7 +128,7 @@ def _optimum(cost: Array, equal: Any, most: Any, bounds: Any) -> Array | None:
     """What minimises the cost; ``equal`` and ``most`` are pairs (matrix, right side)."""
     from scipy.optimize import linprog
 
-    given = {}
+    given: dict[str, Array] = {}
     if len(equal[0]):
         given |= {"A_eq": equal[0], "b_eq": equal[1]}
     if len(most[0]):
@@ -145,10 +151,8 @@ def _separation(known: _Known) -> Array:
     return np.asarray(known.x @ _direction(known, most.sum(axis=0), bounds)[:p])
 
 
-def _beyond(raw: _Known, along: Array) -> float:
+def _beyond(raw: _Known, along: Array, refit: Refit) -> float:
     """The supremum: rows that are separated are certain, the others have a likelihood of their own."""
-    from fastnat.linear import fit_linear
-
     rest = raw.only(np.abs(along) <= _TOLERANCE)
     if not rest.w.size:
         return 0.0
@@ -156,9 +160,7 @@ def _beyond(raw: _Known, along: Array) -> float:
     rank = int(np.sum(s > _TOLERANCE * s[0]))
     if rank == 0:
         return math.nan
-    x = u[:, :rank]
-    fit = fit_linear(rest.low, x, upper=rest.high, weights=rest.w, cov_type=None)
-    return float(fit.loglik)
+    return refit(rest.low, u[:, :rank], rest.high, rest.w)
 
 
 def _is_interpolated(known: _Known) -> bool:
@@ -196,13 +198,15 @@ def _at_zero(raw: _Known, known: _Known) -> Limit:
     if not np.any(tight):
         return Limit(codes.SIGMA_ZERO, 0.0, None)
     plane = x[tight] @ found[:p]
-    sign = np.where(np.abs(plane - low[tight]) < np.abs(high[tight] - plane), 1.0, -1.0)
-    loglik, _ = _probit(x[tight], sign, w[tight])
+    at_low = np.abs(plane - low[tight]) < np.abs(high[tight] - plane)
+    loglik, _ = _probit(x[tight], np.where(at_low, 1.0, -1.0), w[tight])
     if np.all(tight) and not np.any(np.isfinite(low) & np.isfinite(high)):
         return Limit(codes.NOT_IDENTIFIED, loglik, None)
-    one = np.linalg.matrix_rank(x[tight]) == p
-    coef = np.linalg.lstsq(raw.x[tight], np.where(sign > 0, raw.low[tight], raw.high[tight]), rcond=None)
-    return Limit(codes.SIGMA_ZERO, loglik, coef[0] if one else None)
+    coef = None
+    if np.linalg.matrix_rank(x[tight]) == p:
+        ends_ = np.where(at_low, raw.low[tight], raw.high[tight])
+        coef = np.linalg.lstsq(raw.x[tight], ends_, rcond=None)[0]
+    return Limit(codes.SIGMA_ZERO, loglik, coef)
 
 
 def _probit(x: Array, sign: Array, w: Array) -> tuple[float, Array]:

@@ -87,7 +87,9 @@ def arrange(given: Given, x: Array, z: Array | None, clusters: Any) -> Samples:
     else:
         columns.append(None)
     full = (*batch, n_obs)
-    return Samples(tuple(columns), _stack(x, full), None if z is None else _stack(z, full), batch, n_obs)
+    return Samples(
+        tuple(columns), _stack(x, full), None if z is None else _stack(z, full), batch, n_obs
+    )
 
 
 def _stack(matrix: Array, shape: tuple[int, ...]) -> Array:
@@ -176,7 +178,7 @@ class _Job:
         self, columns: Any, x: Array, z: Array, offsets: Any, at: int, sure: bool
     ) -> None:
         options, found = self.options, self.found
-        steps = (
+        x_step, z_step = (
             self.samples.n_obs if own is not None and own.ndim > 2 else 0
             for own in (self.samples.x, self.samples.z)
         )
@@ -185,7 +187,8 @@ class _Job:
             x,
             z,
             offsets,
-            *steps,
+            x_step,
+            z_step,
             options.omit,
             options.reml,
             self.numbers,
@@ -193,7 +196,10 @@ class _Job:
             self.n_clusters,
             self.starts[at:] if self.starts.shape[0] > 1 else self.starts,
             at,
-            *found,
+            found.results,
+            found.params,
+            found.stderr,
+            found.corr,
         )
         _check_weights(bad)
 
@@ -204,7 +210,10 @@ class _Job:
             None if c is None else _blocks.flat(c[(*index, rows)], float32=False)
             for c in self.samples.columns
         ]
-        x, z = self._rows_of(self.samples.x, index, rows), self._rows_of(self.samples.z, index, rows)
+        x, z = (
+            self._rows_of(self.samples.x, index, rows),
+            self._rows_of(self.samples.z, index, rows),
+        )
         return _given(columns), x, z
 
     def _rows_of(self, matrix: Array | None, index: Any, rows: slice) -> Array:
@@ -267,7 +276,7 @@ class _Job:
     def decide(self, f: int) -> None:
         """Known values leave it open whether there is a maximum: look at the censored ones too."""
         columns, x, z = self._segment(f, slice(None))
-        verdict = judge(KnownRows(columns, x, z, self.options.model))
+        verdict = judge(KnownRows(columns, x, z, self.options.model), _loglik_of)
         if verdict is None:
             if self.samples.n_obs > LONG:
                 self.fit_long(f, sure=True)
@@ -284,6 +293,13 @@ class _Job:
         limits = {codes.SIGMA_ZERO: -math.inf, codes.SIGMA_INFINITE: math.inf}
         if z.size == 0:
             params[-1] = limits.get(verdict.status, math.nan)
+
+
+def _loglik_of(low: Array, x: Array, high: Array, w: Array) -> float:
+    """The largest log-likelihood of a regression with a constant sigma."""
+    samples = arrange(Given(low, upper=high, weights=w), x, None, None)
+    options = Options(linear_memory.CENSORED, 0, 100, 1e-12, False, False, 1)
+    return float(solve(samples, None, options).results[0, linear_outcome.R_LOGLIK])
 
 
 def _given(columns: Any) -> tuple[Array, ...]:

@@ -137,7 +137,9 @@ class LinearFit(FitResult):
             return text
         p = self._n_params[0]
         name = f"X[:, {column}]" if column < p else f"Z[:, {column - p}]"
-        before = "is zero" if column in (0, p) else "is a linear combination of the columns before it"
+        before = (
+            "is zero" if column in (0, p) else "is a linear combination of the columns before it"
+        )
         return f"{text[:-1]}: {name} {before}, in the rows that are used."
 
     def predict(self, X: ArrayLike, Z: ArrayLike | None = None) -> Prediction:
@@ -329,7 +331,8 @@ def fit_linear(
     >>> import numpy as np
     >>> import fastnat
     >>> t = np.arange(6.0)
-    >>> fit = fastnat.fit_linear([0.0, 0.0, 1.1, 2.8, 4.2, 4.9], np.column_stack([t**0, t]), left=0.0)
+    >>> X = np.column_stack([np.ones(6), t])
+    >>> fit = fastnat.fit_linear([0.0, 0.0, 1.1, 2.8, 4.2, 4.9], X, left=0.0)
     >>> fit.coef.round(4)
     array([-1.6209,  1.3663])
     """

@@ -112,10 +112,18 @@ _DEPENDENT = 1e-12  # what is left of a column that depends on those before it, 
 _PERFECT = 2.0**-50  # residuals that are rounding, relative to the values
 _CERTAIN = 1e-10  # pivots of known values that leave no doubt about their rank
 _FLOOR = 1e-22  # decrements below it are rounding
-_CAP, _SHORT = 1.5, 0.3  # most that log sigma changes in a step, as a root mean square; if that failed
-_FLAT = 1e3  # times 1e-10, as `definite` has it: information on the scale, relative to that of known
+_CAP, _SHORT = (
+    1.5,
+    0.3,
+)  # most that log sigma changes in a step, as a root mean square; if that failed
+_FLAT = (
+    1e3  # times 1e-10, as `definite` has it: information on the scale, relative to that of known
+)
 # values, that is none
-_ESCAPE, _MOST_ESCAPES = 0.3, 2  # how far a saddle is left, in standard deviations of an observation
+_ESCAPE, _MOST_ESCAPES = (
+    0.3,
+    2,
+)  # how far a saddle is left, in standard deviations of an observation
 _NEAR_FACE = 1e-7  # of the first precision
 
 

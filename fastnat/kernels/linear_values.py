@@ -189,4 +189,3 @@ def metric_of(told, p, q, metric):
             metric[p + j, k] = metric[k, p + j] = zx[j, k]
         for k in range(q):
             metric[p + j, p + k] = zz[j, k]
-
