@@ -152,7 +152,7 @@ def _separation(known: _Known) -> Array:
 
 
 def _beyond(raw: _Known, along: Array, refit: Refit) -> float:
-    """The supremum: rows that are separated are certain, the others have a likelihood of their own."""
+    """The supremum: separated rows are certain, the others have a likelihood of their own."""
     rest = raw.only(np.abs(along) <= _TOLERANCE)
     if not rest.w.size:
         return 0.0

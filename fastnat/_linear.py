@@ -4,10 +4,10 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from fastnat import _blocks
-from fastnat._arrays import Array, as_array
+from fastnat._arrays import Array, CovType, as_array
 from fastnat._existence import Rows as KnownRows
 from fastnat._existence import judge
 from fastnat._observed import Given, broadcast
@@ -70,7 +70,7 @@ def arrange(given: Given, x: Array, z: Array | None, clusters: Any) -> Samples:
             raise ValueError(f"{name} must have two dimensions at least, not shape {matrix.shape}")
         if matrix.shape[-2] != n_obs:
             raise ValueError(
-                f"{name} of shape {matrix.shape} must have a row for each of the {n_obs} values in y"
+                f"{name} of shape {matrix.shape} must have a row for each of {n_obs} values in y"
             )
         if matrix.shape[-1] == 0:
             raise ValueError(f"{name} must have a column at least")
@@ -90,6 +90,47 @@ def arrange(given: Given, x: Array, z: Array | None, clusters: Any) -> Samples:
     return Samples(
         tuple(columns), _stack(x, full), None if z is None else _stack(z, full), batch, n_obs
     )
+
+
+def check_combination(
+    given: Given, scaled: bool, reml: bool, cov_type: CovType, clustered: bool
+) -> None:
+    noisy = given.noise is not None
+    if reml and (given.limited or scaled):
+        raise ValueError("reml=True needs values without limits or truncation, and no Z")
+    if reml and noisy and cov_type in ("opg", "sandwich"):
+        raise ValueError("cov_type must be 'observed' or 'expected' for reml=True with noise_std")
+    if cov_type == "expected" and given.upper is not None:
+        raise ValueError(
+            "cov_type='expected' needs the limits of every observation: give left and right"
+            " instead of upper"
+        )
+    if clustered and cov_type != "sandwich":
+        raise ValueError("clusters are for cov_type='sandwich'")
+
+
+def model_of(given: Given, scaled: bool) -> int:
+    if scaled:
+        return linear_memory.SCALED
+    if given.noise is not None:
+        return linear_memory.NOISY
+    if given.least is not None:
+        return linear_memory.CUT
+    return linear_memory.CENSORED if given.limited else linear_memory.COMPLETE
+
+
+def as_start(start: ArrayLike, batch: tuple[int, ...], k: int) -> Array:
+    array = as_array("start", start).astype(np.float64)
+    if array.ndim == 0 or array.shape[-1] != k:
+        raise ValueError(f"start of shape {array.shape} must have {k} numbers: b, then g")
+    if not np.all(np.isfinite(array)):
+        raise ValueError("start must be finite")
+    try:
+        return np.broadcast_to(array, (*batch, k))
+    except ValueError:
+        raise ValueError(
+            f"start of shape {array.shape} does not broadcast with {batch} problems"
+        ) from None
 
 
 def _stack(matrix: Array, shape: tuple[int, ...]) -> Array:
@@ -125,8 +166,8 @@ def solve(samples: Samples, starts: Array | None, options: Options) -> Found:
     else:
         job.fit_blocks()
     undecided = np.flatnonzero(found.results[:, linear_outcome.R_STATUS] == linear_memory.UNDECIDED)
-    for f in undecided:
-        job.decide(int(f))
+    for f in undecided.tolist():
+        job.decide(f)
     return found
 
 
@@ -205,7 +246,7 @@ class _Job:
 
     def _segment(self, f: int, rows: slice) -> tuple[Any, Array, Array]:
         """(columns, X, Z) of some rows of one problem, as kernels read them."""
-        index = np.unravel_index(f, self.samples.batch) if self.samples.batch else ()
+        index: Any = np.unravel_index(f, self.samples.batch) if self.samples.batch else ()
         columns = [
             None if c is None else _blocks.flat(c[(*index, rows)], float32=False)
             for c in self.samples.columns

@@ -5,8 +5,10 @@ from itertools import product
 
 import numpy as np
 
+from fastnat._linear import LONG
 from fastnat.kernels.rows import SEGMENT
 from fastnat.likelihood import fit
+from fastnat.linear import fit_linear
 from fastnat.models import normal
 from fastnat.normal import fit_normal
 
@@ -21,7 +23,7 @@ def warmup(*names: str) -> None:
     Parameters
     ----------
     *names : str
-        Functions to warm up: "fit_normal", "fit" (all but the user's own functions, which numba
+        Functions to warm up: "fit_normal", "fit_linear", "fit" (all but the user's own functions, which numba
         cannot cache: about 1.5 s once a process and model).  By default all.
 
     Raises
@@ -64,4 +66,16 @@ def _fit() -> None:
     fit(normal, x, weights=x)
 
 
-_WARMUPS: dict[str, Callable[[], None]] = {"fit_normal": _fit_normal, "fit": _fit}
+def _fit_linear() -> None:
+    """One signature serves all; long problems have kernels of their own."""
+    y = np.sin(np.arange(LONG + 1.0))
+    x = np.column_stack([np.ones(y.size), np.arange(y.size)])
+    fit_linear(y[:6], x[:6])
+    fit_linear(y, x)
+
+
+_WARMUPS: dict[str, Callable[[], None]] = {
+    "fit_normal": _fit_normal,
+    "fit_linear": _fit_linear,
+    "fit": _fit,
+}

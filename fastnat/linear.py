@@ -344,14 +344,14 @@ def fit_linear(
     given = _observed.read(y, upper, left, right, truncation, noise_std, weights, "y")
     design = as_array("X", X)
     scale = None if Z is None else as_array("Z", Z)
-    _check_combination(given, scale is not None, reml, cov_type, clusters is not None)
+    _linear.check_combination(given, scale is not None, reml, cov_type, clusters is not None)
     tol = as_number("tol", tol)
     if not 0.0 <= tol < 1.0:
         raise ValueError(f"tol must be at least 0 and less than 1, not {tol}")
     samples = _linear.arrange(given, design, scale, clusters)
     p, q = samples.n_params
     options = _linear.Options(
-        _model(given, scale is not None),
+        _linear.model_of(given, scale is not None),
         COVS[cov_type],
         as_integer("max_iter", max_iter, 1),
         tol,
@@ -359,7 +359,7 @@ def fit_linear(
         reml,
         n_threads,
     )
-    starts = None if start is None else _as_start(start, samples.batch, p + q)
+    starts = None if start is None else _linear.as_start(start, samples.batch, p + q)
     found = _linear.solve(samples, starts, options)
     status = found.results[:, rows.R_STATUS]
     if nan_policy == "raise" and np.any(status == codes.NAN_INPUT):
@@ -368,44 +368,3 @@ def fit_linear(
     plain = plain and cov_type in ("observed", "expected")
     dof = found.results[:, rows.R_NOBS].reshape(samples.batch) - p if plain else None
     return LinearFit(found, samples.batch, (p, q), Z is None, dof, cov_type)
-
-
-def _check_combination(
-    given: _observed.Given, scaled: bool, reml: bool, cov_type: CovType, clustered: bool
-) -> None:
-    noisy = given.noise is not None
-    if reml and (given.limited or scaled):
-        raise ValueError("reml=True needs values without limits or truncation, and no Z")
-    if reml and noisy and cov_type in ("opg", "sandwich"):
-        raise ValueError("cov_type must be 'observed' or 'expected' for reml=True with noise_std")
-    if cov_type == "expected" and given.upper is not None:
-        raise ValueError(
-            "cov_type='expected' needs the limits of every observation: give left and right"
-            " instead of upper"
-        )
-    if clustered and cov_type != "sandwich":
-        raise ValueError("clusters are for cov_type='sandwich'")
-
-
-def _model(given: _observed.Given, scaled: bool) -> int:
-    if scaled:
-        return linear_memory.SCALED
-    if given.noise is not None:
-        return linear_memory.NOISY
-    if given.least is not None:
-        return linear_memory.CUT
-    return linear_memory.CENSORED if given.limited else linear_memory.COMPLETE
-
-
-def _as_start(start: ArrayLike, batch: tuple[int, ...], k: int) -> Array:
-    array = as_array("start", start).astype(np.float64)
-    if array.ndim == 0 or array.shape[-1] != k:
-        raise ValueError(f"start of shape {array.shape} must have {k} numbers: b, then g")
-    if not np.all(np.isfinite(array)):
-        raise ValueError("start must be finite")
-    try:
-        return np.broadcast_to(array, (*batch, k))
-    except ValueError:
-        raise ValueError(
-            f"start of shape {array.shape} does not broadcast with {batch} problems"
-        ) from None

@@ -112,7 +112,7 @@ FLOORS = [
     {"kernels.estimates", "kernels.linear_memory", "kernels.noise_data", "kernels.search"},
     {"kernels.linear_outcome", "kernels.linear_terms"},
     {"kernels.linear_values"},
-    {"kernels.linear_noise"},
+    {"kernels.linear_least_squares", "kernels.linear_noise"},
     {"kernels.linear_search"},
     {
         "kernels.censored",

@@ -153,7 +153,7 @@ def _pack_all(columns, x, z, start, n, x_first, z_first, omit, places, blocks):
 
 @kernel
 def worse(a, b):
-    """The status of a problem with parts of these: bad weights, NaN, impossible, some data, none."""
+    """The status of a problem with such parts: bad weights, NaN, impossible, some data, none."""
     for code in (-1, codes.NAN_INPUT, codes.INVALID_INPUT, codes.OK):
         if code in (a, b):
             return np.int64(code)

@@ -71,7 +71,8 @@ given; UNIT and STEP_UNIT: the unit of the values and its last change; MOVED: wh
 have changed; TOTAL, DENSE and NOISE_FREE: the
 weight of all rows, of those with a density, of those without noise; RSS, SIZE, LOG_DET:
 residual sum of squares, size of the values, log det X'X; COLUMN: the first column that depends on
-those before it, or -1; ESCAPES, RETRIED: saddles that were left, and whether shorter steps were tried."""
+those before it, or -1; ESCAPES, RETRIED: saddles that were left, and whether shorter steps were
+tried."""
 
 PROFILE_SIZE = 13 + root.SIZE
 

@@ -37,8 +37,8 @@ from fastnat.kernels.linear_memory import (
     TOL,
     TOTAL,
 )
-from fastnat.kernels.outcome import COV_EXPECTED
 from fastnat.kernels.linear_values import BY_VARIANCE, CURVES, SLOPES, VALUE, parts
+from fastnat.kernels.outcome import COV_EXPECTED
 
 POINT, ABOVE, SLOPE_ABOVE, BELOW, SLOPE_BELOW, HIGHEST, MODE, WANTS, SCORE, CURVE, SEEN, TRIES = (
     range(12)

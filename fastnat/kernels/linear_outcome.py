@@ -1,4 +1,4 @@
-"""What the search for a regression's maximum has found: estimates, standard errors, correlations."""
+"""What the search for a regression's maximum has found: estimates and their standard errors."""
 
 import math
 
@@ -119,16 +119,23 @@ def _set_errors(memory, k, stderr, corr):
         for i in range(k):
             for j in range(k):
                 corr[i, j] = _dot(root[i], root[j])
+    _normalise(k, stderr, corr)
+    for j in range(min(p, k)):
+        stderr[j] *= cells[UNIT]
+
+
+@helper
+def _normalise(k, stderr, corr):
+    """The leading (k, k) of a covariance become standard errors and correlations."""
+    full = corr.shape[0]
     for i in range(k):
         stderr[i] = math.sqrt(corr[i, i]) if corr[i, i] > 0.0 else math.nan
     for i in range(full):
         for j in range(full):
             inside = i < k and j < k
             corr[i, j] = corr[i, j] / (stderr[i] * stderr[j]) if inside else math.nan
-            if i == j and inside:
-                corr[i, j] = 1.0
-    for j in range(min(p, k)):
-        stderr[j] *= cells[UNIT]
+    for i in range(k):
+        corr[i, i] = 1.0
 
 
 @helper

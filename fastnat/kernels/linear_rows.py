@@ -127,7 +127,7 @@ def _at(column, row, default):
 
 @helper
 def _observe(y, upper, left, right, row):
-    """(missing, impossible, lower end, upper end) of what is known of a value; see `compression`."""
+    """(missing, impossible, lower end, upper end) of what is known of a value."""
     low = y[row]
     high = _at(upper, row, low)
     missing = low != low and high != high
@@ -157,6 +157,25 @@ def _sort(columns, x, z, first, n, x_first, z_first, careful, omit, places, cell
     if careful or noise.size > 0:
         _look_closer(x, z, noise, first, x_first, z_first, n, careful, places)
     bad = _leave_out(w, first, n, places)
+    missing, impossible = _place(y, upper, left, right, first, n, places, cells, ends)
+    # Bounds and limits are never given together.
+    _fill(lower if lower.size > 0 else left, -math.inf, first, n, places, cells[LEAST])
+    _fill(higher if higher.size > 0 else right, math.inf, first, n, places, cells[MOST])
+    _fill(noise, 0.0, first, n, places, cells[NOISE])
+    _fill(w, 1.0, first, n, places, cells[WEIGHT])
+    total = 0.0
+    for t in range(ends[-1]):
+        total += cells[WEIGHT, t]
+    return verdict(bad, 0.0, missing, impossible, omit, ends[-1]), total
+
+
+_MISSING, _IMPOSSIBLE, _SILENT = -3, -2, -1
+"""In the place of kinds, of rows that are not used; the last ones say nothing."""
+
+
+@helper
+def _place(y, upper, left, right, first, n, places, cells, ends):
+    """Kinds become places, and values go there; returns how many are missing, and impossible."""
     missing = impossible = np.int64(0)
     at = np.zeros(N_KINDS, np.int64)
     for i in range(n):
@@ -181,19 +200,7 @@ def _sort(columns, x, z, first, n, x_first, z_first, careful, omit, places, cell
         if kind >= 0:
             places[i] = at[kind]
             at[kind] += 1
-    # Bounds and limits are never given together.
-    _fill(lower if lower.size > 0 else left, -math.inf, first, n, places, cells[LEAST])
-    _fill(higher if higher.size > 0 else right, math.inf, first, n, places, cells[MOST])
-    _fill(noise, 0.0, first, n, places, cells[NOISE])
-    _fill(w, 1.0, first, n, places, cells[WEIGHT])
-    total = 0.0
-    for t in range(ends[-1]):
-        total += cells[WEIGHT, t]
-    return verdict(bad, 0.0, missing, impossible, omit, ends[-1]), total
-
-
-_MISSING, _IMPOSSIBLE, _SILENT = -3, -2, -1
-"""In the place of kinds, of rows that are not used; the last ones say nothing."""
+    return missing, impossible
 
 
 @helper
@@ -267,18 +274,18 @@ def _fill(column, default, first, n, places, out):
 
 @helper
 def _has_infinite(a, row):
+    found = False
     for j in range(a.shape[1]):
-        if math.isinf(a[row, j]):
-            return True
-    return False
+        found = found or math.isinf(a[row, j])
+    return found
 
 
 @helper
 def _has_nan(a, row):
+    found = False
     for j in range(a.shape[1]):
-        if a[row, j] != a[row, j]:
-            return True
-    return False
+        found = found or a[row, j] != a[row, j]
+    return found
 
 
 @helper

@@ -17,13 +17,12 @@ has a chart of its own.
 import math
 
 from fastnat.kernels import ascent, codes, linear_noise
+from fastnat.kernels import linear_least_squares as least_squares
 from fastnat.kernels._jit import helper, kernel
 from fastnat.kernels.curvature import copy, copy_matrix, definite
 from fastnat.kernels.linalg import cholesky
 from fastnat.kernels.linear_frame import (
     factor,
-    is_good,
-    multiply,
     set_identity,
     solve_factor,
     times,
@@ -43,7 +42,6 @@ from fastnat.kernels.linear_memory import (
     ESCAPES,
     GRAD,
     INFORMATION,
-    LOG_DET,
     LOGLIK,
     LOST,
     MAX_ITER,
@@ -51,19 +49,15 @@ from fastnat.kernels.linear_memory import (
     METRIC,
     MODEL,
     MOVED,
-    N_ROWS,
     NIT,
     NOISE_FREE,
     NOISY,
-    NORMS,
     ORIGIN,
-    PASSES,
     PHASE,
     PLANE,
     RETRIED,
     RSS,
     SCALED,
-    SIZE,
     SIZES,
     SPARE,
     SQUARES_Z,
@@ -85,7 +79,6 @@ from fastnat.kernels.linear_memory import (
 )
 from fastnat.kernels.linear_values import (
     CLUSTERS,
-    DENSITY,
     DONE,
     EXPECTED,
     GRAM,
@@ -93,13 +86,11 @@ from fastnat.kernels.linear_values import (
     HUGE,
     IN_NATURAL,
     IN_OLSEN,
-    NO_NOISE,
     OBSERVED,
     PRODUCTS,
     SAFE,
     TINY,
     VALUE,
-    WEIGHT_SUM,
     metric_of,
     parts,
 )
@@ -107,19 +98,11 @@ from fastnat.kernels.outcome import COV_EXPECTED, COV_OBSERVED, NO_COV
 
 _FRAME, _EXISTENCE, _CLIMB, _FACE, _NOISE, _INFORMATION, _MEAT = range(7)  # phases
 
-_MOST_PASSES = 6
-_DEPENDENT = 1e-12  # what is left of a column that depends on those before it, relative to it
-_PERFECT = 2.0**-50  # residuals that are rounding, relative to the values
 _CERTAIN = 1e-10  # pivots of known values that leave no doubt about their rank
 _FLOOR = 1e-22  # decrements below it are rounding
-_CAP, _SHORT = (
-    1.5,
-    0.3,
-)  # most that log sigma changes in a step, as a root mean square; if that failed
-_FLAT = (
-    1e3  # times 1e-10, as `definite` has it: information on the scale, relative to that of known
-)
-# values, that is none
+_CAP, _SHORT = 1.5, 0.3  # most that log sigma changes in a step, in the mean; if that failed
+# Information on the scale that is none, 1e-7 of that of known values, in the terms of `definite`.
+_FLAT = 1e12
 _ESCAPE, _MOST_ESCAPES = (
     0.3,
     2,
@@ -155,7 +138,10 @@ def proceed(memory, told, theta):
     phase = memory[CELLS][PHASE]
     memory[CELLS][MOVED] = 0.0
     if phase == _FRAME:
-        return _frame(memory, told, theta)
+        answer = least_squares.fit(memory, told)
+        if answer == least_squares.DEPENDENT:
+            return _stop(memory, codes.NOT_IDENTIFIED)
+        return GRAM if answer == least_squares.MORE else _set_out(memory, told, theta)
     if phase == _EXISTENCE:
         return _judge_existence(memory, told, theta)
     if phase == _CLIMB:
@@ -173,84 +159,7 @@ def _stop(memory, status):
     return DONE
 
 
-# ---- coordinates -----------------------------------------------------------------------------
-
-
-@helper
-def _frame(memory, told, theta):
-    """One pass: turn the bases, fit what is left of the values, and take it from them."""
-    cells, step, fit = memory[CELLS], memory[STEP_X], memory[GRAD]
-    p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
-    _, aims, _, _, zz = parts(told, p, q)
-    total, yy = told[WEIGHT_SUM], aims[p, p]
-    if cells[PASSES] == 0.0:
-        cells[TOTAL], cells[DENSE], cells[NOISE_FREE] = total, told[DENSITY], told[NO_NOISE]
-        cells[SIZE] = math.sqrt(yy / total) * cells[UNIT]
-        for j in range(p):
-            memory[NORMS][j] = math.sqrt(aims[j, j])
-        for j in range(q):
-            memory[NORMS][p + j] = math.sqrt(zz[j, j])
-    cells[PASSES] += 1.0
-    good_x = _turn(memory, aims, 0, memory[BASIS_X], step, memory[SPARE])
-    good_z = _turn(memory, zz, p, memory[BASIS_Z], memory[STEP_Z], memory[METRIC])
-    if cells[COLUMN] >= 0.0:
-        return _stop(memory, codes.NOT_IDENTIFIED)
-    for j in range(p):
-        fit[j] = aims[j, p]
-    solve_factor(memory[SPARE], p, fit)
-    explained = 0.0
-    for j in range(p):
-        explained += fit[j] * aims[j, p]
-    rest = max(yy - explained, 0.0)
-    done = good_x and good_z and explained <= 0.5 * yy
-    _shift(memory, fit, math.sqrt(rest / total))
-    cells[RSS] = rest / (cells[STEP_UNIT] * cells[STEP_UNIT])
-    if not done and cells[PASSES] < _MOST_PASSES:
-        return GRAM
-    copy_matrix(zz, memory[SQUARES_Z])
-    return _set_out(memory, told, theta)
-
-
-@helper
-def _turn(memory, gram, first, basis, step, upper):
-    """Factor the squares, and turn the basis if columns are nearly dependent; whether they are not.
-
-    upper : gets the factor.  COLUMN becomes the first column that depends on those before it.
-    """
-    cells, n = memory[CELLS], basis.shape[0]
-    good = is_good(factor(gram, n, upper))
-    set_identity(step)
-    for j in range(n):
-        norm = memory[NORMS][first + j]
-        if first > 0:
-            size = memory[SIZES][first + 1 + j]
-        else:
-            size = memory[SIZES][j]
-        # What is left of the column, or as much as it has at most, if its squares are shifted.
-        left = (upper[j, j] if good else math.sqrt(gram[j, j])) * (basis[j, j] / size)
-        if cells[COLUMN] < 0.0 and not left > _DEPENDENT * norm:
-            cells[COLUMN] = first + j
-    if not good:
-        for j in range(n):
-            for k in range(j, n):
-                step[j, k] = upper[j, k]
-        multiply(step, basis)
-    return good
-
-
-@helper
-def _shift(memory, fit, size):
-    """Take the fit from the values, and make their unit a power of two near the size of the rest."""
-    cells, step = memory[CELLS], memory[STEP_X]
-    times(step, fit)
-    times(step, memory[ORIGIN])
-    for j in range(memory[ORIGIN].size):
-        memory[STEP_ORIGIN][j] = fit[j]
-        memory[ORIGIN][j] += fit[j] * cells[UNIT]
-    change = math.ldexp(1.0, math.frexp(size)[1] - 1) if 0.0 < size < math.inf else 1.0
-    cells[STEP_UNIT] = change
-    cells[UNIT] *= change
-    cells[MOVED] = 1.0
+# ---- from least squares to the model ---------------------------------------------------------
 
 
 @helper
@@ -261,9 +170,10 @@ def _set_out(memory, told, theta):
     grad, aims, _, _, _ = parts(told, p, q)
     spread = math.sqrt(cells[RSS] / cells[TOTAL])
     if cells[MODEL] == COMPLETE:
-        return _take_least_squares(memory, aims, theta)
+        code = least_squares.finish(memory, aims, theta)
+        return _want_meat(memory, True) if code == codes.OK else _stop(memory, code)
     plain = cells[MODEL] == SCALED and cells[WITH_NOISE] == 0.0 and cells[DENSE] == cells[TOTAL]
-    if (plain or cells[MODEL] == CUT) and _is_perfect(memory, aims):
+    if (plain or cells[MODEL] == CUT) and least_squares.is_perfect(memory, aims):
         cells[LOGLIK] = math.inf
         for j in range(p):
             theta[j] = 0.0
@@ -280,7 +190,7 @@ def _set_out(memory, told, theta):
 
 @helper
 def _set_start(memory, z_sums, spread):
-    """Where to start: least squares and a constant sigma, or what was given, in these coordinates."""
+    """Where to start: least squares and a constant sigma, or what was given."""
     cells, start = memory[CELLS], memory[START]
     p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
     if cells[STARTED] > 0.0:
@@ -297,53 +207,12 @@ def _set_start(memory, z_sums, spread):
     solve_factor(memory[METRIC], q, start[p:])
 
 
-@helper
-def _take_least_squares(memory, aims, theta):
-    """Complete data and a constant sigma: the maximum is here."""
-    cells, upper = memory[CELLS], memory[SPARE]
-    p = memory[ORIGIN].size
-    dof = cells[TOTAL] - cells[LOST]
-    cells[LOG_DET] = 0.0
-    for j in range(p):
-        theta[j] = 0.0
-        cells[LOG_DET] += 2.0 * math.log(upper[j, j] * memory[BASIS_X][j, j])
-    if cells[LOST] > 0.0 and not dof > 0.0:
-        # The restricted likelihood is constant in sigma, or grows with it.
-        cells[LOGLIK] = math.inf if dof < 0.0 else 0.0
-        return _stop(memory, codes.SIGMA_INFINITE if dof < 0.0 else codes.NOT_IDENTIFIED)
-    if _is_perfect(memory, aims):
-        cells[LOGLIK] = math.inf
-        return _stop(memory, codes.SIGMA_ZERO)
-    variance = cells[RSS] / dof
-    theta[p] = 0.5 * math.log(variance) + math.log(cells[UNIT])
-    loglik = -dof * (theta[p] + 0.5 * math.log(2.0 * math.pi) + 0.5)
-    cells[LOGLIK] = loglik - (0.5 * cells[LOG_DET] if cells[LOST] > 0.0 else 0.0)
-    information = memory[INFORMATION]
-    for j in range(p):
-        for k in range(p):
-            information[j, k] = aims[j, k] / variance
-        information[j, p] = information[p, j] = 0.0
-    information[p, p] = 2.0 * dof
-    return _want_meat(memory, True)
-
-
-@helper
-def _is_perfect(memory, aims):
-    """Whether a plane goes through all values, but for rounding."""
-    cells, origin = memory[CELLS], memory[ORIGIN]
-    size = cells[SIZE]
-    for j in range(origin.size):
-        size += abs(origin[j]) * math.sqrt(aims[j, j] / cells[TOTAL])
-    rms = math.sqrt(cells[RSS] / cells[TOTAL]) * cells[UNIT]
-    return cells[N_ROWS] <= origin.size or not rms > _PERFECT * size
-
-
 # ---- existence -------------------------------------------------------------------------------
 
 
 @helper
 def _judge_existence(memory, told, theta):
-    """Known values of full rank, which no plane goes through, have a maximum, whatever else there is.
+    """Known values of full rank, which no plane goes through, have a maximum.
 
     With covariates of the scale, they need full rank only: what else can go wrong is seen later.
     """
@@ -478,7 +347,7 @@ def _arrive(memory, code, theta):
     return OBSERVED
 
 
-# ---- truncation: is the maximum beyond the normal family? ---------------------------------------
+# ---- truncation: is the maximum beyond the normal family? ------------------------------------
 
 
 @helper

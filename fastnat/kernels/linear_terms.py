@@ -102,7 +102,7 @@ def to_derivatives(second, cells, n, terms):
 
 @helper
 def to_expected(cells, ends, terms):
-    """The curvature becomes the expected information, from the limits between which values are seen.
+    """The curvature becomes the expected information, for which it takes all limits.
 
     In the charts SCALE and VARIANCE, and not for intervals.
     """

@@ -1,8 +1,8 @@
 """Values of a regression's likelihood over blocks of rows: what `linear_search` is told.
 
-``told`` is one array, so that the parts of a long problem add up: cells, the gradient (p + q,), then
-the sums by pairs of columns: of X with itself, room for (p + 1, p + 1); of Z with X (q, p); of Z
-with itself (q, q).
+``told`` is one array, so that the parts of a long problem add up: cells, the gradient (p + q,),
+then the sums by pairs of columns: of X with itself, room for (p + 1, p + 1); of Z with X (q, p); of
+Z with itself (q, q).
 """
 
 import numpy as np
@@ -48,12 +48,12 @@ from fastnat.kernels.tiles import SIGNED, add_products, add_squares, add_totals,
 """What is wanted next: nothing; sums of squares and products of X, the aim and Z, also of the exact
 rows only; log-likelihood, gradient and curvature in the charts OLSEN, NATURAL and SCALE, there with
 the observed information or its safe part, and VARIANCE, there also with the first and the second
-derivative by the variance of the curvature of known values by location; at the maximum, the outer product of the scores, the expected information, and the
-scores summed up by clusters."""
+derivative by the variance of the curvature of known values by location; at the maximum, the outer
+product of the scores, the expected information, and the scores summed up by clusters."""
 
 VALUE, WEIGHT_SUM, DENSITY, NO_NOISE, TINY, HUGE, N_CELLS = range(7)
-"""Cells of what is told: log-likelihood; total weight, that of the rows with a density, and of those
-without noise; the weight of rows whose sigma is almost 0, or infinite, in the units of the problem."""
+"""Cells of what is told: log-likelihood; total weight, that of the rows with a density, and that of
+those without noise; the weight of rows whose sigma is almost 0, or infinite, in this unit."""
 
 _TINY, _HUGE = -30.0, 30.0  # log sigma beyond which the scale has left the data behind
 
@@ -99,26 +99,14 @@ def tell(request, theta, shift, share, noisy, block, p, q, work, told, by_cluste
     grad, aims, by_x, zx, zz = parts(told, p, q)
     x, z = design[:own_z], design[own_z : own_z + q]
     if request in (GRAM, GRAM_EXACT):
-        size = n
-        if request == GRAM_EXACT:
-            size = ends[EXACT + 1] - ends[EXACT]
+        n = ends[EXACT + 1] if request == GRAM_EXACT else n
         weights = cells[WEIGHT]
-        for i in range(n):
-            told[WEIGHT_SUM] += weights[i]
-            told[NO_NOISE] += weights[i] if cells[NOISE, i] == 0.0 else 0.0
-        for i in range(ends[EXACT], ends[TRUNCATED + 1]):
-            told[DENSITY] += weights[i]
-        add_squares(x, p + 1, weights, size, SIGNED, sums, aims)
-        add_squares(z, q, weights, size, SIGNED, sums, zz)
-        add_totals(z, weights, size, SIGNED, sums, grad[p:])
+        _note_weights(cells, ends, told)
+        add_squares(x, p + 1, weights, n, SIGNED, sums, aims)
+        add_squares(z, q, weights, n, SIGNED, sums, zz)
+        add_totals(z, weights, n, SIGNED, sums, grad[p:])
         return
-    chart = SCALE
-    if request == IN_OLSEN:
-        chart = OLSEN
-    elif request == IN_NATURAL:
-        chart = NATURAL
-    elif request in (BY_VARIANCE, SLOPES, CURVES):
-        chart = VARIANCE
+    chart = _chart_of(request)
     _predict(x, p, theta[:p], n, 0.0, terms[A])
     _predict(z, q, theta[p:], n, shift if chart == SCALE else 0.0, terms[C])
     find_terms(chart, noisy, 0.0 if request == SAFE else 1.0, cells, ends, terms)
@@ -127,12 +115,7 @@ def tell(request, theta, shift, share, noisy, block, p, q, work, told, by_cluste
     if request == CLUSTERS:
         _add_clusters(cells, x, z, p, q, n, terms, by_cluster)
         return
-    if request == PRODUCTS:
-        to_products(cells, n, terms)
-    elif request == EXPECTED:
-        to_expected(cells, ends, terms)
-    elif request in (SLOPES, CURVES):
-        to_derivatives(request == CURVES, cells, n, terms)
+    _replace_curvature(request, cells, ends, terms)
     for i in range(n):
         told[VALUE] += terms[LOGLIK, i]
     if chart == SCALE:
@@ -142,6 +125,36 @@ def tell(request, theta, shift, share, noisy, block, p, q, work, told, by_cluste
     add_squares(x, p, terms[AA], n, SIGNED, sums, by_x)
     add_products(z, x, p, terms[AC], n, SIGNED, sums, zx)
     add_squares(z, q, terms[CC], n, SIGNED, sums, zz)
+
+
+@helper
+def _chart_of(request):
+    if request == IN_OLSEN:
+        return OLSEN
+    if request == IN_NATURAL:
+        return NATURAL
+    return VARIANCE if request in (BY_VARIANCE, SLOPES, CURVES) else SCALE
+
+
+@helper
+def _replace_curvature(request, cells, ends, terms):
+    """What is wanted in the place of the curvature."""
+    if request == PRODUCTS:
+        to_products(cells, ends[-1], terms)
+    elif request == EXPECTED:
+        to_expected(cells, ends, terms)
+    elif request in (SLOPES, CURVES):
+        to_derivatives(request == CURVES, cells, ends[-1], terms)
+
+
+@helper
+def _note_weights(cells, ends, told):
+    weights, noise = cells[WEIGHT], cells[NOISE]
+    for i in range(ends[-1]):
+        told[WEIGHT_SUM] += weights[i]
+        told[NO_NOISE] += weights[i] if noise[i] == 0.0 else 0.0
+    for i in range(ends[EXACT], ends[TRUNCATED + 1]):
+        told[DENSITY] += weights[i]
 
 
 @helper
