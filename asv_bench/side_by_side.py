@@ -133,6 +133,36 @@ def compare_engine():
         print(f"{what:34}{1e6 * ours / n_fits:10.2f} us each", flush=True)
 
 
+def compare_multivariate():
+    """Tables, on one thread."""
+    print(f"\n{'':34}{'time':>16}    times as fast as")
+
+    def row(what, x, scale, unit, options, number=1, **peers):
+        functions = [lambda: fastnat.fit_mvn(x, n_threads=1, **options), *peers.values()]
+        ours, *theirs = common.medians(*functions, rounds=5)
+        ratios = ", ".join(
+            f"{name} {t / ours * number:.1f}" for name, t in zip(peers, theirs, strict=True)
+        )
+        print(f"{what:34}{scale * ours:10.4g} {unit:5}    {ratios}", flush=True)
+
+    for d in (2, 3, 5, 8, 20, 50, 100):
+        x = common.normal(500_000 if d == 100 else 1_000_000, d) + 1000.0
+        shape = " x ".join(f"{n:,}" for n in x.shape)
+        row(shape, x, 1e3, "ms", {}, numpy_cov=lambda x=x: np.cov(x.T))
+    x = common.normal(100_000, 100, 3)
+    row("100,000 tables of 100 x 3", x, 1e3, "ms", {}, matmul=lambda: common.numpy_mvn(x))
+    options, cement = {"nan_policy": "mle"}, common.CEMENT
+    row("cement, 13 x 5", cement, 1e6, "us", options, numpy_em=lambda: common.numpy_em(cement))
+    small = common.normal(10_000, 40, 3)
+    small[np.random.default_rng(1).random(small.shape) < 0.2] = np.nan
+    some, number = small[:20], len(small) / 20
+
+    def em():
+        return [common.numpy_em(one) for one in some]
+
+    row("10,000 of 40 x 3, 20 % missing", small, 1e3, "ms", options, number, numpy_em=em)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument(
@@ -144,6 +174,7 @@ def main():
     compare_samples(threads)
     compare_batches(threads)
     compare_engine()
+    compare_multivariate()
     compare_overhead()
 
 

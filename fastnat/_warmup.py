@@ -10,6 +10,7 @@ from fastnat.kernels.rows import SEGMENT
 from fastnat.likelihood import fit
 from fastnat.linear import fit_linear
 from fastnat.models import normal
+from fastnat.multivariate import fit_mvn
 from fastnat.normal import fit_normal
 
 
@@ -23,8 +24,8 @@ def warmup(*names: str) -> None:
     Parameters
     ----------
     *names : str
-        Functions to warm up: "fit_normal", "fit_linear", "fit" (all but the user's own functions, which numba
-        cannot cache: about 1.5 s once a process and model).  By default all.
+        Functions to warm up: "fit_normal", "fit_linear", "fit_mvn", "fit" (all but the user's own
+        functions, which numba cannot cache: about 1.5 s once a process and model).  By default all.
 
     Raises
     ------
@@ -74,8 +75,19 @@ def _fit_linear() -> None:
     fit_linear(y, x)
 
 
+def _fit_mvn() -> None:
+    """Few columns, each number of which has its own machine code, and many; missing entries."""
+    x = np.arange(30.0).reshape(3, 10) ** np.array([[0.5], [1.0], [1.5]])
+    for d, weights in product((2, 3, 4, 5, 6, 10), (None, np.ones(3))):
+        fit_mvn(x[:, :d], weights=weights)
+    x[0, 0] = x[1, 1] = np.nan
+    for weights in (None, np.ones(3)):
+        _ = fit_mvn(x[:, :2], weights=weights, nan_policy="mle").stderr
+
+
 _WARMUPS: dict[str, Callable[[], None]] = {
     "fit_normal": _fit_normal,
     "fit_linear": _fit_linear,
+    "fit_mvn": _fit_mvn,
     "fit": _fit,
 }

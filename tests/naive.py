@@ -187,6 +187,120 @@ def fit_large(x, weights=None, **options):
     return fit(x_levels[pairs // w_levels.size], totals, **options)
 
 
+def fit_table(X, weights=None):
+    """(mean, covariance, log-likelihood) of a table, its rows sequences of doubles; exactly."""
+    weights = [1] * len(X) if weights is None else weights
+    rows = [
+        ([Fraction(float(v)) for v in row], Fraction(float(w)))
+        for row, w in zip(X, weights, strict=True)
+        if w
+    ]
+    d, total = len(X[0]), sum(w for _, w in rows)
+    mean = [sum(w * row[j] for row, w in rows) / total for j in range(d)]
+    cov = [
+        [sum(w * (r[i] - mean[i]) * (r[j] - mean[j]) for r, w in rows) / total for j in range(d)]
+        for i in range(d)
+    ]
+    left, log_det = [list(row) for row in cov], mp.mpf(0)
+    for k in range(d):
+        log_det += mp.log(number(left[k][k])) if left[k][k] else -mp.inf
+        for i in range(k + 1, d):
+            factor = left[i][k] / left[k][k] if left[k][k] else 0
+            for j in range(k, d):
+                left[i][j] -= factor * left[k][j]
+    loglik = -number(total) / 2 * (d * (mp.log(2 * mp.pi) + 1) + log_det)
+    return mean, cov, loglik
+
+
+def fit_nested_table(X):
+    """(mean, covariance) of a table whose columns are missing in nested sets of rows; exactly.
+
+    Each column is regressed on those that more rows have, in the rows that have it.
+    """
+    d = len(X[0])
+    rows = [[None if math.isnan(v) else Fraction(float(v)) for v in row] for row in X]
+    order = sorted(range(d), key=lambda j: sum(row[j] is None for row in rows))
+    mean, cov = [None] * d, [[None] * d for _ in range(d)]
+    for k, j in enumerate(order):
+        before = order[:k]
+        known = [row for row in rows if row[j] is not None]
+        part = [[row[i] for i in (*before, j)] for row in known]
+        center, scatter, _ = fit_table(part)
+        coefs = solve_exactly([r[:k] for r in scatter[:k]], scatter[k][:k])
+        rest = scatter[k][k] - sum(c * v for c, v in zip(coefs, scatter[k][:k], strict=True))
+        mean[j] = center[k] + sum(
+            c * (mean[i] - m) for c, i, m in zip(coefs, before, center, strict=False)
+        )
+        for i in before:
+            cov[i][j] = cov[j][i] = sum(c * cov[i][a] for c, a in zip(coefs, before, strict=True))
+        cov[j][j] = rest + sum(c * cov[a][j] for c, a in zip(coefs, before, strict=True))
+    return mean, cov
+
+
+def solve_exactly(a, b):
+    """Gauss's elimination of Fractions, for positive definite a."""
+    n = len(b)
+    a, b = [list(row) for row in a], list(b)
+    for k in range(n):
+        for i in range(k + 1, n):
+            factor = a[i][k] / a[k][k]
+            a[i] = [x - factor * y for x, y in zip(a[i], a[k], strict=True)]
+            b[i] -= factor * b[k]
+    x = [Fraction(0)] * n
+    for k in range(n - 1, -1, -1):
+        x[k] = (b[k] - sum(a[k][j] * x[j] for j in range(k + 1, n))) / a[k][k]
+    return x
+
+
+def table_scores(X, mean, cov):
+    """(log-likelihoods, scores by the mean and the covariance's lower triangle) of rows with NaN.
+
+    Row by row, with the inverse of the covariance of what the row has; nothing is shared.
+    """
+    X = np.asarray(X, float)
+    d = X.shape[1]
+    rows, columns = np.tril_indices(d)
+    logliks, scores = np.zeros(len(X)), np.zeros((len(X), d + rows.size))
+    for i, x in enumerate(X):
+        known = np.flatnonzero(~np.isnan(x))
+        part = cov[np.ix_(known, known)]
+        inverse = np.zeros((d, d))
+        inverse[np.ix_(known, known)] = np.linalg.inv(part)
+        r = np.where(np.isnan(x), 0.0, x - mean)
+        solved = inverse @ r
+        log_det = np.linalg.slogdet(part)[1]
+        logliks[i] = -0.5 * (known.size * math.log(2 * math.pi) + log_det + r @ solved)
+        by_cov = 0.5 * (np.outer(solved, solved) - inverse)
+        scores[i, :d] = solved
+        scores[i, d:] = by_cov[rows, columns] * np.where(rows == columns, 1.0, 2.0)
+    return logliks, scores
+
+
+def table_information(X, weights, mean, cov):
+    """Minus the second derivatives of the log-likelihood, row by row, in the parameters themselves.
+
+    By S_ij and S_kl, with s = S^-1 r and E the change of S: s'E S^-1 E's - tr(S^-1 E S^-1 E') / 2.
+    """
+    X = np.asarray(X, float)
+    d = X.shape[1]
+    rows, columns = np.tril_indices(d)
+    change = np.zeros((rows.size, d, d))
+    change[np.arange(rows.size), rows, columns] = 1.0
+    change[np.arange(rows.size), columns, rows] = 1.0
+    info = np.zeros((d + rows.size,) * 2)
+    for x, w in zip(X, weights, strict=True):
+        known = np.flatnonzero(~np.isnan(x))
+        inverse = np.zeros((d, d))
+        inverse[np.ix_(known, known)] = np.linalg.inv(cov[np.ix_(known, known)])
+        moved = change @ (inverse @ np.where(np.isnan(x), 0.0, x - mean))
+        info[:d, :d] += w * inverse
+        info[:d, d:] += w * inverse @ moved.T
+        both = np.einsum("aij,bji->ab", inverse @ change, inverse @ change)
+        info[d:, d:] += w * (moved @ inverse @ moved.T - 0.5 * both)
+    info[d:, :d] = info[:d, d:].T
+    return info
+
+
 def error(got, want, unit=None):
     """abs(got - want) / unit (default: abs(want)); 0 if both are the same infinity or NaN.
 

@@ -8,7 +8,7 @@ import scipy.optimize
 from conftest import EPS, same_bits, scaled
 from numba import njit
 
-from fastnat.kernels import ascent, codes, natural_step, root
+from fastnat.kernels import ascent, codes, natural_step, natural_step_mvn, root
 
 # ---- the step --------------------------------------------------------------------------------
 
@@ -755,3 +755,55 @@ def test_root_in_compiled_code():
         brent = scipy.optimize.brentq(lambda x, f=function: f(x)[0], 0.0, 64.0, xtol=1e-16)
         assert abs(x - brent) <= 16 * EPS * max(1.0, brent)
         assert find(function, 0.0, 64.0, True)[1] <= 20
+
+
+# ---- a mean and a root of a covariance -------------------------------------------------------
+
+
+def fisher_of_mvn(factor):
+    """The Fisher information of (mean, root row by row), from the textbook's formula for Sigma."""
+    d = len(factor)
+    rows, columns = np.tril_indices(d)
+    inverse = np.linalg.inv(factor @ factor.T)
+    moves = []  # of the covariance, with each element of the root
+    for i, j in zip(rows, columns, strict=True):
+        change = np.zeros((d, d))
+        change[i, j] = 1.0
+        moves.append(change @ factor.T + factor @ change.T)
+    info = np.zeros((d + rows.size,) * 2)
+    info[:d, :d] = inverse
+    for a, first in enumerate(moves):
+        for b, second in enumerate(moves):
+            info[d + a, d + b] = 0.5 * np.trace(inverse @ first @ inverse @ second)
+    return info
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 6])
+def test_natural_step_of_a_mean_and_a_root(d, rng):
+    factor = np.linalg.cholesky(definite(rng, d))
+    rows, columns = np.tril_indices(d)
+    grad_mean, grad_root = rng.normal(size=d), rng.normal(size=(d, d))
+    step_mean, step_root = np.full(d, 7.0), np.full((d, d), 7.0)
+    decrement = natural_step_mvn(factor, grad_mean, grad_root, step_mean, step_root)
+    grad = np.concatenate([grad_mean, grad_root[rows, columns]])
+    want = np.linalg.solve(fisher_of_mvn(factor), grad)
+    got = np.concatenate([step_mean, step_root[rows, columns]])
+    assert np.allclose(got, want, rtol=1e-11, atol=1e-11 * np.max(np.abs(want)))
+    assert math.isclose(decrement, grad @ want, rel_tol=1e-11)
+    assert np.array_equal(np.triu(step_root, 1), np.zeros((d, d)))
+
+
+def test_natural_steps_go_to_the_mean_and_the_covariance(rng):
+    """The average log-likelihood of complete data, by short steps."""
+    x = rng.normal(size=(50, 3)) @ rng.normal(size=(3, 3)) + 2.0
+    mean, factor = np.zeros(3), np.eye(3)
+    step_mean, step_root = np.empty(3), np.empty((3, 3))
+    for _ in range(200):
+        r = x - mean
+        solved = np.linalg.solve(factor @ factor.T, r.T)  # Sigma^-1 r
+        grad_root = np.tril(solved @ solved.T @ factor / 50.0) - np.diag(1.0 / np.diag(factor))
+        decrement = natural_step_mvn(factor, solved.mean(axis=1), grad_root, step_mean, step_root)
+        size = min(0.5, 0.5 / math.sqrt(decrement))
+        mean, factor = mean + size * step_mean, factor + size * step_root
+    assert np.allclose(mean, x.mean(axis=0), rtol=1e-12)
+    assert np.allclose(factor @ factor.T, np.cov(x.T, bias=True), rtol=1e-10)

@@ -51,6 +51,25 @@ def weights_for(x):
     return np.random.default_rng(3).integers(1, 5, x.shape).astype(np.float64)
 
 
+# The heat of hardening cement with entries removed: Draper and Smith; Little and Rubin (1987).
+CEMENT = np.array(
+    [
+        [7.0, 26.0, 6.0, 60.0, 78.5],
+        [1.0, 29.0, 15.0, 52.0, 74.3],
+        [11.0, 56.0, 8.0, 20.0, 104.3],
+        [11.0, 31.0, 8.0, 47.0, 87.6],
+        [7.0, 52.0, 6.0, 33.0, 95.9],
+        [11.0, 55.0, 9.0, 22.0, 109.2],
+        [3.0, 71.0, 17.0, np.nan, 102.7],
+        [1.0, 31.0, 22.0, np.nan, 72.5],
+        [2.0, 54.0, 18.0, np.nan, 93.1],
+        [np.nan, np.nan, 4.0, np.nan, 115.9],
+        [np.nan, np.nan, 23.0, np.nan, 83.8],
+        [np.nan, np.nan, 9.0, np.nan, 113.3],
+        [np.nan, np.nan, 8.0, np.nan, 109.4],
+    ]
+)
+
 # ---- peers -----------------------------------------------------------------------------------
 
 
@@ -72,6 +91,44 @@ def numpy_four_moments(x, axis=-1):
     d = x - mean
     d2 = d * d
     return mean, *(np.mean(power, axis=axis) for power in (d2, d2 * d, d2 * d2))
+
+
+def numpy_mvn(x):
+    """Means and covariances of (..., n, d)."""
+    mean = x.mean(axis=-2)
+    d = x - mean[..., None, :]
+    return mean, np.matmul(d.swapaxes(-1, -2), d) / x.shape[-2]
+
+
+def numpy_em(x, tol=1e-10, max_iter=10_000):
+    """Expectation-maximisation for missing entries by patterns, until the log-likelihood rests.
+
+    As R's norm and its ports do it; no standard errors.
+    """
+    n, d = x.shape
+    known = ~np.isnan(x)
+    patterns, which = np.unique(known, axis=0, return_inverse=True)
+    mean, cov = np.nanmean(x, axis=0), np.diag(np.nanvar(x, axis=0))
+    before = -np.inf
+    for _ in range(max_iter):
+        total, second, loglik = np.zeros(d), np.zeros((d, d)), 0.0
+        for k, o in enumerate(patterns):
+            rows = x[which.reshape(-1) == k]
+            filled = np.tile(mean, (len(rows), 1))
+            r = rows[:, o] - mean[o]
+            part = cov[np.ix_(o, o)]
+            coefs = np.linalg.solve(part, cov[o])
+            filled += r @ coefs
+            total += filled.sum(axis=0)
+            second += filled.T @ filled + len(rows) * (cov - cov[:, o] @ coefs)
+            squares = np.sum(r * np.linalg.solve(part, r.T).T)
+            loglik -= 0.5 * (len(rows) * np.linalg.slogdet(2 * np.pi * part)[1] + squares)
+        mean = total / n
+        cov = second / n - np.outer(mean, mean)
+        if loglik - before < tol * abs(loglik):
+            break
+        before = loglik
+    return mean, cov
 
 
 def bottleneck_fit(x, axis=-1):

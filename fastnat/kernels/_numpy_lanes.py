@@ -9,6 +9,7 @@ import numpy as np
 WIDTH = 8
 
 Body = Callable[[Any, tuple[Any, ...], list[Any], tuple[bool, ...]], list[Any]]
+TableBody = Callable[[Any, list[Any], Any, list[list[Any]]], list[Any]]
 
 
 @dataclass(frozen=True)
@@ -97,3 +98,10 @@ def padded(values: Any) -> Any:
 
 def add_lanes(vector: Any) -> Any:
     return halve(list(vector), np.add)
+
+
+def sums_of_table(body: TableBody, d: int, weighted: bool) -> tuple[int, int]:
+    """How many sums there are, and in how many vectors each is held: eight or more in flight."""
+    zeros = [np.zeros(WIDTH)] * d
+    n_sums = len(body(NumpyLanes(), zeros, zeros[0] if weighted else None, [zeros, zeros]))
+    return n_sums, 4 if n_sums < 4 else 2 if n_sums < 8 else 1

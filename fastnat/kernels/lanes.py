@@ -21,19 +21,22 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from fastnat.kernels._llvm import check_types, emit_columns, emit_rows
+from fastnat.kernels._llvm_tables import emit_table, emit_transpose
 from fastnat.kernels._numpy_lanes import (
     WIDTH,
     Body,
     Count,
     NumpyLanes,
+    TableBody,
     accumulate,
     add_lanes,
     halve,
     order_of_vectors,
     padded,
+    sums_of_table,
 )
 
-__all__ = ["WIDTH", "Count", "column_sums", "row_sums"]
+__all__ = ["WIDTH", "Count", "centre_transposed", "column_sums", "row_sums", "table_sums"]
 
 
 def row_sums(body: Body, n_consts: int, rows: int, unroll: int) -> Callable[..., None]:
@@ -159,3 +162,75 @@ def column_sums(body: Body, n_consts: int, rows: int) -> Callable[..., None]:
     sums.twin = twin
     made: Callable[..., None] = sums
     return made
+
+
+def table_sums(body: TableBody) -> Callable[..., None]:
+    """Make ``sums(x, w, start, n, like, consts, out)``: a table, its rows the observations.
+
+    The flat ``x`` has ``d = len(like)`` columns; n of its rows from ``start`` on are summed, and
+    so many of the flat ``w`` (or None).  The body is ``body(lanes, columns, weight, consts)``,
+    with a vector for each column, of eight rows, and ``consts[:, j]`` for column j; sum s of what
+    it returns goes to ``out[s]``.
+    """
+
+    def twin(x: Any, w: Any, start: int, n: int, like: Any, consts: Any, out: Any) -> None:
+        lanes, d = NumpyLanes(), len(like)
+        n_sums, unroll = sums_of_table(body, d, w is not None)
+        sums = [[np.zeros(WIDTH)] * n_sums for _ in range(unroll)]
+        constants = [[np.full(WIDTH, c) for c in row[:d]] for row in consts[:2]]
+        for u, k, active in order_of_vectors(n, unroll):
+            rows = slice(start + k, start + k + active)
+            table = x.reshape(-1, d)[rows]
+            weight = None if w is None else padded(w[rows])
+            terms = body(lanes, [padded(column) for column in table.T], weight, constants)
+            new = accumulate(lanes, sums[u], terms)
+            inside = np.arange(WIDTH) < active
+            sums[u] = [np.where(inside, a, b) for a, b in zip(new, sums[u], strict=True)]
+        for s in range(n_sums):
+            out[s] = add_lanes(halve([part[s] for part in sums], np.add))
+
+    if config.DISABLE_JIT:
+        return twin
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def sums(
+        typing: Any, x: Any, w: Any, start: Any, n: Any, like: Any, consts: Any, out: Any
+    ) -> Any:
+        check_types((x, w), consts, out)
+        ints = types.int64
+        signature = types.void(x, w, ints, ints, like, consts, out)
+        return signature, lambda *call: emit_table(body, *call)
+
+    sums.twin = twin
+    made: Callable[..., None] = sums
+    return made
+
+
+def _centre_transposed(x: Any, start: int, n: int, d: int, consts: Any, out: Any) -> None:
+    """The twin of `centre_transposed`."""
+    table = x.reshape(-1, d)[start : start + n]
+    out[:d, :n] = ((table - consts[0, :d]) - consts[1, :d]).T
+
+
+def _make_centre_transposed() -> Callable[..., None]:
+    if config.DISABLE_JIT:
+        return _centre_transposed
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def centre(typing: Any, x: Any, start: Any, n: Any, d: Any, consts: Any, out: Any) -> Any:
+        check_types((x,), consts, out)
+        ints = types.int64
+        return types.void(x, ints, ints, ints, consts, out), emit_transpose
+
+    centre.twin = _centre_transposed
+    made: Callable[..., None] = centre
+    return made
+
+
+centre_transposed = _make_centre_transposed()
+"""``(x, start, n, d, consts, out)``: n > 0 rows of a flat table of d columns to ``out[:d, :n]``,
+less ``consts[0]`` and then ``consts[1]``.
+
+The rows of ``out`` and their length are at least d and n, rounded up to eights: what is beyond
+gets junk.  Rows of ``consts`` have d elements or more.
+"""

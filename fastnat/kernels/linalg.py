@@ -133,3 +133,31 @@ def cholesky_solve_many(factor, b):
                     x[t] -= cell[t] * y[t]
             for t in range(size):
                 x[t] /= pivot[t]
+
+
+@helper
+def reflect(a, k, n):
+    """Reflect rows k to n - 1 of ``a``, so that column k ends at row k: a step of a QR.
+
+    (Householder; Golub and Van Loan, section 5.2.)
+    """
+    norm = 0.0
+    for i in range(k, n):
+        norm += a[i, k] * a[i, k]
+    norm = math.sqrt(norm)
+    if norm == 0.0:
+        return
+    top = a[k, k]
+    alpha = -norm if top > 0.0 else norm
+    a[k, k] = top - alpha
+    factor = 1.0 / (alpha * (alpha - top))
+    for j in range(k + 1, a.shape[1]):
+        total = 0.0
+        for i in range(k, n):
+            total += a[i, k] * a[i, j]
+        total *= factor
+        for i in range(k, n):
+            a[i, j] -= total * a[i, k]
+    a[k, k] = alpha
+    for i in range(k + 1, n):
+        a[i, k] = 0.0

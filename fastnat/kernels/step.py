@@ -57,3 +57,46 @@ def _damp(metric, diagonal, amount):
     for j in range(diagonal.shape[0]):
         size = abs(diagonal[j])
         metric[j, j] = diagonal[j] + amount * (size if size > 0.0 else largest)
+
+
+@kernel
+def natural_step_mvn(root, grad_mean, grad_root, step_mean, step_root):
+    """The natural gradient of any function of a mean and a root L of a covariance L L'.
+
+    root : (d, d), L, lower triangular.
+    grad_mean, grad_root : (d,), (d, d), the derivatives; of the latter the lower triangle.
+    step_mean, step_root : (d,), (d, d) lower triangular, out.
+
+    The metric is the Fisher information of one observation of the multivariate normal.  Its
+    inverse needs no solution of equations: the step is L L' times the first gradient, and L times
+    the lower triangle of L' times the second, its diagonal halved.  Returns the decrement, the
+    gradient times the step.  The root remains one for steps that leave its diagonal positive.
+    (Tan 2021, arXiv:2109.00375.)
+    """
+    d = root.shape[0]
+    decrement = 0.0
+    # Column by column: what L' makes of the gradient, to the step, then L of that in place.
+    for j in range(d):
+        total = 0.0
+        for i in range(j, d):
+            total += root[i, j] * grad_mean[i]
+        step_mean[j] = total
+        for k in range(d):
+            step_root[k, j] = 0.0
+        for k in range(j, d):
+            for i in range(k, d):
+                step_root[k, j] += root[i, k] * grad_root[i, j]
+        step_root[j, j] *= 0.5
+    for i in range(d - 1, -1, -1):
+        total = 0.0
+        for k in range(i + 1):
+            total += root[i, k] * step_mean[k]
+        step_mean[i] = total
+        decrement += grad_mean[i] * total
+        for j in range(i + 1):
+            total = 0.0
+            for k in range(j, i + 1):
+                total += root[i, k] * step_root[k, j]
+            step_root[i, j] = total
+            decrement += grad_root[i, j] * total
+    return decrement
