@@ -11,7 +11,7 @@ import naive
 import naive_linear as nl
 import numpy as np
 import pytest
-from conftest import assert_same_bits, refused, scaled
+from conftest import COMPILED, assert_same_bits, refused, scaled
 from naive import mp
 from scipy import optimize, stats
 
@@ -360,6 +360,9 @@ KINDS = {
     "noise truncation": {"truncation": (-4.0, INF), "noise_std": True},
     "heteroscedastic truncation": {"Z": True, "truncation": (-6.0, INF)},
 }
+SLOW_UNCOMPILED = "noise truncation"  # a search whose every step is quadrature
+if not COMPILED:
+    del KINDS[SLOW_UNCOMPILED]
 UNIQUE = [  # of which one maximum is all that there is, or one is far above all others
     name for name in KINDS if name not in ("heteroscedastic truncation", "heteroscedastic noise")
 ]
@@ -615,7 +618,7 @@ def test_shift_by_a_combination_of_columns(kind, rng):
     assert_cov_close(other.cov_params, fit.cov_params, 1e-7)
 
 
-@pytest.mark.parametrize("power", [-300, -3, 7, 300])
+@pytest.mark.parametrize("power", scaled([-300, -3, 7, 300], [-3]))
 @pytest.mark.parametrize("kind", KINDS)
 def test_units_of_y_do_not_matter(kind, power, rng):
     y, X, options = make(rng, kind)
@@ -698,8 +701,8 @@ def test_weight_zero_is_left_out(kind, rng):
 @pytest.mark.parametrize("kind", KINDS)
 def test_batches_are_loops(kind, rng):
     """To the last bit: one by one, together, in parts, on threads, with a design for each."""
-    n_fits = scaled(60, 4)
-    y, X, options = make(rng, kind, n=25, batch=(n_fits,))
+    n_fits = scaled(60, 2)
+    y, X, options = make(rng, kind, n=scaled(25, 15), batch=(n_fits,))
     together = fastnat.fit_linear(y, X, **options)
     assert together.params.shape == (n_fits, 3 + together.scale_coef.shape[-1])
 
@@ -707,7 +710,7 @@ def test_batches_are_loops(kind, rng):
         own = dict(options, upper=options["upper"][k]) if "upper" in options else options
         return fastnat.fit_linear(y[k], X, **own)
 
-    for k in range(4):
+    for k in range(scaled(4, 2)):
         single = one(k)
         for name in ("params", "loglik", "stderr", "cov_params", "status", "nit", "nobs"):
             a, b = getattr(together, name)[k], getattr(single, name)
@@ -720,10 +723,10 @@ def test_batches_are_loops(kind, rng):
         more = dict(options, Z=np.repeat(options["Z"][None], n_fits, axis=0))
         assert_same_bits(together, fastnat.fit_linear(y, stacked, **more))
         assert_same_bits(together, fastnat.fit_linear(y, X, **more))
-    part = dict(options, upper=options["upper"][2:]) if "upper" in options else options
-    rest = fastnat.fit_linear(y[2:], X, **part)
-    assert np.array_equal(rest.params, together.params[2:], equal_nan=True)
-    assert np.array_equal(rest.stderr, together.stderr[2:], equal_nan=True)
+    part = dict(options, upper=options["upper"][1:]) if "upper" in options else options
+    rest = fastnat.fit_linear(y[1:], X, **part)
+    assert np.array_equal(rest.params, together.params[1:], equal_nan=True)
+    assert np.array_equal(rest.stderr, together.stderr[1:], equal_nan=True)
 
 
 @pytest.mark.parametrize("kind", ["complete", "heteroscedastic", "left", "heteroscedastic left"])
@@ -1379,10 +1382,10 @@ def test_information_criteria(kind, rng):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_pickles_and_words(kind, rng):
-    y, X, options = make(rng, kind, 200)
+    y, X, options = make(rng, kind, scaled(200, 30))
     for fit in (fastnat.fit_linear(y, X, **options), fastnat.fit_linear(y, X * INF, **options)):
         data = pickle.dumps(fit)
-        assert len(data) < X.nbytes
+        assert len(data) < scaled(1, 10) * X.nbytes  # without what was given
         again = pickle.loads(data)
         assert_same_bits(fit, again)
         assert repr(again) == repr(fit)
