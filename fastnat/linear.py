@@ -334,7 +334,7 @@ def fit_linear(
     >>> X = np.column_stack([np.ones(6), t])
     >>> fit = fastnat.fit_linear([0.0, 0.0, 1.1, 2.8, 4.2, 4.9], X, left=0.0)
     >>> fit.coef.round(4)
-    array([-1.6209,  1.3663])
+    array([-1.4815,  1.3429])
     """
     check_nan_policy(nan_policy)
     check_cov_type(cov_type)
