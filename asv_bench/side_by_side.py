@@ -39,8 +39,6 @@ def describe_machine(threads):
             kernels = blas.get("architecture", "unknown")
             print(f"BLAS {blas['internal_api']} {blas['version']}, kernels for {kernels}", end="; ")
     print(f"OPENBLAS_CORETYPE {os.environ.get('OPENBLAS_CORETYPE', 'not set')}")
-    header = f"{'time':>13}{'read':>13}{'fraction':>10}    times as fast as"
-    print(f"\n{'':34}{header}")
 
 
 def compare(what, threads, arrays, options, **peers):
@@ -61,6 +59,7 @@ def compare(what, threads, arrays, options, **peers):
 
 def compare_samples(threads):
     """One long sample."""
+    print(f"\n{'':34}{'time':>13}{'read':>13}{'fraction':>10}    times as fast as")
     for n in (10**7, 5 * 10**7):
         compare("", threads, [common.normal(n)], {}, numpy=common.numpy_fit)
     x = common.normal(10**7)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnat._arrays import Array, Problems, arrange, as_array, as_groups, reduced_axes
-from fastnat._reduce import reduce_moments
+from fastnat._reduce import Use, reduce_moments
 from fastnat._rows import Columns, Fit, Groups, Rows
 from fastnat.kernels import (
     censored,
@@ -82,14 +82,20 @@ def read(
     truncation: Any,
     noise_std: ArrayLike | None,
     weights: ArrayLike | None,
+    name: str = "x",
 ) -> Given:
-    """Check the arguments, each for itself and against each other; not the cells of arrays."""
+    """Check the arguments, each for itself and against each other; not the cells of arrays.
+
+    name : of the values in messages.
+    """
     if is_censored_data(x):
         if upper is not None:
-            raise ValueError("upper must be None if x is a CensoredData, which has its own limits")
+            raise ValueError(
+                f"upper must be None if {name} is a CensoredData, which has its own limits"
+            )
         x, upper = ends_of_censored_data(x)
     given = Given(
-        as_array("x", x),
+        as_array(name, x),
         _optional("upper", upper),
         _optional("left", left),
         _optional("right", right),
@@ -99,7 +105,9 @@ def read(
     )
     limits = given.left is not None or given.right is not None
     if given.upper is not None and limits:
-        raise ValueError("left and right are limits of values; with upper, x is a lower limit")
+        raise ValueError(
+            f"left and right are limits of values; with upper, {name} is a lower limit"
+        )
     if given.least is not None and (limits or given.upper is not None):
         raise ValueError(
             "truncation cannot be combined with upper, left or right: no method is known to find"
@@ -159,13 +167,13 @@ def _check_scalars(given: Given) -> None:
         raise ValueError(f"noise_std must be finite and not negative, not {std}")
 
 
-_NAMES = ("x", "upper", "left", "right", "truncation[0]", "truncation[1]", "noise_std", "weights")
+_NAMES = ("upper", "left", "right", "truncation[0]", "truncation[1]", "noise_std", "weights")
 
 
-def _broadcast(given: Given) -> tuple[Given, tuple[int, ...]]:
-    """All arrays in one shape, as views."""
+def broadcast(given: Given, values: str = "x") -> tuple[Given, tuple[int, ...]]:
+    """All arrays in one shape, as views; ``values`` is the name of the values."""
     shape = given.x.shape
-    for name, array in zip(_NAMES[1:], given[1:], strict=True):
+    for name, array in zip(_NAMES, given[1:], strict=True):
         if array is None:
             continue
         try:
@@ -174,11 +182,11 @@ def _broadcast(given: Given) -> tuple[Given, tuple[int, ...]]:
             short = name.split("[")[0]
             one = {"truncation": "limit", "noise_std": "number", "weights": "weight"}
             raise ValueError(
-                f"{name} of shape {array.shape} does not broadcast with x of shape {shape};"
+                f"{name} of shape {array.shape} does not broadcast with {values} of shape {shape};"
                 f" one {one.get(short, 'limit')} per problem is {name}[:, None]"
             ) from None
     if not shape:
-        raise ValueError("x must have at least one dimension")
+        raise ValueError(f"{values} must have at least one dimension")
     views: Any = (
         a if a is None or a.shape == shape else np.broadcast_to(a, shape) for a in given
     )  # broadcasting takes microseconds
@@ -197,7 +205,7 @@ def solve(given: Given, groups: Any, axis: Any, options: Options) -> Solution:
 
 
 def rows_of(given: Given, groups: Any, axis: Any) -> Rows:
-    views, shape = _broadcast(given)
+    views, shape = broadcast(given)
     if groups is not None:
         if axis not in (-1, 0, None) or len(shape) != 1:
             raise ValueError("groups needs x with one dimension, and no axis")
@@ -231,7 +239,7 @@ def _compress(columns: Any, offsets: Any, omit: bool, cov: int) -> Packed:
     )
     weights = None if w is None else lists[compression.VALUE_W]
     values = lists[compression.VALUE]
-    rows.reduce_rows(values, weights, ends[compression.VALUES], None, flag, 0, stats, None)
+    rows.reduce_rows(values, weights, ends[compression.VALUES], None, None, flag, 0, stats, None)
     return stats, lists, ends, status, units
 
 
@@ -321,7 +329,7 @@ def _limits_of_problems(given: Given, axis: Any) -> tuple[Problems, Array]:
     if _are_numbers(a for a, _ in pair if a is not None):
         limits = np.array([[_scalar(a, none)] for a, none in pair])
         return arrange(given.x, given.weights, axis), limits
-    views, shape = _broadcast(given)
+    views, shape = broadcast(given)
     problems = arrange(views.x, views.weights, axis)
     reduced = reduced_axes(axis, len(shape))
     first = tuple(slice(0, 1) if a in reduced else slice(None) for a in range(len(shape)))
@@ -344,9 +352,7 @@ def _solve_common_limits(given: Given, axis: Any, options: Options) -> Solution:
         lists = np.empty((compression.N_LISTS, n_fits))
         ends = np.empty((compression.N_KINDS, n_fits + 1), np.int64)
         status, units = np.empty(n_fits, np.int8), np.empty(n_fits)
-        bad = compression.from_tally(
-            stats, tally, left, right, options.omit, start, lists, ends, status, units
-        )
+        bad = compression.from_tally(stats, tally, left, right, start, lists, ends, status, units)
         _check_weights(bad)
         starts = np.empty((3, n_fits))
         olsen_lanes.start_many(stats, lists, ends, units, starts)
@@ -354,8 +360,8 @@ def _solve_common_limits(given: Given, axis: Any, options: Options) -> Solution:
         if options.cov == outcome.COV_EXPECTED:
             censored.expected_of_limits(left, right, start, n_fits, out)
 
-    high = _needs_high(options.cov)
-    reduce_moments(problems, inside, high, True, options.n_threads, finish)
+    use = Use(inside, True if options.omit else None, True if _needs_high(options.cov) else None)
+    reduce_moments(problems, use, True, options.n_threads, finish)
 
     def ends(level: float) -> Array:
         fits = problems.to_result(out).reshape(estimates.SIZE, -1)

@@ -1,7 +1,7 @@
 """Observations to statistics: the moments of every problem, block by block, on threads."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,30 @@ Tally = NDArray[np.float64] | None
 Finish = Callable[[Stats, Tally, int, int], None]
 Work = tuple[Callable[[int], None], int]
 
+
+class Use(NamedTuple):
+    """Which values are used, and for what.
+
+    limits : (2, 1) or (2, n_fits), values outside are not used; None for no limits.
+    omit : True if NaN are not used either, else None.
+    high : True for third and fourth moments as well, else None.
+    """
+
+    limits: Limits = None
+    omit: Literal[True] | None = None
+    high: Literal[True] | None = None
+
+    @property
+    def n_stats(self) -> int:
+        return 5 if self.high is None else 7
+
+    def of(self, first: int, n_fits: int) -> "Use":
+        """The same for these problems alone, as kernels read it."""
+        if self.limits is None or self.limits.shape[1] == 1:
+            return self
+        return self._replace(limits=np.ascontiguousarray(self.limits[:, first : first + n_fits]))
+
+
 _SMALL = 1 << 14  # observations in all that are one block of rows without further planning
 _MAX_FITS = 1 << 14  # problems in a block of rows: their statistics stay in the cache
 _COLUMNS = 1 << 10  # columns in a block that is read where it is, at least
@@ -24,22 +48,14 @@ _COPIED_COLUMNS = 1 << 4  # and in one that must be copied
 
 
 def reduce_moments(
-    problems: Problems,
-    limits: Limits,
-    high: bool,
-    tallied: bool,
-    n_threads: int | None,
-    finish: Finish,
+    problems: Problems, use: Use, tallied: bool, n_threads: int | None, finish: Finish
 ) -> None:
     """Reduce each problem to its moments: ``finish(stats, tally, first, n_fits)`` gets them.
 
-    limits : (2, 1) or (2, n_fits), values outside are not used; None for no limits.
-    high : also third and fourth moments.
-    tallied : also the weight of what the limits leave out; else the tally is None.
+    tallied : also the weight of what is not used; else the tally is None.
     finish : called once for every block of problems, from any thread.
     """
-    flag, n_stats = (True, 7) if high else (None, 5)
-    new = _Statistics(n_stats, tallied)
+    new = _Statistics(use.n_stats, tallied)
     n_fits, n_obs = problems.n_fits, problems.n_obs
     if n_obs * n_fits <= _SMALL and not problems.inner:
         # One block, and no time to lose.
@@ -48,7 +64,7 @@ def reduce_moments(
         if weights is not None:
             weights = _blocks.flat(weights, float32=False)
         ends = _blocks.offsets(n_fits, n_obs)
-        rows.reduce_rows(values, weights, ends, limits, flag, 0, stats, tally)
+        rows.reduce_rows(values, weights, ends, *use, 0, stats, tally)
         finish(stats, tally, 0, n_fits)
         return
     segment = columns.SEGMENT if problems.inner else rows.SEGMENT
@@ -56,32 +72,30 @@ def reduce_moments(
     n_bytes = 8 * n_obs * n_fits * (1 if problems.weights is None else 2)
     if n_segments <= 1:
         cut = _columns if problems.inner else _rows
-        work, n_blocks = cut(problems, limits, flag, new, finish)
+        work, n_blocks = cut(problems, use, new, finish)
         _blocks.run(work, n_blocks, n_threads, n_bytes)
     else:
         parts = new(n_segments * n_fits)
         cut_segments = _column_segments if problems.inner else _row_segments
-        work, n_blocks = cut_segments(problems, limits, flag, parts)
+        work, n_blocks = cut_segments(problems, use, parts)
         _blocks.run(work, n_blocks, n_threads, n_bytes)
         stats, tally = new(n_fits)
         steps = (1, n_fits) if problems.inner else (n_segments, 1)
-        moments.merge_segments(parts[0], n_segments, *steps, flag, 0, stats)
+        moments.merge_segments(parts[0], n_segments, *steps, use.high, 0, stats)
         if tally is not None and parts[1] is not None:
             shape = (n_segments, n_fits) if problems.inner else (n_fits, n_segments)
             parts[1].reshape(-1, *shape).sum(axis=1 if problems.inner else 2, out=tally)
         finish(stats, tally, 0, n_fits)
 
 
-def reduce_groups(
-    groups: Rows, limits: Limits, high: bool, n_threads: int | None, finish: Finish
-) -> None:
-    """`reduce_moments` of ragged problems; their columns are those of `Given`."""
-    flag, new = (True, _Statistics(7, False)) if high else (None, _Statistics(5, False))
+def reduce_groups(groups: Rows, use: Use, n_threads: int | None, finish: Finish) -> None:
+    """`reduce_moments` of ragged problems without limits; their columns are those of `Given`."""
+    new = _Statistics(use.n_stats, False)
 
     def reduce(columns: Columns, offsets: NDArray[np.int64], first: int) -> None:
         x, *_, weights = columns
         stats, tally = new(offsets.size - 1)
-        rows.reduce_rows(x, weights, offsets, limits, flag, 0, stats, tally)
+        rows.reduce_rows(x, weights, offsets, *use, 0, stats, tally)
         finish(stats, tally, first, offsets.size - 1)
 
     groups.run(reduce, n_threads)
@@ -98,13 +112,6 @@ class _Statistics(NamedTuple):
         return np.empty((self.n_stats, n_fits)), tally
 
 
-def _limits_of(limits: Limits, first: int, n_fits: int) -> Limits:
-    """The limits of these problems, as kernels read them."""
-    if limits is None or limits.shape[1] == 1:
-        return limits
-    return np.ascontiguousarray(limits[:, first : first + n_fits])
-
-
 def _block_bytes(problems: Problems) -> int:
     return _blocks.DIRECT_BYTES if _direct(problems) else _blocks.SCRATCH_BYTES
 
@@ -118,7 +125,7 @@ def _flat(x: Array, w: Array | None, index: Any) -> tuple[Array, Array | None]:
     return _blocks.flat(x[index]), None if w is None else _blocks.flat(w[index], float32=False)
 
 
-def _rows(problems: Problems, limits: Limits, high: Any, new: _Statistics, finish: Finish) -> Work:
+def _rows(problems: Problems, use: Use, new: _Statistics, finish: Finish) -> Work:
     """Each block is a number of whole rows."""
     limit = max(1, min(_MAX_FITS, _block_bytes(problems) // (8 * problems.n_obs + 1)))
     blocks = list(_blocks.cut(problems.batch, limit))
@@ -128,16 +135,13 @@ def _rows(problems: Problems, limits: Limits, high: Any, new: _Statistics, finis
         stats, tally = new(n_fits)
         values, weights = _flat(problems.x, problems.weights, index)
         ends = _blocks.offsets(n_fits, problems.n_obs)
-        own = _limits_of(limits, first, n_fits)
-        rows.reduce_rows(values, weights, ends, own, high, 0, stats, tally)
+        rows.reduce_rows(values, weights, ends, *use.of(first, n_fits), 0, stats, tally)
         finish(stats, tally, first, n_fits)
 
     return work, len(blocks)
 
 
-def _row_segments(
-    problems: Problems, limits: Limits, high: Any, parts: tuple[Stats, Tally]
-) -> Work:
+def _row_segments(problems: Problems, use: Use, parts: tuple[Stats, Tally]) -> Work:
     """Each block is a number of segments of one row; segment s of row f is f * n_segments + s."""
     x, w, n_obs, size = problems.x, problems.weights, problems.n_obs, rows.SEGMENT
     n_segments = -(-n_obs // size)
@@ -153,8 +157,7 @@ def _row_segments(
         if w is not None:
             weights = _blocks.flat(_stretch(w[index], begin, stop), float32=False)
         ends = np.minimum(_blocks.offsets(min(step, n_segments - s), size), stop - begin)
-        own, column = _limits_of(limits, f, 1), f * n_segments + s
-        rows.reduce_rows(values, weights, ends, own, high, column, *parts)
+        rows.reduce_rows(values, weights, ends, *use.of(f, 1), f * n_segments + s, *parts)
 
     return work, len(blocks)
 
@@ -165,11 +168,9 @@ def _stretch(row: Array, begin: int, stop: int) -> Array:
     return stretch
 
 
-def _columns(
-    problems: Problems, limits: Limits, high: Any, new: _Statistics, finish: Finish
-) -> Work:
+def _columns(problems: Problems, use: Use, new: _Statistics, finish: Finish) -> Work:
     """Each block is a number of columns, or of whole slabs of columns."""
-    blocks, reduce = _column_blocks(problems, limits, high)
+    blocks, reduce = _column_blocks(problems, use)
 
     def work(i: int) -> None:
         first, n_fits = blocks[i][:2]
@@ -180,11 +181,9 @@ def _columns(
     return work, len(blocks)
 
 
-def _column_segments(
-    problems: Problems, limits: Limits, high: Any, parts: tuple[Stats, Tally]
-) -> Work:
+def _column_segments(problems: Problems, use: Use, parts: tuple[Stats, Tally]) -> Work:
     """Each block is one segment of columns; segment s of column f is s * n_fits + f."""
-    blocks, reduce = _column_blocks(problems, limits, high)
+    blocks, reduce = _column_blocks(problems, use)
     n_obs, size = problems.n_obs, columns.SEGMENT
     n_segments = -(-n_obs // size)
 
@@ -196,7 +195,7 @@ def _column_segments(
     return work, n_segments * len(blocks)
 
 
-def _column_blocks(problems: Problems, limits: Limits, high: Any) -> tuple[list[Any], Any]:
+def _column_blocks(problems: Problems, use: Use) -> tuple[list[Any], Any]:
     """Blocks (first, n_fits, index of slabs, first slab, columns) and how to reduce one."""
     x, w = problems.x, problems.weights
     *outer, n_obs, width = x.shape
@@ -227,7 +226,7 @@ def _column_blocks(problems: Problems, limits: Limits, high: Any) -> tuple[list[
             values, weights = _flat(x[index], None if w is None else w[index], rest)
             start, size, stride = 0, n * n_columns, n_columns
         layout = start, n_slabs, size, n, stride, n_columns
-        own = _limits_of(limits, first, n_fits)
-        columns.reduce_columns(values, weights, *layout, own, high, column, stats, tally)
+        own = use.of(first, n_fits)
+        columns.reduce_columns(values, weights, *layout, *own, column, stats, tally)
 
     return blocks, reduce

@@ -5,8 +5,10 @@ from itertools import product
 
 import numpy as np
 
+from fastnat._linear import LONG
 from fastnat.kernels.rows import SEGMENT
 from fastnat.likelihood import fit
+from fastnat.linear import fit_linear
 from fastnat.models import normal
 from fastnat.multivariate import fit_mvn
 from fastnat.normal import fit_normal
@@ -22,8 +24,8 @@ def warmup(*names: str) -> None:
     Parameters
     ----------
     *names : str
-        Functions to warm up: "fit_normal", "fit_mvn", "fit" (all but the user's own functions,
-        which numba cannot cache: about 1.5 s once a process and model).  By default all.
+        Functions to warm up: "fit_normal", "fit_linear", "fit_mvn", "fit" (all but the user's own
+        functions, which numba cannot cache: about 1.5 s once a process and model).  By default all.
 
     Raises
     ------
@@ -65,6 +67,14 @@ def _fit() -> None:
     fit(normal, x, weights=x)
 
 
+def _fit_linear() -> None:
+    """One signature serves all; long problems have kernels of their own."""
+    y = np.sin(np.arange(LONG + 1.0))
+    x = np.column_stack([np.ones(y.size), np.arange(y.size)])
+    fit_linear(y[:6], x[:6])
+    fit_linear(y, x)
+
+
 def _fit_mvn() -> None:
     """Few columns, each number of which has its own machine code, and many; missing entries."""
     x = np.arange(30.0).reshape(3, 10) ** np.array([[0.5], [1.0], [1.5]])
@@ -77,6 +87,7 @@ def _fit_mvn() -> None:
 
 _WARMUPS: dict[str, Callable[[], None]] = {
     "fit_normal": _fit_normal,
+    "fit_linear": _fit_linear,
     "fit_mvn": _fit_mvn,
     "fit": _fit,
 }

@@ -338,7 +338,7 @@ def fit_mvn(
            [1.75  , 5.1875]])
     >>> X = [[1.0, 2.0], [3.0, 1.0], [4.0, 7.0], [0.0, np.nan], [2.0, 3.0]]
     >>> fastnat.fit_mvn(X, nan_policy="mle").mean.round(6)
-    array([2.  , 2.65])
+    array([2. , 2.6])
     """
     check_nan_policy(nan_policy, "mle")
     check_cov_type(cov_type)

@@ -22,7 +22,7 @@ from fastnat._arrays import (
     check_nan_policy,
 )
 from fastnat._closed_form import ClosedForm
-from fastnat._reduce import reduce_groups, reduce_moments
+from fastnat._reduce import Use, reduce_groups, reduce_moments
 from fastnat._searched import Searched
 from fastnat.kernels import codes, estimates
 from fastnat.kernels import normal as kernels
@@ -31,7 +31,7 @@ from fastnat.result import FitResult, Status
 Shape = Callable[[Array], Array]
 Describe = Callable[[Array], ClosedForm | Searched]
 
-_FINITE_AND_INFINITE = np.array([[-np.inf], [np.inf]])  # limits that only a NaN fails
+_MAX_ITER, _TOL = 100, 1e-12
 
 
 class Quantile(NamedTuple):
@@ -184,8 +184,8 @@ def fit_normal(
     nan_policy: NanPolicy = "propagate",
     reml: bool = False,
     cov_type: CovType = "observed",
-    max_iter: int = 100,
-    tol: float = 1e-12,
+    max_iter: int = _MAX_ITER,
+    tol: float = _TOL,
     n_threads: int | None = None,
 ) -> NormalFit:
     """Fit a normal distribution to each of many samples by maximum likelihood.
@@ -293,6 +293,8 @@ def fit_normal(
         raise TypeError(f"reml must be True or False, not {reml!r}")
     if n_threads is not None:
         check_n_threads(n_threads)
+    if max_iter is not _MAX_ITER or tol is not _TOL:
+        max_iter, tol = as_integer("max_iter", max_iter, 1), _as_tolerance(tol)
     plain = upper is None and left is None and right is None
     plain = plain and truncation is None and noise_std is None
     if plain and not _observed.is_censored_data(x):
@@ -305,6 +307,13 @@ def fit_normal(
     if nan_policy == "raise" and np.any(fit._flat[estimates.STATUS] == codes.NAN_INPUT):
         raise ValueError("x contains NaN, and nan_policy is 'raise'")
     return fit
+
+
+def _as_tolerance(tol: float) -> float:
+    tol = as_number("tol", tol)
+    if not 0.0 <= tol < 1.0:
+        raise ValueError(f"tol must be at least 0 and less than 1, not {tol}")
+    return tol
 
 
 def _fit_complete(
@@ -321,7 +330,7 @@ def _fit_complete(
     factors = None if weights is None else as_array("weights", weights)
     high = cov_type == "opg" or cov_type == "sandwich"
     lost = 1.0 if reml else 0.0
-    limits = _FINITE_AND_INFINITE if nan_policy == "omit" else None
+    use = Use(None, True if nan_policy == "omit" else None, True if high else None)
 
     def finish(stats: Array, tally: Array | None, first: int, n_fits: int) -> None:  # noqa: ARG001
         if kernels.finish(stats, n_fits, lost, first, out):
@@ -333,12 +342,12 @@ def _fit_complete(
     if groups is None:
         problems = arrange(values, factors, axis)
         out = np.empty((6 if high else 4, problems.n_fits))
-        reduce_moments(problems, limits, high, False, n_threads, finish)
+        reduce_moments(problems, use, False, n_threads, finish)
         return NormalFit(out, problems.to_result, describe, cov_type)
     given = _observed.Given(values, weights=factors)
     rows = _observed.rows_of(given, groups, axis)
     out = np.empty((6 if high else 4, rows.n_fits))
-    reduce_groups(rows, limits, high, n_threads, finish)
+    reduce_groups(rows, use, n_threads, finish)
     return NormalFit(out, rows.to_result, describe, cov_type)
 
 
@@ -362,17 +371,8 @@ def _fit_observed(
             "cov_type='expected' needs the limits of every observation: give left and right"
             " instead of upper"
         )
-    tol = as_number("tol", tol)
-    if not 0.0 <= tol < 1.0:
-        raise ValueError(f"tol must be at least 0 and less than 1, not {tol}")
-    options = _observed.Options(
-        nan_policy == "omit",
-        reml,
-        COVS[cov_type],
-        as_integer("max_iter", max_iter, 1),
-        tol,
-        n_threads,
-    )
+    omit = nan_policy == "omit"
+    options = _observed.Options(omit, reml, COVS[cov_type], max_iter, tol, n_threads)
     found = _observed.solve(given, groups, axis, options)
 
     def describe(shaped: Array) -> Searched:

@@ -48,7 +48,7 @@ _SENTENCES = {
     Status.NO_DATA: "There is no informative observation.",
     Status.NAN_INPUT: "An observation is NaN; nan_policy='omit' leaves such observations out.",
     Status.INVALID_INPUT: "An observation, or the start, is impossible: no finite likelihood.",
-    Status.SIGMA_ZERO: "The likelihood grows without bound as sigma goes to 0.",
+    Status.SIGMA_ZERO: "The likelihood is largest in the limit of sigma going to 0.",
     Status.SIGMA_INFINITE: "The likelihood is largest in the limit of sigma going to infinity.",
     Status.MU_INFINITE: "The likelihood is largest in the limit of mu going to infinity.",
     Status.UNBOUNDED: "The likelihood is infinite because of some of the observations only.",

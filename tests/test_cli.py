@@ -205,6 +205,83 @@ def test_csv_bad_weight(run, cell):
     assert sentence.startswith("bad.csv, line 3, column 'w': a weight must be finite and not neg")
 
 
+def test_csv_limits(estimates):
+    content = b"a,b\n1,4\n0.5,2\n3,9\n2,7\n0.5,1\n"
+    a, b = [1, 0.5, 3, 2, 0.5], [4, 2, 9, 7, 1]
+    for argv, options in (
+        (["--left", "0.5"], {"left": 0.5}),
+        (["--right", "7"], {"right": 7.0}),
+        (["--left=-1e-3", "--right", "2.5"], {"left": -1e-3, "right": 2.5}),
+        (["--truncation", "0,inf"], {"truncation": (0.0, np.inf)}),
+        (["--truncation=-1,10"], {"truncation": (-1.0, 10.0)}),
+    ):
+        got = estimates(content, *argv)
+        assert_same(got["a"], expected(a, **options))
+        assert_same(got["b"], expected(b, **options))
+
+
+def test_csv_upper_and_noise(estimates):
+    """A histogram, value-and-error tables, and both with weights or a limit."""
+    content = b"low,high,count,se\n-inf,1,3,0.5\n1,2,4,0.1\n2,3,2,0.3\n3,inf,1,0.2\n"
+    low, high = np.array([-np.inf, 1, 2, 3]), np.array([1, 2, 3, np.inf])
+    count = np.array([3.0, 4.0, 2.0, 1.0])
+    got = estimates(content, "--columns", "low", "--upper", "high", "--weights", "count")
+    assert_same(got["low"], expected(low, upper=high, weights=count))
+    assert got["low"][-1] == "ok"
+    std = np.array([0.5, 0.1, 0.3, 0.2])
+    got = estimates(content, "--columns", "count", "--noise-std", "se")
+    assert_same(got["count"], expected(count, noise_std=std))
+    got = estimates(content, "--columns", "count", "--noise-std", "se", "--left", "1.5")
+    assert_same(got["count"], expected(count, noise_std=std, left=1.5))
+    got = estimates(content, "--columns", "count", "--noise-std", "se", "--reml")
+    assert_same(got["count"], expected(count, noise_std=std, reml=True))
+
+
+def test_csv_groups(estimates, run):
+    """Groups are names, in order; each is fitted as if it were alone."""
+    rows = [("b", 1.0, 1), ("a", 2.0, 2), ("b", 4.0, 1), ("a", 7.0, 3), ("10", 3.0, 1), ("b", 2, 2)]
+    content = "g,x,w\n" + "".join(f" {g} ,{x},{w}\n" for g, x, w in rows)
+    argv = ["--columns", "x", "--group", "g", "--weights", "w"]
+    for more in [], ["--left", "1.5"]:
+        got = estimates(content.encode(), *argv, *more)
+        assert list(got) == ["10", "a", "b"]
+        for name in got:
+            x, w = zip(*(row[1:] for row in rows if row[0] == name), strict=True)
+            # (Limits of observations, for those of a whole problem have a shorter way.)
+            options = {"left": np.full(len(x), 1.5)} if more else {}
+            assert_same(got[name], expected(x, weights=np.array(w, float), **options))
+    out = run("fit", "data.csv", *argv)[1]
+    assert re.search(r"^b +4 +2\.2", out, re.MULTILINE)
+    sentence = refused(run, "fit", "data.csv", "--group", "g", code=2)
+    assert sentence.startswith("--group needs one column to fit, named by --columns, not 'x', 'w'")
+    sentence = refused_csv(run, b"g,x\na,1\n,2\n", "--group", "g")
+    assert sentence == "bad.csv, line 3, column 'g': a group has no name"
+
+
+def test_csv_roles_that_are_refused(run):
+    content = b"x,e,text\n1,0.5,u\n2,0.5,v\n"
+    for option, what in (
+        ("--upper", "the upper ends"),
+        ("--noise-std", "the noise"),
+        ("--group", "the groups"),
+    ):
+        argv = ["--columns", "x", "e", option, "e"]
+        assert f"'e' holds {what}" in refused_csv(run, content, *argv, code=2)
+        assert "no column 'f'" in refused_csv(run, content, option, "f")
+    for option in ("--upper", "--noise-std"):
+        sentence = refused_csv(run, content, option, "text")
+        assert sentence.startswith("bad.csv, line 2, column 'text': 'u' is not a number")
+    for argv, words in (
+        (["--left", "3", "--right", "1"], "left must not be above right"),
+        (["--left", "nan"], "left must be a number or -inf"),
+        (["--truncation", "2,1"], "truncation must be a lower and a higher bound"),
+        (["--truncation", "0,9", "--left", "1"], "truncation cannot be combined"),
+        (["--reml", "--left", "1"], "reml=True needs values without limits"),
+        (["--upper", "e", "--left", "1"], "with upper, x is a lower limit"),
+    ):
+        assert words in refused_csv(run, content, "--columns", "x", *argv)
+
+
 def test_csv_reml(estimates):
     got = estimates(b"a\n1\n2\n4\n", "--reml")
     assert_same(got["a"], expected([1, 2, 4], reml=True))
@@ -343,6 +420,27 @@ def test_npy(arrays, dtype, order, argv, axis):
     fit = fastnat.fit_normal(x, axis=axis)
     assert_equals_fit(arrays(x, *argv), fit)
     np.testing.assert_allclose(fit.mu, np.mean(x.astype(float), axis=axis), rtol=1e-12)
+
+
+def test_npy_limits(arrays, run):
+    rng = np.random.default_rng(3)
+    x = rng.normal(3.0, 1.0, (4, 6))
+    std, upper, codes = rng.uniform(0.1, 0.5, 6), x + 0.5, np.array([1, 0, 1, 0, 1, 0])
+    for name, array in (("e.npy", std), ("u.npy", upper), ("g.npy", codes)):
+        np.save(name, array)
+    fit = fastnat.fit_normal(x, left=2.0, right=4.0, axis=0)
+    assert_equals_fit(arrays(x, "--left", "2", "--right", "4", "--axis", "0"), fit)
+    fit = fastnat.fit_normal(x, truncation=(-9.0, 9.0))
+    assert_equals_fit(arrays(x, "--truncation=-9,9"), fit)
+    assert_equals_fit(arrays(x, "--noise-std", "e.npy"), fastnat.fit_normal(x, noise_std=std))
+    assert_equals_fit(arrays(x, "--upper", "u.npy"), fastnat.fit_normal(x, upper))
+    assert_equals_fit(arrays(x[0], "--group", "g.npy"), fastnat.fit_normal(x[0], groups=codes))
+    sentence = refused(run, "fit", "x.npy", "--group", "g.csv", code=2)
+    assert sentence == "--group must be a .npy file if FILE is one, not 'g.csv'"
+    sentence = refused(run, "fit", "x.npy", "--noise-std", "e", code=2)
+    assert sentence == "--noise-std must be a .npy file if FILE is one, not 'e'"
+    np.save("g.npy", codes - 1)
+    assert "groups must not be negative" in refused(run, "fit", "x.npy", "--group", "g.npy")
 
 
 @pytest.mark.parametrize("shape", [(3, 0), (0, 3), (0, 0), (0,), (2, 0, 3)])
@@ -613,6 +711,9 @@ def test_input_that_is_not_there(run):
         ["fit", "x.npy", "--axis", "a"],
         ["fit", "x.npy", "--axis", "0,"],
         ["fit", "x.npy", "--nan-policy", "drop"],
+        ["fit", "x.npy", "--left", "low"],
+        ["fit", "x.npy", "--truncation", "0"],
+        ["fit", "x.npy", "--truncation", "0,b"],
         ["fit", "x.npy", "--ou", "o.csv"],
         ["demo", "--fits", "0"],
         ["demo", "--fits", "-3"],

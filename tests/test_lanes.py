@@ -51,39 +51,44 @@ def constants(columns):
     return consts
 
 
-def used_terms(x, w, consts, limited, high):
+def used_terms(x, w, consts, limited, omit, high):
     """What the body `_centred` adds up, for one problem, in plain NumPy."""
     used = np.ones(x.shape, bool) if w is None else w > 0
     if limited:
-        used &= (consts[2] <= x) & (x <= consts[3])
+        used &= ~(x < consts[2]) & ~(x > consts[3])
+    if omit:
+        used &= x == x
     d = np.where(used, x - consts[0] - consts[1], 0)
     wd = d if w is None else np.where(used, w, 0) * d
-    sums = [] if w is None and not limited else [np.where(used, 1 if w is None else w, 0).sum()]
+    all_ones = w is None and not limited and not omit
+    sums = [] if all_ones else [np.where(used, 1 if w is None else w, 0).sum()]
     sums += [wd.sum(), (wd * d).sum()]
     sums += [(wd * d**2).sum(), (wd * d**3).sum()] if high else []
     if limited and w is None:
-        sums += [(consts[2] <= x).sum(), (x <= consts[3]).sum()]
+        sums += [(~(x < consts[2])).sum(), (x == x).sum()][: 2 if omit else 1]
     elif limited:  # and the weight of what they leave out
         weight = np.maximum(w, 0)
-        sums += [weight[x < consts[2]].sum(), weight[x > consts[3]].sum(), weight[x != x].sum()]
+        sums += [weight[x < consts[2]].sum(), weight[x > consts[3]].sum()]
+        sums += [weight[x != x].sum()] if omit else []
     return sums
 
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("limited", FLAGS)
+@pytest.mark.parametrize("omit", FLAGS)
 @pytest.mark.parametrize("high", FLAGS)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_rows_equal_twin_and_plain_sums(weighted, limited, high, dtype):
+def test_rows_equal_twin_and_plain_sums(weighted, limited, omit, high, dtype):
     """Eight rows at a time and one row in four vectors, for every length of the tail."""
     for sums, rows in ((deviations.centred_rows, 8), (deviations.centred_row, 1)):
         run = compiled(sums)
         for n in (0, 1, 7, 8, 9, 16, 31, 32, 33, 75):
             x = dyadic(rows * n).astype(dtype)
-            x[::5] = np.nan if limited else 0.0
+            x[::5] = np.nan if omit else 0.0
             w = rng.integers(0, 3, rows * n).astype(float) if weighted else None
             consts = constants(8)
             out, expected = np.full((9, 8), 7.0), np.full((9, 8), 7.0)
-            flags = (limited, high, True, limited)
+            flags = (limited, omit, high, True, limited)
             run((x, w), 0, n, n, rows - 1, consts, flags, out, 1, 0)
             twin(sums)((x, w), 0, n, n, rows - 1, consts, flags, expected, 1, 0)
             np.testing.assert_array_equal(out, expected)
@@ -91,32 +96,38 @@ def test_rows_equal_twin_and_plain_sums(weighted, limited, high, dtype):
             for r in range(rows):
                 row = slice(r * n, (r + 1) * n)
                 plain = used_terms(
-                    x[row].astype(float), None if w is None else w[row], consts[:, r], limited, high
+                    x[row].astype(float),
+                    None if w is None else w[row],
+                    consts[:, r],
+                    limited,
+                    omit,
+                    high,
                 )
                 np.testing.assert_array_equal(out[1 : 1 + len(plain), r], plain)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("limited", FLAGS)
+@pytest.mark.parametrize("omit", FLAGS)
 @pytest.mark.parametrize("high", FLAGS)
-def test_columns_equal_twin_and_plain_sums(weighted, limited, high):
+def test_columns_equal_twin_and_plain_sums(weighted, limited, omit, high):
     for sums, rows in ((deviations.centred_columns, 8), (deviations.centred_columns_1, 1)):
         run = compiled(sums)
         for width in (1, 7, 8, 9, 17):
             x = dyadic(3 + rows * 20)
-            x[::5] = np.nan if limited else 0.0
+            x[::5] = np.nan if omit else 0.0
             w = rng.integers(0, 3, x.size).astype(float) if weighted else None
             consts = constants(24)
             out = np.zeros((9, 24))
             expected = out.copy()
-            flags = (limited, high, True, limited)
+            flags = (limited, omit, high, True, limited)
             run((x, w), 3, 20, width, consts, flags, out, 1)
             twin(sums)((x, w), 3, 20, width, consts, flags, expected, 1)
             np.testing.assert_array_equal(out[:, :width], expected[:, :width])
             for j in range(width):
                 column = slice(3 + j, 3 + j + (rows - 1) * 20 + 1, 20)
                 plain = used_terms(
-                    x[column], None if w is None else w[column], consts[:, j], limited, high
+                    x[column], None if w is None else w[column], consts[:, j], limited, omit, high
                 )
                 np.testing.assert_array_equal(out[1 : 1 + len(plain), j], plain)
 
@@ -128,8 +139,8 @@ def test_order_of_summation_does_not_depend_on_rows_taken_together():
     for n in (5, 40, 77):
         row = rng.standard_normal(n)
         together, alone = np.empty((1, 8)), np.empty((1, 8))
-        run((np.tile(row, 8), None), 0, n, n, 7, consts, (None, None, None, None), together, 0, 0)
-        run((row, None), 0, n, n, 0, consts, (None, None, None, None), alone, 0, 0)
+        run((np.tile(row, 8), None), 0, n, n, 7, consts, (None,) * 5, together, 0, 0)
+        run((row, None), 0, n, n, 0, consts, (None,) * 5, alone, 0, 0)
         assert len(set(together[0])) == 1
         assert together[0, 0] == alone[0, 0]
 
@@ -142,7 +153,7 @@ def test_bad_weights_poison_the_total():
             x[9], w[9] = value, bad
             out, consts = np.empty((2, 8)), np.zeros((4, 8))
             consts[deviations.UPPER] = 2.0
-            run((x, w), 0, 0, 11, 0, consts, (True, None, None, None), out, 0, 0)
+            run((x, w), 0, 0, 11, 0, consts, (True, None, None, None, None), out, 0, 0)
             assert np.isnan(out[0, 0])
 
 
@@ -159,7 +170,7 @@ def test_arrays_that_are_not_contiguous_are_refused():
             4,
             0,
             np.zeros((4, 8)),
-            (None, None, None, None),
+            (None,) * 5,
             np.empty((2, 8)),
             0,
             0,
@@ -187,12 +198,12 @@ def test_nothing_is_read_beyond_the_end(dtype):
         x, memory = before_guard_page(8 * n, dtype)
         x[:] = 1.0
         out = np.zeros((5, 8))
-        rows((x, None), 0, n, n, 7, np.zeros((4, 8)), (None, None, True, None), out, 0, 0)
+        rows((x, None), 0, n, n, 7, np.zeros((4, 8)), (None, None, None, True, None), out, 0, 0)
         assert np.all(out[:2] == n)
-        row((x, None), 0, 0, 8 * n, 0, np.zeros((4, 8)), (None, None, True, None), out, 0, 0)
+        row((x, None), 0, 0, 8 * n, 0, np.zeros((4, 8)), (None, None, None, True, None), out, 0, 0)
         assert out[0, 0] == 8 * n
         out = np.zeros((5, 40))
-        columns((x, None), 0, n, n, np.zeros((4, 40)), (None, None, True, None), out, 0)
+        columns((x, None), 0, n, n, np.zeros((4, 40)), (None, None, None, True, None), out, 0)
         assert np.all(out[:2, :n] == 8)
         del x
         assert not memory.closed  # it has lived until here

@@ -12,11 +12,11 @@ from fastnat.kernels.rows import reduce_rows
 rng = np.random.default_rng(21)
 
 
-def reduce_one(x, w=None, limits=None, high=True):
+def reduce_one(x, w=None, limits=None, omit=None, high=True, tally=None):
     """The statistics of one row, as a column."""
     stats = np.full((7 if high else 5, 1), 123.0)
     ends = np.array([0, len(x)])
-    reduce_rows(np.asarray(x), w, ends, limits, True if high else None, 0, stats, None)
+    reduce_rows(np.asarray(x), w, ends, limits, omit, True if high else None, 0, stats, tally)
     return stats
 
 
@@ -70,7 +70,9 @@ def test_rows_and_columns_describe_the_data(name, weighted):
     stats = np.empty((7, 3))
     matrix = np.stack([x, x[::-1], x], axis=1).reshape(-1)
     weights = None if w is None else np.stack([w, w[::-1], w], axis=1).reshape(-1)
-    reduce_columns(matrix, weights, 0, 1, matrix.size, x.size, 3, 3, None, True, 0, stats, None)
+    reduce_columns(
+        matrix, weights, 0, 1, matrix.size, x.size, 3, 3, None, None, True, 0, stats, None
+    )
     for j in range(3):
         check(stats[:, j : j + 1], x, w)
 
@@ -96,21 +98,63 @@ def test_nan_inf_and_bad_weights_are_named():
     assert reduce_one(np.array([np.nan, 1.0]), np.zeros(2))[moments.W, 0] == 0.0
 
 
-def test_limits_select_values_and_nan_fails_both():
+def test_limits_select_values_and_nan_is_omitted_or_spoils():
     x = np.array([-5.0, -1.0, 0.0, np.nan, 2.0, 9.0, np.inf])
+    check(reduce_one(x[:-1], omit=True), [-5.0, -1.0, 0.0, 2.0, 9.0])
+    check(reduce_one(x, limits=np.array([[-1.0], [2.0]]), omit=True), [-1.0, 0.0, 2.0])
     stats = reduce_one(x, limits=np.array([[-1.0], [2.0]]))
-    check(stats, [-1.0, 0.0, 2.0])
+    assert stats[moments.W, 0] == 4.0
+    assert np.isnan(stats[moments.MEAN, 0])
+    # A second look, at a scaled copy, leaves out the same.
+    for far in (1e200, 5e307, -1e-200):
+        pair = np.array([1.0, 2.0]) * far
+        limits = np.array([[-np.inf], [np.abs(far) * 3.0]])
+        check(reduce_one(np.array([*pair, np.inf]), limits=limits), pair)
+        check(reduce_one(np.array([*pair, np.nan, np.inf]), limits=limits, omit=True), pair)
     # Limits of each problem: rows of equal length are taken together.
     rows = np.tile(x, 9)
     limits = np.stack([np.full(9, -2.0), np.arange(9.0)])
     stats = np.empty((7, 9))
-    reduce_rows(rows, None, np.arange(10) * x.size, limits, True, 0, stats, None)
+    reduce_rows(rows, None, np.arange(10) * x.size, limits, True, True, 0, stats, None)
     for j in range(9):
         check(stats[:, j : j + 1], [v for v in x if -2.0 <= v <= j])
     columns = np.repeat(x, 9)
     again = np.empty((7, 9))
-    reduce_columns(columns, None, 0, 1, columns.size, x.size, 9, 9, limits, True, 0, again, None)
+    sizes = (0, 1, columns.size, x.size, 9, 9)
+    reduce_columns(columns, None, *sizes, limits, True, True, 0, again, None)
     np.testing.assert_allclose(again[moments.M2], stats[moments.M2], rtol=1e-14)
+
+
+@pytest.mark.parametrize("n", [1, 13, 1100, 5000])
+@pytest.mark.parametrize("omit", [None, True])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("high", [False, True])
+@pytest.mark.parametrize(("least", "most"), [(-0.5, 0.75), (0.25, -0.25)])
+def test_what_is_not_used_is_tallied(n, omit, weighted, high, least, most):
+    """Rows and columns: below, above, NaN; what is used is W.
+
+    Limits of a fit that meet leave nothing between them, and cross as limits of what is used.
+    """
+    x = np.round(4.0 * rng.standard_normal(n)) / 4.0
+    x[rng.random(n) < 0.1] = np.nan
+    w = rng.integers(0, 4, n).astype(float) if weighted else None
+    limits = np.array([[least], [most]])
+    weights = np.ones(n) if w is None else w
+    nan, below = np.isnan(x), x < least
+    above = (x > most) & ~below
+    want = [weights[below].sum(), weights[above].sum(), weights[nan].sum() if omit else 0.0]
+    used = ~below & ~above & ~(nan & bool(omit))
+    tally, again = np.full((3, 1), 5.0), np.full((3, 2), 5.0)
+    stats = reduce_one(x, w, limits, omit, high, tally)
+    np.testing.assert_array_equal(tally[:, 0], want)
+    assert stats[moments.W, 0] == weights[used].sum()
+    stats = np.empty((7 if high else 5, 2))
+    flat = np.repeat(x, 2)
+    both = None if w is None else np.repeat(w, 2)
+    sizes = (0, 1, 2 * n, n, 2, 2)
+    reduce_columns(flat, both, *sizes, limits, omit, True if high else None, 0, stats, again)
+    np.testing.assert_array_equal(again, np.repeat(np.array(want)[:, None], 2, axis=1))
+    np.testing.assert_array_equal(stats[moments.W], weights[used].sum())
 
 
 def test_ragged_rows_are_rows():
@@ -119,7 +163,7 @@ def test_ragged_rows_are_rows():
     ends = np.cumsum([0, *lengths])
     x = rng.standard_normal(ends[-1])
     together = np.empty((5, len(lengths)))
-    reduce_rows(x, None, ends, None, None, 0, together, None)
+    reduce_rows(x, None, ends, None, None, None, 0, together, None)
     for b, n in enumerate(lengths):
         alone = reduce_one(x[ends[b] : ends[b] + n], high=False)
         np.testing.assert_array_equal(together[:, b], alone[:, 0])
@@ -179,7 +223,7 @@ def test_tree_of_segments(n_segments):
     for steps, order in (((n_segments, 1), (0, 1, 2)), ((1, 4), (1, 0, 2))):
         parts = np.empty((7, 4 * n_segments))
         flat = np.ascontiguousarray(x.transpose(order)).reshape(-1)
-        reduce_rows(flat, None, ends, None, True, 0, parts, None)
+        reduce_rows(flat, None, ends, None, None, True, 0, parts, None)
         moments.merge_segments(parts, n_segments, *steps, True, 0, stats)
         for p in range(4):
             check(stats[:, p : p + 1], x[p].reshape(-1), tol=1e-12)

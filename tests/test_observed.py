@@ -21,7 +21,7 @@ REFERENCE = json.loads((DATA / "observed.json").read_text())
 PUBLISHED = json.loads((DATA / "published.json").read_text())
 PROBLEMS = {p["id"]: p for p in REFERENCE["problems"]}
 DEGENERATE = {p["id"]: p for p in REFERENCE["degenerate"]}
-INF = np.inf
+INF, NAN = np.inf, np.nan
 
 
 def floats(values):
@@ -71,14 +71,28 @@ def test_degenerate_problems(p):
     assert fit.status.name.lower() == p["status"]
     assert not fit.success
     assert np.all(np.isnan(fit.stderr))
+    limits = {
+        Status.SIGMA_ZERO: (0.0, 0.0),  # its one exact value is 0
+        Status.SIGMA_INFINITE: (np.nan, INF),
+        Status.NOT_IDENTIFIED: (np.nan, np.nan),
+    }
+    assert np.array_equal(fit.params, limits[fit.status], equal_nan=True)
     if "limit" in p:
         # What rounding leaves of log 1 is not 0.
         assert math.isclose(fit.loglik, float(p["limit"]["loglik"]), rel_tol=1e-14, abs_tol=1e-14)
 
 
+def printed(value, text):
+    """Whether rounding to as many decimals as were printed gives what was printed."""
+    return f"{value:.{len(text.partition('.')[2])}f}" == text
+
+
 @pytest.mark.parametrize("name", ["viechtbauer_1", "viechtbauer_2"])
 def test_viechtbauer_2005(name):
-    """Journal of Educational and Behavioral Statistics 30, pages 271 and 272: three digits."""
+    """Journal of Educational and Behavioral Statistics 30, pages 271 and 272: three digits.
+
+    Standard errors of R's metafor come from the expected information; ours are the observed one.
+    """
     data = PUBLISHED[name]
     std = np.sqrt(data["v"])
     fit = fastnat.fit_normal(data["y"], noise_std=std)
@@ -87,6 +101,31 @@ def test_viechtbauer_2005(name):
     assert round(float(restricted.sigma) ** 2, 3) == data["published"]["tau2_reml"]
     for value, theirs in ((fit.mu, "mu"), (fit.sigma**2, "tau2"), (fit.loglik, "loglik")):
         assert math.isclose(value, data["ours"][theirs], rel_tol=1e-12)
+    np.testing.assert_allclose(fit.stderr, data["ours"]["stderr"], rtol=1e-8)
+    expected = fastnat.fit_normal(data["y"], noise_std=std, cov_type="expected")
+    assert printed(fit.mu, data["metafor"]["mu"])
+    assert printed(fit.loglik, data["metafor"]["loglik"])
+    assert printed(expected.stderr[0], data["metafor"]["se_mu"])
+
+
+def test_manganese():
+    """Two detection limits; the interval is EnvStats' by profile likelihood."""
+    data = PUBLISHED["manganese"]
+    x = np.log(data["ppb"])
+    fit = fastnat.fit_normal(np.where(data["limit"], -INF, x), x)
+    published = data["published"]
+    assert printed(fit.mu, published["mu"])
+    assert printed(fit.sigma, published["sigma"])
+    for end, theirs in zip(fit.conf_int(method="profile")[0], published["profile_mu"], strict=True):
+        assert printed(end, theirs)
+
+
+def test_one_limit_of_envstats():
+    data = PUBLISHED["envstats_single"]
+    x = np.concatenate([data["x"], np.full(data["n_below"], data["limit"])])
+    fit = fastnat.fit_normal(x, left=data["limit"])
+    assert printed(fit.mu, data["published"]["mu"])
+    assert printed(fit.sigma, data["published"]["sigma"])
 
 
 def interval_loglik(lower, upper, mu, sigma):
@@ -115,14 +154,33 @@ def best_by_scipy(loglik, mu, sigma):
 
 @pytest.mark.parametrize("name", ["tobin", "sas_qlim"])
 def test_tobit_data_without_covariates(name):
-    y = np.array(PUBLISHED[name]["y"])
+    """Tobin (1958) and the example of SAS's QLIM and LIFEREG, to the root of the score."""
+    y = PUBLISHED[name]["y"]
+
+    def loglik(mu, sigma):
+        total = mp.mpf(0)
+        for z in ((mp.mpf(value) - mu) / sigma for value in y):
+            inside = z == -mu / sigma
+            total += mp.log(mp.ncdf(z)) if inside else mp.log(mp.npdf(z) / sigma)
+        return total
+
+    h = mp.mpf(10) ** -25
+
+    def score(mu, sigma):
+        return [
+            (loglik(mu + h, sigma) - loglik(mu - h, sigma)) / (2 * h),
+            (loglik(mu, sigma + h) - loglik(mu, sigma - h)) / (2 * h),
+        ]
+
     fit = fastnat.fit_normal(y, left=0.0)
-    lower = np.where(y <= 0.0, -INF, y)
-    best, mu, sigma = best_by_scipy(lambda m, s: interval_loglik(lower, y, m, s), y.mean(), y.std())
     assert fit.success
-    assert math.isclose(fit.loglik, best, rel_tol=1e-11)
-    assert abs(fit.mu - mu) <= 1e-5 * sigma  # the square root of what SciPy can see
-    assert math.isclose(fit.sigma, sigma, rel_tol=1e-5)
+    start = [mp.mpf(round(float(value), 3)) for value in fit.params]
+    mu, sigma = mp.findroot(score, start, tol=1e-40)
+    assert naive.error(fit.mu, mu) <= 1e-10
+    assert naive.error(fit.sigma, sigma) <= 1e-10
+    assert naive.error(fit.loglik, loglik(mu, sigma)) <= 1e-10
+    cov = np.linalg.inv(numerical_information(loglik, mu, sigma))
+    np.testing.assert_allclose(fit.cov_params, cov, rtol=1e-8)
 
 
 def random_intervals(rng, n):
@@ -284,6 +342,33 @@ def test_units_do_not_matter(kind, power, rng):
     assert math.isclose(other.loglik, fit.loglik - shift, rel_tol=1e-12)
 
 
+@pytest.mark.parametrize("unit", [2.0**-1000, 2.0**-560, 2.0**560, 2.0**1000])
+def test_one_exact_value_has_no_scale(unit):
+    """Its square is 0, whatever the unit of the intervals that exclude it."""
+    lower, upper = np.array([-INF, 3.0, -2.0, -1.0]), np.array([0.0, 3.0, 1.0, 1.0])
+    fit, other = fastnat.fit_normal(lower, upper), fastnat.fit_normal(lower * unit, upper * unit)
+    assert fit.success
+    assert other.success
+    np.testing.assert_allclose(other.params / unit, fit.params, rtol=1e-12)
+
+
+@pytest.mark.parametrize("nan_policy", ["propagate", "omit"])
+@pytest.mark.parametrize("weights", [None, np.array([2.0, 1.0, 1.0, 3.0])])
+def test_limits_that_meet(weights, nan_policy):
+    """A probit: what is at the limit is below it, however limits are given."""
+    x = np.array([[2.0, 1.0, -3.0, -3.0], [-3.0, -3.0, -4.0, -3.0], [-2.0, 7.0, INF, 0.0]])
+    options = {"weights": weights, "nan_policy": nan_policy}
+    fit = fastnat.fit_normal(x, left=-3.0, right=-3.0, **options)
+    assert fit.status.tolist() == [Status.NOT_IDENTIFIED, Status.MU_INFINITE, Status.MU_INFINITE]
+    assert fit.mu.tolist()[1:] == [-INF, INF]
+    for shape in ((3, 1), (3, 4)):
+        limit = np.full(shape, -3.0)
+        other = fastnat.fit_normal(x, left=limit, right=limit, **options)
+        same(fit, other)
+        assert np.array_equal(other.nobs, fit.nobs)
+    assert fit.nobs[0] == (4.0 if weights is None else 7.0)
+
+
 def test_a_histogram_is_counts_of_intervals(rng):
     x = rng.normal(3.0, 2.0, 5000)
     counts, edges = np.histogram(x, bins=np.arange(-6.0, 13.0, 0.5))
@@ -342,6 +427,10 @@ def test_statuses_of_intervals(name):
     found = (fit.mu, fit.sigma, fit.loglik)
     assert np.allclose(found, values, rtol=1e-15, atol=0.0, equal_nan=True), found
     assert np.all(np.isnan(fit.stderr))
+    quiet = fastnat.fit_normal(np.array(lower, float), np.array(upper, float), noise_std=0.0)
+    assert quiet.status is status
+    found = (quiet.mu, quiet.sigma, quiet.loglik)
+    assert np.allclose(found, values, rtol=1e-15, atol=0.0, equal_nan=True), found
     mirrored = fastnat.fit_normal(-np.array(upper, float), -np.array(lower, float))
     assert mirrored.status is status
     assert np.isclose(mirrored.mu, -values[0], equal_nan=True)
@@ -454,6 +543,51 @@ def test_noise_with_limits_and_truncation(seed):
             fit.conf_int(method="profile")
 
 
+@pytest.mark.parametrize("seed", range(scaled(60, 4)))
+def test_noisy_truncated_values_without_a_maximum(seed):
+    """Spread like an exponential distribution, or nearly so; noise of any size."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(2, 9))
+    x = rng.exponential(size=n) if seed % 2 else rng.integers(0, 6, n) + 0.25
+    std = rng.choice([0.01, 0.1, 1.0]) * rng.uniform(0.5, 2.0, n)
+    fit = fastnat.fit_normal(x, truncation=(0.0, INF), noise_std=std)
+
+    def loglik(mu, sigma):
+        s = np.hypot(sigma, std)
+        return scipy.stats.norm.logpdf(x, mu, s).sum() - special.log_ndtr(mu / s).sum()
+
+    limit = -n * (math.log(x.mean()) + 1.0)
+    highest = -INF
+    for sigma in np.ptp(x) * 10.0 ** np.linspace(-3, 1, 33):
+        bracket = (x.mean() - 2.0 * sigma**2 / x.mean(), x.mean())
+        best = optimize.minimize_scalar(lambda mu, s=sigma: -loglik(mu, s), bracket=bracket)
+        highest = max(highest, -best.fun)
+    if fit.status is Status.SIGMA_INFINITE:
+        assert (np.isnan(fit.mu), fit.sigma) == (True, INF)
+        assert math.isclose(fit.loglik, limit, rel_tol=1e-12)
+        assert highest <= limit + 1e-9
+    else:
+        assert fit.success
+        assert fit.loglik > limit
+        assert fit.loglik >= highest - 1e-9
+        assert math.isclose(fit.loglik, loglik(fit.mu, fit.sigma), rel_tol=1e-9)
+
+
+def test_what_is_known_without_noise_among_noisy_values():
+    """At sigma = 0 an interval without noise only says where mu may be."""
+    fit = fastnat.fit_normal([0.0, 1.0], [2.0, 1.0], noise_std=[0.0, 1.0])
+    assert (fit.status, fit.mu, fit.sigma) == (Status.BOUNDARY, 1.0, 0.0)
+    assert math.isclose(fit.loglik, scipy.stats.norm.logpdf(0.0), rel_tol=1e-14)
+    assert fit.stderr[0] == 1.0
+    fit = fastnat.fit_normal([2.0, 0.0], left=1.0, noise_std=[1.5, 0.0])
+    assert (fit.status, fit.mu, fit.sigma) == (Status.BOUNDARY, 1.0, 0.0)
+    assert math.isclose(fit.loglik, scipy.stats.norm.logpdf(2.0, 1.0, 1.5), rel_tol=1e-14)
+    assert np.all(np.isnan(fit.stderr))  # there is a corner in mu
+    # Intervals that contradict each other need a sigma; as does a value outside of one.
+    assert fastnat.fit_normal([0, 1, 1.0], [0.5, 1, 2.0], noise_std=[0, 1, 0.0]).status == 0
+    assert fastnat.fit_normal([0, 1, 1.0], [0.5, 1, 1.0], noise_std=[0, 1, 0.0]).status == 0
+
+
 def test_noise_that_is_none_is_no_noise(rng):
     x = rng.normal(1.0, 1.0, 20)
     tiny = 1e-9
@@ -479,23 +613,66 @@ def test_missing_values(rng):
             fit(holes, nan_policy="raise")
 
 
-def test_groups(rng):
-    sizes = [5, 0, 40, 3, 17]
-    codes = np.repeat(np.arange(5), sizes)
-    x = rng.normal(3.0, 2.0, codes.size)
+@pytest.mark.parametrize("kind", ["limit", *KINDS, "noisy limits", "noisy truncation"])
+def test_weight_of_problems_that_cannot_be_fitted(kind):
+    """It counts what is there: all, a missing value too unless it is left out; 0 never."""
+    values = np.array([[1.0, 2.0, NAN, 3.0, NAN], [1.0, 2.0, INF, 3.0, NAN], [1.0, NAN, 2.0, 3, 4]])
+    values[1] *= -1.0 if kind == "arrays" else 1.0  # where limits leave it infinite
+    weights = np.array([2.0, 1.0, 1.0, 1.0, 0.0])
+    fits = calls() | {
+        "limit": lambda v, **k: fastnat.fit_normal(v, left=0.5, **k),
+        "noisy limits": lambda v, **k: fastnat.fit_normal(v, left=0.5, noise_std=0.1, **k),
+        "noisy truncation": lambda v, **k: fastnat.fit_normal(
+            v, truncation=(-20.0, INF), noise_std=0.1, **k
+        ),
+    }
+    for policy, nobs in ("propagate", [5.0, 5.0, 5.0]), ("omit", [4.0, 5.0, 4.0]):
+        fit = fits[kind](values, weights=weights, nan_policy=policy)
+        assert fit.status[1] == Status.INVALID_INPUT
+        assert fit.nobs.tolist() == nobs
+        assert fits[kind](values[0], nan_policy=policy).nobs == (5.0 if policy != "omit" else 3.0)
+
+
+def grouped(rng, codes):
+    """Every way in which observations can be known, one by one: name -> arrays and options."""
+    n = codes.size
+    x, std = rng.normal(3.0, 2.0, n), rng.uniform(0.2, 1.0, n)
+    return {
+        "complete": ({"x": x}, {}),
+        "reml": ({"x": x}, {"reml": True}),
+        "one limit": ({"x": x}, {"left": 2.0}),
+        "limits": ({"x": x, "left": np.minimum(x - 1.0, 2.0), "right": np.full(n, 4.0)}, {}),
+        "intervals": ({"x": np.floor(x), "upper": np.floor(x) + 1.0}, {}),
+        "truncation": ({"x": x}, {"truncation": (-9.0, 20.0)}),
+        "noise": ({"x": x, "noise_std": std}, {}),
+        "noisy limits": ({"x": x, "noise_std": std, "left": np.full(n, 2.0)}, {}),
+        "noisy truncation": ({"x": x, "noise_std": std}, {"truncation": (-9.0, 20.0)}),
+        "weights": ({"x": x, "weights": np.floor(4.0 * std), "right": np.full(n, 4.0)}, {}),
+    }
+
+
+GROUPED = list(grouped(np.random.default_rng(0), np.zeros(1, int)))
+
+
+@pytest.mark.parametrize("kind", GROUPED)
+def test_groups(kind, rng):
+    """Each group is fitted as if it were alone, whatever the order; empty ones are NO_DATA."""
+    codes = np.repeat(np.arange(5), [5, 0, 40, 3, 17])
+    arrays, options = grouped(rng, codes)[kind]
     order = rng.permutation(codes.size)
-    std = rng.uniform(0.2, 1.0, codes.size)
-    for kind in ({}, {"left": 2.0}, {"truncation": (-9.0, 20.0)}, {"noise_std": std}):
-        sorted_ = fastnat.fit_normal(x, groups=codes, **kind)
-        mixed = dict(kind, noise_std=std[order]) if "noise_std" in kind else kind
-        again = fastnat.fit_normal(x[order], groups=codes[order], **mixed)
-        assert sorted_.mu.shape == (5,)
-        assert sorted_.status[1] == Status.NO_DATA
-        np.testing.assert_allclose(sorted_.params, again.params, rtol=1e-9)
-        for g in (0, 2, 4):
-            own = dict(kind, noise_std=std[codes == g]) if "noise_std" in kind else kind
-            alone = fastnat.fit_normal(x[codes == g], **own)
-            np.testing.assert_allclose(sorted_.params[g], alone.params, rtol=1e-12)
+    fit = fastnat.fit_normal(**arrays, **options, groups=codes)
+    mixed = {name: array[order] for name, array in arrays.items()}
+    assert fit.mu.shape == (5,)
+    assert fit.status[1] == Status.NO_DATA
+    assert fit.success[[0, 2, 4]].all()
+    same(fit, fastnat.fit_normal(**mixed, **options, groups=codes[order]), 1e-8)
+    for g in (0, 2, 4):
+        own = {name: array[codes == g] for name, array in arrays.items()}
+        alone = fastnat.fit_normal(**own, **options)
+        np.testing.assert_allclose(fit.params[g], alone.params, rtol=1e-11)
+        np.testing.assert_allclose(fit.stderr[g], alone.stderr, rtol=1e-9)
+        assert math.isclose(fit.loglik[g], alone.loglik, rel_tol=1e-12)
+        assert fit.nobs[g] == alone.nobs
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -600,10 +777,11 @@ def test_expected_covariances(limits, rng):
     np.testing.assert_allclose(fit.cov_params, np.linalg.inv(30 * total), rtol=1e-9)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, "noisy limits"])
 def test_opg_and_sandwich(kind, rng):
     x = rng.normal(3.0, 2.0, 25)
-    fits = {c: calls()[kind](x, cov_type=c) for c in ("observed", "opg", "sandwich")}
+    fit = calls().get(kind, lambda v, **k: fastnat.fit_normal(v, left=1.5, noise_std=0.7, **k))
+    fits = {c: fit(x, cov_type=c) for c in ("observed", "opg", "sandwich")}
     bread, inverse = fits["observed"].cov_params, fits["opg"].cov_params
     expected = bread @ np.linalg.inv(inverse) @ bread
     np.testing.assert_allclose(fits["sandwich"].cov_params, expected, rtol=1e-7)
@@ -617,7 +795,10 @@ def test_opg_and_sandwich(kind, rng):
             return scipy.stats.norm.logpdf(x[i], mu, np.hypot(sigma, 0.7))
         if kind == "truncation":
             return scipy.stats.norm.logpdf(x[i], mu, sigma) - special.log_ndtr((mu + 20) / sigma)
+        if kind == "noisy limits":
+            sigma = np.hypot(sigma, 0.7)
         lower, upper = {
+            "noisy limits": (np.where(x <= 1.5, -INF, x), np.maximum(x, 1.5)),
             "limits": (np.where(x <= 1.5, -INF, x), np.maximum(x, 1.5)),
             "arrays": (np.minimum(x, 4.0), np.where(x >= 4.0, INF, x)),
             "intervals": (x - 0.5, x + 0.5),
@@ -675,8 +856,8 @@ REFUSED = {
         {"upper": X, "cov_type": "expected"},
         {"left": 0.0, "noise_std": 1.0, "cov_type": "expected"},
     ],
-    "max_iter": [{"left": 0.0, "max_iter": 0}],
-    "tol": [{"left": 0.0, "tol": 1.0}, {"left": 0.0, "tol": "small"}],
+    "max_iter": [{"left": 0.0, "max_iter": 0}, {"max_iter": 0}, {"max_iter": 1.5}],
+    "tol": [{"left": 0.0, "tol": 1.0}, {"left": 0.0, "tol": "small"}, {"tol": np.nan}],
     "weights": [
         {"left": 0.0, "weights": [1.0, -1.0, 1.0]},
         {"upper": X, "weights": [1.0, np.nan, 1.0]},

@@ -147,7 +147,7 @@ def test_raise_for_status():
     fastnat.fit_normal(ONE).raise_for_status()
     fastnat.fit_normal([ONE, ONE]).raise_for_status()
     fastnat.fit_normal(np.empty((0, 5))).raise_for_status()
-    with pytest.raises(FitError, match="grows without bound"):
+    with pytest.raises(FitError, match="sigma going to 0"):
         fastnat.fit_normal([1.0, 1.0]).raise_for_status()
     with pytest.raises(FitError, match="2 ok, 1 nan_input, 1 sigma_zero"):
         fastnat.fit_normal(BATCH).raise_for_status()

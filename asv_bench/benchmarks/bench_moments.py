@@ -9,7 +9,7 @@ from fastnat.kernels.rows import SEGMENT, reduce_rows
 
 from . import common
 
-KINDS = ["plain", "weights", "limits", "high"]
+KINDS = ["plain", "weights", "omit", "high"]
 
 
 class Kind:
@@ -19,8 +19,7 @@ class Kind:
         self.x = common.normal(*shape)
         self.flat = self.x.reshape(-1)
         self.w = common.weights_for(self.flat) if kind == "weights" else None
-        self.limits = np.array([[-np.inf], [np.inf]]) if kind == "limits" else None
-        self.high = True if kind == "high" else None
+        self.use = (None, True if kind == "omit" else None, True if kind == "high" else None)
         self.stats = np.empty((7 if kind == "high" else 5, self.x.size // self.x.shape[axis]))
         if kind == "weights":
             w = self.w.reshape(self.x.shape)
@@ -28,7 +27,7 @@ class Kind:
         else:
             peers = {
                 "plain": common.numpy_fit,
-                "limits": common.numpy_nan_fit,
+                "omit": common.numpy_nan_fit,
                 "high": common.numpy_four_moments,
             }
             self.peer = lambda: peers[kind](self.x, axis)
@@ -46,7 +45,7 @@ class ReduceRows(Kind):
         self._reduce()
 
     def _reduce(self):
-        reduce_rows(self.flat, self.w, self.ends, self.limits, self.high, 0, self.stats, None)
+        reduce_rows(self.flat, self.w, self.ends, *self.use, 0, self.stats, None)
 
     def time_reduce_rows(self, shape, kind):
         self._reduce()
@@ -70,7 +69,7 @@ class ReduceColumns(Kind):
     def _reduce(self):
         n, width = self.x.shape
         sizes = (0, 1, n * width, n, width, width)  # one slab of n rows
-        reduce_columns(self.flat, self.w, *sizes, self.limits, self.high, 0, self.stats, None)
+        reduce_columns(self.flat, self.w, *sizes, *self.use, 0, self.stats, None)
 
     def time_reduce_columns(self, shape, kind):
         self._reduce()

@@ -31,7 +31,7 @@ DIGEST = _digest_of_sources()
 
 # The NumPy error model: a division by zero gives inf or NaN instead of an exception, which would
 # end a million fits for one of them, and its absence lets LLVM vectorise loops that divide.
-_POLICY: Any = {"nogil": True, "error_model": "numpy"}
+_POLICY: Any = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 
 
 def kernel(function: F) -> F:

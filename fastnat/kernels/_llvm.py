@@ -46,6 +46,9 @@ class LlvmLanes:
     def lt(self, a: Any, b: Any) -> Any:
         return self.builder.fcmp_ordered("<", a, b)
 
+    def not_lt(self, a: Any, b: Any) -> Any:
+        return self.builder.fcmp_unordered(">=", a, b)
+
     def both(self, a: Any, b: Any) -> Any:
         return self.builder.and_(a, b)
 

@@ -47,6 +47,10 @@ class NumpyLanes:
     def lt(self, a: Any, b: Any) -> Any:
         return a < b
 
+    def not_lt(self, a: Any, b: Any) -> Any:
+        """Not a < b: true if one of them is NaN."""
+        return ~(a < b)
+
     def both(self, a: Any, b: Any) -> Any:
         return a & b
 

@@ -167,6 +167,19 @@ def keep_sign(state, grad, factor, theta):
         theta[j] = base[j] + step[j]
 
 
+@kernel
+def shorten(state, factor, theta):
+    """After RUNNING: let a whole step be only ``factor`` of itself; ``theta`` (p,) is on trial."""
+    if state[STEP_SIZE] != 1.0:
+        return
+    p = theta.shape[0]
+    state[SLOPE] *= factor
+    state[LAST] = 0.0
+    for j in range(p):
+        state[BASE + p + j] *= factor
+        theta[j] = state[BASE + j] + state[BASE + p + j]
+
+
 @helper
 def _accept(state, loglik, grad, metric, step):
     """Take the values of an accepted point: stop, or find the step from there."""

@@ -4,11 +4,9 @@ import math
 
 from fastnat.kernels import ascent, codes, compression, estimates, existence, olsen
 from fastnat.kernels._jit import helper, kernel
-from fastnat.kernels.observation import interval
+from fastnat.kernels.observation import expected_information, interval
 from fastnat.kernels.outcome import COV_EXPECTED, COV_OBSERVED, NO_COV
-from fastnat.kernels.special import ndtr, tail
-
-_INV_SQRT_2PI = 1.0 / math.sqrt(2.0 * math.pi)
+from fastnat.kernels.special import tail
 
 
 @kernel
@@ -145,31 +143,5 @@ def _set_expected(information, column, out):
 
 @helper
 def _add_expected(total, weight, a, b):
-    first, both, second = _expected(a, b)
+    first, both, second = expected_information(a, b)
     return total[0] + weight * first, total[1] + weight * both, total[2] + weight * second
-
-
-@helper
-def _expected(a, b):
-    """Expected information of one observation with these standardised limits.
-
-    The known values between them, and the probabilities beyond (Schmee and Hahn 1979).
-    """
-    lower, upper = _beyond(-a), _beyond(b)
-    inside = 1.0 - ndtr(a) - ndtr(-b) if a < 0.0 < b else abs(ndtr(b) - ndtr(a))
-    return (
-        inside + upper[1] + lower[1],
-        lower[0] - upper[0] + upper[2] - lower[2],
-        2.0 * inside - lower[3] - upper[3] + upper[4] + lower[4],
-    )
-
-
-@helper
-def _beyond(z):
-    """phi(z) times 1, the remainder of the hazard, z and its square times that, and z."""
-    if math.isinf(z):
-        return 0.0, 0.0, 0.0, 0.0, 0.0
-    density = math.exp(-0.5 * z * z) * _INV_SQRT_2PI
-    remainder = tail(z)[1]
-    part = density * remainder
-    return density, part, z * part, z * density, z * z * part

@@ -16,7 +16,9 @@ _TILE = 1024  # columns swept at a time: their sums stay in the caches
 
 
 @kernel
-def reduce_columns(x, w, start, n_slabs, slab, n, stride, width, limits, high, first, stats, tally):
+def reduce_columns(
+    x, w, start, n_slabs, slab, n, stride, width, limits, omit, high, first, stats, tally
+):
     """Statistics of problems whose observations are ``stride`` apart in memory.
 
     Observation i < n of column j < width of slab a < n_slabs is element
@@ -35,7 +37,20 @@ def reduce_columns(x, w, start, n_slabs, slab, n, stride, width, limits, high, f
             deviations.set_limits(limits, column, consts)
             begin = start + a * slab + j
             _column_tile(
-                x, w, limits, high, begin, n, stride, tile, consts, sums, state, tally, outside
+                x,
+                w,
+                limits,
+                omit,
+                high,
+                begin,
+                n,
+                stride,
+                tile,
+                consts,
+                sums,
+                state,
+                tally,
+                outside,
             )
             if tally is not None:
                 for s in range(deviations.N_OUTSIDE):
@@ -55,7 +70,7 @@ def reduce_columns(x, w, start, n_slabs, slab, n, stride, width, limits, high, f
             row = _gather(x, begin, n, stride)
             weights = _gather(w, begin, n, stride)
             deviations.set_limits(limits, b, row_consts)
-            look_again(row, weights, limits, high, row_consts, sums, first + b, stats)
+            look_again(row, weights, limits, omit, high, row_consts, sums, first + b, stats)
 
 
 @helper
@@ -69,13 +84,15 @@ def _gather(x, start, n, stride):
 
 
 @helper
-def _column_tile(x, w, limits, high, start, n, stride, tile, consts, sums, state, tally, outside):
+def _column_tile(
+    x, w, limits, omit, high, start, n, stride, tile, consts, sums, state, tally, outside
+):
     """(W, mean, M2, M3, M4) of each column of a tile, about the origins left in ``consts``.
 
     The last row of ``state`` collects the squares about the running means, ``outside`` what the
     limits leave out if there is a tally.
     """
-    top = deviations.first_sum(w, limits)
+    top = deviations.first_sum(w, limits, omit)
     state[:] = 0.0
     outside[:] = 0.0
     consts[deviations.RUNNING] = 0.0
@@ -89,8 +106,8 @@ def _column_tile(x, w, limits, high, start, n, stride, tile, consts, sums, state
             rows = 8 if i + 8 <= size else 1
             at = start + (i0 + i) * stride
             if unknown > 0:
-                unknown = _find_origins(x, w, limits, at, rows, stride, tile, consts)
-            flags = (limits, high, True, tally)
+                unknown = _find_origins(x, w, limits, omit, at, rows, stride, tile, consts)
+            flags = (limits, omit, high, True, tally)
             if rows == 8:
                 deviations.centred_columns((x, w), at, stride, tile, consts, flags, sums, top)
             else:
@@ -99,7 +116,7 @@ def _column_tile(x, w, limits, high, start, n, stride, tile, consts, sums, state
         if top:
             sums[0] = size
         if tally is not None:
-            deviations.add_tally(w, high, size, tile, sums, 0, outside)
+            deviations.add_tally(w, omit, high, size, tile, sums, 0, outside)
         _merge_columns(high, tile, sums, state, consts[deviations.RUNNING])
     for k in range(tile):
         if consts[deviations.SHIFT, k] != consts[deviations.SHIFT, k]:
@@ -107,11 +124,11 @@ def _column_tile(x, w, limits, high, start, n, stride, tile, consts, sums, state
 
 
 @helper
-def _find_origins(x, w, limits, at, rows, stride, tile, consts):
+def _find_origins(x, w, limits, omit, at, rows, stride, tile, consts):
     """Take the mean of these rows as origin of each column that has none; how many have none."""
-    top = deviations.first_sum(w, limits)
+    top = deviations.first_sum(w, limits, omit)
     total = np.zeros((2, _TILE))
-    flags = (limits, None, None, None)
+    flags = (limits, omit, None, None, None)
     if rows == 8:
         deviations.total_of_columns((x, w), at, stride, tile, consts, flags, total, top)
     else:

@@ -79,6 +79,9 @@ def compress(x, upper, left, right, w, offsets, omit, lists, ends, status, units
     lists : (N_LISTS, at least n_total + 1), out; values in their own unit, limits in ``units``.
     ends : (N_KINDS, n_rows + 1) int64, out: where the lists of each row begin and end.
     status, units : (n_rows,) int8 and float64, out.
+
+    Of rows that cannot be used the lists say only how much weight they have; with it a missing
+    observation counts unless it is to be left out.
     """
     table = np.full(_N_SLOTS, -1, np.int64)
     bad_weights = 0
@@ -87,14 +90,12 @@ def compress(x, upper, left, right, w, offsets, omit, lists, ends, status, units
         start, stop = offsets[b], offsets[b + 1]
         ends[:, b + 1] = ends[:, b]
         code, size = _sort(x, upper, left, right, w, start, stop, 1.0, omit, lists, ends, b + 1)
-        units[b] = unit_of(size)
+        units[b] = unit_of(size) if code == codes.OK else 1.0
         if units[b] != 1.0:
             ends[:, b + 1] = ends[:, b]
             _sort(x, upper, left, right, w, start, stop, units[b], omit, lists, ends, b + 1)
         bad_weights += code < 0
-        if code != codes.OK:
-            ends[:, b + 1] = ends[:, b]
-        else:
+        if code == codes.OK:
             for kind, lower, upper_, mass in (
                 (LEFTS, lists[LEFT], lists[LEFT], lists[LEFT_W]),
                 (RIGHTS, lists[RIGHT], lists[RIGHT], lists[RIGHT_W]),
@@ -158,7 +159,7 @@ def _sort_values(x, left, right, w, start, stop, unit, omit, lists, ends, row):
         values[a] = value
         if w is not None:
             values_w[a] = weight
-        a += np.uint64(used & (value == value) & (not (below | above)))
+        a += np.uint64(used & ((value == value) | (not omit)) & (not (below | above)))
         if left is not None:
             lefts[b], lefts_w[b] = least * factor + 0.0, weight  # no negative zeros
             b += np.uint64(used & below)
@@ -166,11 +167,11 @@ def _sort_values(x, left, right, w, start, stop, unit, omit, lists, ends, row):
             rights[c], rights_w[c] = most * factor + 0.0, weight
             c += np.uint64(used & above)
     ends[VALUES, row], ends[LEFTS, row], ends[RIGHTS, row] = np.int64(a), np.int64(b), np.int64(c)
-    return _verdict(bad, total, missing, impossible, omit, np.int64(a + b + c - begin)), size
+    return verdict(bad, total, missing, impossible, omit, np.int64(a + b + c - begin)), size
 
 
 @helper
-def _verdict(bad, total, missing, impossible, omit, n):
+def verdict(bad, total, missing, impossible, omit, n):
     """The status of a row, -1 for weights that cannot be used."""
     if bad > 0 or not total < math.inf:
         return np.int64(-1)
@@ -200,7 +201,7 @@ def _sort_intervals(x, upper, w, start, stop, unit, omit, lists, ends, row):
         missing, impossible, low, high = observe(x, upper, None, None, i)
         n_missing += used & missing
         n_impossible += used & impossible
-        fine = used & (not missing)
+        fine = used & (not (missing & omit))
         no_low, no_high = low == -math.inf, high == math.inf
         below, above = 0.0 if no_low else abs(low), 0.0 if no_high else abs(high)
         largest = below if below > above else above
@@ -212,15 +213,15 @@ def _sort_intervals(x, upper, w, start, stop, unit, omit, lists, ends, row):
         a += np.uint64(exact)
         low, high = low * factor + 0.0, high * factor + 0.0  # no negative zeros
         lefts[b], lefts_w[b] = high, weight
-        b += np.uint64(fine & no_low & (not no_high))
+        b += np.uint64(fine & no_low & (not (exact | no_high)))
         rights[c], rights_w[c] = low, weight
-        c += np.uint64(fine & no_high & (not no_low))
+        c += np.uint64(fine & no_high & (not (exact | no_low)))
         lower[d], upper_[d], between_w[d] = low, high, weight
         d += np.uint64(fine & (not (exact | no_low | no_high)))
     n = np.int64(a + b + c + d) - ends[:, row].sum()
     ends[VALUES, row], ends[LEFTS, row] = np.int64(a), np.int64(b)
     ends[RIGHTS, row], ends[BETWEENS, row] = np.int64(c), np.int64(d)
-    return _verdict(n_bad, total, n_missing, n_impossible, omit, n), size
+    return verdict(n_bad, total, n_missing, n_impossible, omit, n), size
 
 
 @helper
@@ -253,7 +254,7 @@ def _merge_equal(lower, upper, weights, start, stop, table):
 
 
 @kernel
-def from_tally(stats, tally, left, right, omit, first, lists, ends, status, units):
+def from_tally(stats, tally, left, right, first, lists, ends, status, units):
     """The lists of problems whose observations share their limits; returns bad weights.
 
     stats, tally : of n_fits problems, as `reduce_rows` leaves them.
@@ -272,17 +273,16 @@ def from_tally(stats, tally, left, right, omit, first, lists, ends, status, unit
         bad_weights += not weight + below + above + missing < math.inf
         if not (least <= most and least < math.inf and most > -math.inf):
             status[j] = codes.INVALID_INPUT
-        elif missing > 0.0 and not omit:
+        elif weight > 0.0 and mean != mean:
             status[j] = codes.NAN_INPUT
         elif weight > 0.0 and not math.isfinite(mean):
             status[j] = codes.INVALID_INPUT
         elif weight + below + above == 0.0:
             status[j] = codes.NO_DATA
-        if status[j] != codes.OK:
-            continue
-        units[j] = unit_of(
-            _size(stats, j, least if below > 0.0 else 0.0, most if above > 0.0 else 0.0)
-        )
+        else:
+            units[j] = unit_of(
+                _size(stats, j, least if below > 0.0 else 0.0, most if above > 0.0 else 0.0)
+            )
         _put(least / units[j], below, lists[LEFT], lists[LEFT_W], ends[LEFTS], j)
         _put(most / units[j], above, lists[RIGHT], lists[RIGHT_W], ends[RIGHTS], j)
     return bad_weights
@@ -311,9 +311,11 @@ def _put(limit, weight, limits, weights, ends, j):
 def exact_part(stats, j, unit):
     """(weight, origin, mean, M2, M3, M4) of a column of statistics, in these units."""
     origin, scale, weight, mean, m2, m3, m4 = moments.load(stats, j)
-    size = scale / unit
     if weight == 0.0:
         return 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    size = scale / unit
+    if m2 == 0.0:  # equal values have the scale 1 however small they are
+        return weight, origin / unit, mean * size, 0.0, 0.0, 0.0
     square = size * size
     return weight, origin / unit, mean * size, m2 * square, m3 * square * size, m4 * square * square
 

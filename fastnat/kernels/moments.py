@@ -10,7 +10,8 @@ what is wrong with the data, too:
 * the mean is NaN if one of them is NaN, else inf if one is infinite;
 * W is NaN if a weight is negative, NaN or infinite, and inf if their sum is.
 
-A value is used if its weight is positive and, with limits, if lower <= x <= upper (NaN fails).
+A value is used if its weight is positive and, with limits, unless it is below the lower or above
+the upper one; a NaN is used unless NaN are to be omitted.
 
 Updating formulas: Chan, Golub and LeVeque (1983), The American Statistician 37, 242-247; third and
 fourth moments: Pebay (2008), Sandia report SAND2008-6212.

@@ -10,21 +10,29 @@ import math
 
 import numpy as np
 
-from fastnat.kernels import codes, estimates, root
+from fastnat.kernels import ascent, codes, estimates, existence, root, truncated
 from fastnat.kernels._jit import helper, kernel
 from fastnat.kernels.compression import longest, observe, unit_of
-from fastnat.kernels.observation import interval
+from fastnat.kernels.noisy_terms import (
+    HIGH,
+    LEAST,
+    LOW,
+    MOST,
+    N_ROWS,
+    NOISE,
+    WEIGHT,
+    sums_of,
+    terms_of,
+)
 from fastnat.kernels.outcome import COV_OPG, COV_SANDWICH, NO_COV
-from fastnat.kernels.special import tail
+from fastnat.kernels.quadrature import truncated_moments
 
-_LOG_2PI = math.log(2.0 * math.pi)
 _TOP, _LEAST, _LARGEST = 16.0, 1e-16, 1e30  # of v over the square of the range; by factors of 4
+_FAR, _CLEAR = 2.0**14, 1e-8  # v, and what a maximum must be above the limit of an observation
+_TIE = 1e-12  # slopes below it may be rounding
 _FARTHEST = 1e9  # standard deviations from the data that are as good as infinity
 _MOST = 200  # steps in one dimension
 _CLOSE = 1e-26  # decrement there
-
-LOW, HIGH, LEAST, MOST, NOISE, WEIGHT, N_ROWS = range(7)
-"""Rows of the workspace: ends of the observations, their bounds, noise and weights."""
 
 
 @kernel
@@ -41,7 +49,7 @@ def fit_rows(
     out : (estimates.SIZE, at least first + n_rows), out.
     """
     work = np.empty((N_ROWS, longest(offsets)))
-    state = np.empty(root.SIZE)
+    state, tools = np.empty(root.SIZE), ascent.new_tools(np.int64(2))
     bad_weights = 0
     for b in range(offsets.size - 1):
         column, start, stop = first + b, offsets[b], offsets[b + 1]
@@ -53,20 +61,21 @@ def fit_rows(
             estimates.blame(max(status, codes.NO_DATA), total, column, out)
             continue
         origin, scale, n_values = _standardise(work, n)
-        status, mu, supremum = _judge(work, n)
+        status, mu, sigma, supremum = _judge(work, n)
         if status != codes.OK:
-            sigma = math.inf if status == codes.SIGMA_INFINITE else math.nan
-            estimates.give_up(status, mu, sigma, supremum, total, column, out)
+            estimates.give_up(status, origin + scale * mu, sigma, supremum, total, column, out)
             continue
-        status, nit, v, mu = _search(work, n, max_iter, tol, state)
-        sums = _sums(work, n, mu, v)
-        loglik = sums[0] - n_values * math.log(scale)
+        limit = -math.inf
+        if lower is not None:
+            limit = _limit(work, n, total, tools)
+        status, nit, v, mu, loglik = _search(work, n, limit, total, max_iter, tol, state)
+        loglik -= n_values * math.log(scale)
         if status == codes.SIGMA_INFINITE:
             estimates.give_up(status, math.nan, math.inf, loglik, total, column, out)
             continue
         sigma = math.sqrt(v) * scale
         estimates.arrive(status, origin + scale * mu, sigma, loglik, total, nit, column, out)
-        if status != codes.MAX_ITER and cov != NO_COV:
+        if status != codes.MAX_ITER and cov != NO_COV and _is_free(work, n, mu, v):
             _report_errors(work, n, mu, v, scale, cov, column, out)
     return bad_weights
 
@@ -87,6 +96,7 @@ def _gather(x, upper, left, right, lower, higher, noise, w, start, stop, omit, w
             least, most = float(lower[i]), float(higher[i])
             wrong = wrong or not least < most or not (lost or least <= low <= most)
         missing += lost
+        total += weight if lost and not omit else 0.0
         invalid += wrong or not error >= 0.0
         informative = low > -math.inf or high < math.inf
         if not lost and informative and error < math.inf:
@@ -128,7 +138,7 @@ def _standardise(work, n):
 
 @helper
 def _judge(work, n):
-    """(status, mu, supremum) where it can be said before any search, else OK."""
+    """(status, mu, sigma, supremum) where it can be said before any search, else OK."""
     below = above = free = True
     value, exact, others = 0.0, False, False
     low, high = -math.inf, math.inf
@@ -142,48 +152,126 @@ def _judge(work, n):
             value, exact = work[LOW, i], True
         else:
             low, high = max(low, work[LOW, i]), min(high, work[HIGH, i])
+    nan = math.nan
     if below or above:
-        return codes.MU_INFINITE, -math.inf if below else math.inf, 0.0
+        return codes.MU_INFINITE, -math.inf if below else math.inf, nan, 0.0
     # Noise-free values that agree, and that no other noise-free observation contradicts.
     if exact and free and low <= value <= high:
-        return codes.UNBOUNDED if others else codes.SIGMA_ZERO, math.nan, math.inf
-    return codes.OK, math.nan, math.nan
+        if others:
+            return codes.UNBOUNDED, nan, nan, math.inf
+        return codes.SIGMA_ZERO, value, 0.0, math.inf
+    if not exact and not others:
+        return existence.judge((0.0, 0.0, 0.0, 0.0, 0.0, 0.0), *_lists(work, n))
+    return codes.OK, nan, nan, nan
 
 
 @helper
-def _search(work, n, max_iter, tol, state):
-    """(status, steps, v, mu) of the highest maximum."""
-    least = 0.0  # but not where something is known without noise
+def _lists(work, n):
+    """Intervals of each kind, as `existence` knows them."""
+    lists = np.empty((7, n))
+    a = b = c = 0
     for i in range(n):
-        least = _LEAST if work[NOISE, i] == 0.0 else least
-    v, mu, slope = _top_of_grid(work, n)
-    if slope > 0.0:
-        return codes.SIGMA_INFINITE, 0.0, v, mu
+        low, high, weight = work[LOW, i], work[HIGH, i], work[WEIGHT, i]
+        if low == -math.inf:
+            lists[0, a], lists[1, a] = high, weight
+            a += 1
+        elif high == math.inf:
+            lists[2, b], lists[3, b] = low, weight
+            b += 1
+        else:
+            lists[4, c], lists[5, c], lists[6, c] = low, high, weight
+            c += 1
+    left, right = (lists[0, :a], lists[1, :a]), (lists[2, :b], lists[3, :b])
+    return left, right, (lists[4, :c], lists[5, :c], lists[6, :c])
+
+
+@helper
+def _limit(work, n, total, tools):
+    """The supremum of the log-likelihood of truncated values as v goes to infinity, or -inf.
+
+    There they are exponential, whatever their noise; but to first order in 1 / v the noise
+    matters: -inf if the log-likelihood grows with 1 / v, for then there is a maximum below.
+    """
+    t, lower, upper, weights = work[LOW, :n], work[LEAST, :n], work[MOST, :n], work[WEIGHT, :n]
+    first = second = 0.0
+    for i in range(n):
+        first += weights[i] * t[i]
+        second += weights[i] * t[i] * t[i]
+    problem = t, lower, upper, weights, False, total, first, second
+    loglik = truncated.exponential_limit(problem, tools)
+    if loglik == -math.inf:
+        return loglik
+    e1, slope = tools[ascent.THETA][0], -0.5 * tools[ascent.GRAD][1]
+    for i in range(n):
+        excess = t[i] - truncated_moments(e1, 0.0, lower[i], upper[i])[1]
+        slope -= e1 * weights[i] * work[NOISE, i] * work[NOISE, i] * excess
+    return -math.inf if slope > _TIE * total else loglik
+
+
+@helper
+def _edges(work, n):
+    """Between which mu must be where v = 0, for all that is known without noise."""
+    low, high = -math.inf, math.inf
+    for i in range(n):
+        if work[NOISE, i] == 0.0:
+            low, high = max(low, work[LOW, i]), min(high, work[HIGH, i])
+    return low, high
+
+
+@helper
+def _is_free(work, n, mu, v):
+    """Whether the log-likelihood is smooth in mu: at v = 0 it is not where an interval ends."""
+    low, high = _edges(work, n)
+    return v > 0.0 or low < mu < high
+
+
+@helper
+def _search(work, n, limit, total, max_iter, tol, state):
+    """(status, steps, v, mu, log-likelihood) of the highest maximum.
+
+    limit : supremum as v goes to infinity if the log-likelihood falls from there, else -inf.
+    """
+    low, high = _edges(work, n)
+    least = 0.0 if low == -high == -math.inf else _LEAST
+    v, mu, slope = _top_of_grid(work, n, limit)
+    if slope > 0.0 and limit == -math.inf:
+        return codes.SIGMA_INFINITE, 0.0, v, mu, sums_of(work, n, mu, v)[0]
     best, best_v, best_mu, best_nit, status = -math.inf, 0.0, mu, 0.0, codes.MAX_ITER
     while v > least:
         below = 0.25 * v if v > _LEAST else least
         mu = _best_mu(work, n, mu, below)
-        slope_below = _sums(work, n, mu, below)[3]
+        slope_below = sums_of(work, n, mu, below)[3]
         if slope <= 0.0 < slope_below:
             bottom = below if below > 0.0 else v * 1e-12
             code, nit, at, at_mu = _refine(work, n, bottom, v, mu, max_iter, tol, state)
-            loglik = _sums(work, n, at_mu, at)[0]
+            loglik = sums_of(work, n, at_mu, at)[0]
             if loglik > best:
                 best, best_v, best_mu, best_nit, status = loglik, at, at_mu, nit, code
         v, slope = below, slope_below
-    if v == 0.0 and slope <= 0.0 and _sums(work, n, mu, 0.0)[0] >= best:
-        return codes.BOUNDARY, 0.0, 0.0, mu
-    return status, best_nit, best_v, best_mu
+    if low < high:
+        mu = max(low, min(high, _best_mu(work, n, mu, 0.0)))
+        loglik = sums_of(work, n, mu, 0.0)[0]
+        if loglik >= best:
+            best, best_v, best_mu, best_nit, status = loglik, 0.0, mu, 0.0, codes.BOUNDARY
+    if limit > -math.inf and not best > limit + _CLEAR * total:
+        return codes.SIGMA_INFINITE, 0.0, math.inf, math.nan, limit
+    return status, best_nit, best_v, best_mu, best
 
 
 @helper
-def _top_of_grid(work, n):
-    """(v, mu, slope) where the profile falls, beyond which nothing is looked for."""
+def _top_of_grid(work, n, limit):
+    """(v, mu, slope) where the profile falls, beyond which nothing is looked for.
+
+    With a limit of v going to infinity the profile rises towards it, sooner or later.
+    """
     v, slope, mu = _TOP, 1.0, 0.5
+    if limit > -math.inf:
+        mu = _best_mu(work, n, mu, _FAR)
+        return _FAR, mu, sums_of(work, n, mu, _FAR)[3]
     while slope > 0.0 and v < _LARGEST:
         v *= 4.0
         mu = _best_mu(work, n, mu, v)
-        slope = _sums(work, n, mu, v)[3]
+        slope = sums_of(work, n, mu, v)[3]
     return v, mu, slope
 
 
@@ -195,7 +283,7 @@ def _refine(work, n, low, high, mu, max_iter, tol, state):
     while u == u:
         v = math.exp(u)
         mu = _best_mu(work, n, mu, v)
-        _, _, of_mu, score, cross, of_v = _sums(work, n, mu, v)
+        _, _, of_mu, score, cross, of_v = sums_of(work, n, mu, v)
         nit += 1.0
         curvature = of_v - cross * cross / of_mu
         if score * score <= tol * tol * max(curvature, 0.0):
@@ -213,7 +301,7 @@ def _best_mu(work, n, mu, v):
     """The mu that maximises the log-likelihood for this v, which is concave in mu."""
     low, high = -math.inf, math.inf
     for _ in range(_MOST):
-        sums = _sums(work, n, mu, v)
+        sums = sums_of(work, n, mu, v)
         score, curvature = sums[1], sums[2]
         if score > 0.0:
             low = mu
@@ -232,79 +320,15 @@ def _best_mu(work, n, mu, v):
 
 
 @helper
-def _sums(work, n, mu, v):
-    """(loglik, its slopes by mu and v, and the observed information), in the order
-
-    loglik, score of mu, information of mu, score of v, of both, information of v.
-    """
-    loglik = of_mu = info_mu = of_v = info_both = info_v = 0.0
-    for i in range(n):
-        variance = v + work[NOISE, i] * work[NOISE, i]
-        s = math.sqrt(variance)
-        ll, s_m, s_l, j_mm, j_ml, j_ll = _terms(work, i, mu, s)
-        w = work[WEIGHT, i]
-        loglik += w * ll
-        of_mu += w * s_m / s
-        info_mu += w * j_mm / variance
-        of_v += 0.5 * w * s_l / variance
-        info_both += 0.5 * w * j_ml / (variance * s)
-        info_v += w * (0.25 * j_ll + 0.5 * s_l) / (variance * variance)
-    return loglik, of_mu, info_mu, of_v, info_both, info_v
-
-
-@helper
-def _terms(work, i, mu, s):
-    """(loglik, s_m, s_l, J) of an observation, in (mu / s, log s)."""
-    low, high, least, most = work[LOW, i], work[HIGH, i], work[LEAST, i], work[MOST, i]
-    if low == high:
-        z = (low - mu) / s
-        terms = (
-            -0.5 * (z * z + _LOG_2PI) - math.log(s),
-            z,
-            z * z - 1.0,
-            1.0,
-            2.0 * z,
-            2.0 * z * z,
-        )
-    else:
-        terms = _probability(low, high, mu, s)
-    if least > -math.inf or most < math.inf:
-        inside = _probability(least, most, mu, s)
-        terms = (
-            terms[0] - inside[0],
-            terms[1] - inside[1],
-            terms[2] - inside[2],
-            terms[3] - inside[3],
-            terms[4] - inside[4],
-            terms[5] - inside[5],
-        )
-    return terms
-
-
-@helper
-def _probability(low, high, mu, s):
-    """The same for the probability between two ends."""
-    a, b = (low - mu) / s, (high - mu) / s
-    if b == math.inf or a == -math.inf:
-        sign = 1.0 if b == math.inf else -1.0
-        z = a if b == math.inf else -b
-        hazard, remainder, log_tail = tail(z)
-        part = hazard * remainder
-        ll, s_m, s_l = log_tail, sign * hazard, z * hazard
-        g_mm, g_ml, g_ll = part, sign * z * part, z * z * part
-    else:
-        ll, s_m, s_l, g_mm, g_ml, g_ll = interval(a, b, (high - low) / s)
-    return ll, s_m, s_l, g_mm, g_ml + s_m, g_ll + s_l
-
-
-@helper
 def _report_errors(work, n, mu, v, scale, cov, column, out):
     """Standard errors, in (mu / sigma, log sigma); at v = 0, of mu alone."""
-    _, _, of_mu, _, both, of_v = _sums(work, n, mu, v)
+    _, _, of_mu, _, both, of_v = sums_of(work, n, mu, v)
     a = b = c = 0.0
     for i in range(n):
         variance = v + work[NOISE, i] * work[NOISE, i]
-        terms = _terms(work, i, mu, math.sqrt(variance))
+        if variance == 0.0:
+            continue
+        terms = terms_of(work, i, mu, math.sqrt(variance))
         first, second = terms[1] / math.sqrt(variance), 0.5 * terms[2] / variance
         a += work[WEIGHT, i] * first * first
         b += work[WEIGHT, i] * first * second

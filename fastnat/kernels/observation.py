@@ -8,9 +8,10 @@ so there are three regimes.  The width w = b - a is given separately, for the di
 import math
 
 from fastnat.kernels._jit import helper
-from fastnat.kernels.special import exp, hazard, log_ndtr, tail
+from fastnat.kernels.special import exp, hazard, log_ndtr, ndtr, tail
 
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
+_INV_SQRT_2PI = 1.0 / math.sqrt(2.0 * math.pi)
 _NODES = (
     0.14887433898163122,
     0.4333953941292472,
@@ -152,3 +153,29 @@ def _about_zero(a, b):
         q0 * q1 - q2,
         q1 * q1 - q3,
     )
+
+
+@helper
+def expected_information(a, b):
+    """(mm, ml, ll) of (mu / sigma, log sigma), of an observation with these standardised limits.
+
+    The known values between them, and the probabilities beyond (Schmee and Hahn 1979).
+    """
+    lower, upper = _beyond(-a), _beyond(b)
+    inside = 1.0 - ndtr(a) - ndtr(-b) if a < 0.0 < b else abs(ndtr(b) - ndtr(a))
+    return (
+        inside + upper[1] + lower[1],
+        lower[0] - upper[0] + upper[2] - lower[2],
+        2.0 * inside - lower[3] - upper[3] + upper[4] + lower[4],
+    )
+
+
+@helper
+def _beyond(z):
+    """phi(z) times 1, the remainder of the hazard, z and its square times that, and z."""
+    if math.isinf(z):
+        return 0.0, 0.0, 0.0, 0.0, 0.0
+    density = math.exp(-0.5 * z * z) * _INV_SQRT_2PI
+    remainder = tail(z)[1]
+    part = density * remainder
+    return density, part, z * part, z * density, z * z * part

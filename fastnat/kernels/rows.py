@@ -18,16 +18,17 @@ _SHORT_HEAD = 16  # observations whose mean is the origin of a short row
 _LONG_HEAD = 256  # and of a longer one
 
 _EPS = 2.0**-52
+_LARGEST = math.ldexp(2.0 - 2.0**-52, 1023)
 _TINY = 1e-280  # below it the squares of some deviations may have lost digits
 _MAX_LOSS = 16.0  # the factor of accuracy that a badly placed origin may cost
 
 
 @helper
-def _short_rows(x, w, limits, high, start, n, head, rows, consts, sums, first, stats, tally):
+def _short_rows(x, w, limits, omit, high, start, n, head, rows, consts, sums, first, stats, tally):
     """Sums of up to eight rows of n <= _SHORT about the mean of their first ``head`` values."""
-    top = deviations.first_sum(w, limits)
+    top = deviations.first_sum(w, limits, omit)
     deviations.total_of_rows(
-        (x, w), start, n, head, rows - 1, consts, (limits, None, None, None), sums, top, 0
+        (x, w), start, n, head, rows - 1, consts, (limits, omit, None, None, None), sums, top, 0
     )
     for r in range(lanes.WIDTH):
         weight = float(head) if top else sums[0, r]
@@ -37,7 +38,7 @@ def _short_rows(x, w, limits, high, start, n, head, rows, consts, sums, first, s
     if direct:
         out, row, column = stats, moments.W + top, first
     deviations.centred_rows(
-        (x, w), start, n, n, rows - 1, consts, (limits, high, None, tally), out, row, column
+        (x, w), start, n, n, rows - 1, consts, (limits, omit, high, None, tally), out, row, column
     )
     for r in range(rows):
         stats[moments.ORIGIN, first + r] = consts[deviations.SHIFT, r]
@@ -50,7 +51,7 @@ def _short_rows(x, w, limits, high, start, n, head, rows, consts, sums, first, s
     if tally is not None:
         for r in range(rows):
             tally[:, first + r] = 0.0
-        deviations.add_tally(w, high, n, rows, sums, first, tally)
+        deviations.add_tally(w, omit, high, n, rows, sums, first, tally)
 
 
 @helper
@@ -81,18 +82,18 @@ def scale_or_nan(q, m2):
 
 
 @helper
-def _long_row(x, w, limits, high, start, n, head, follow, consts, sums, first, stats, tally):
+def _long_row(x, w, limits, omit, high, start, n, head, follow, consts, sums, first, stats, tally):
     """A row in blocks, about the mean of its first ``head`` used values or so.
 
     follow : 1 to shift each block by the running mean, 0 if the origin is the mean of all.
     """
-    top = deviations.first_sum(w, limits)
+    top = deviations.first_sum(w, limits, omit)
     stop = start + n
     origin = 0.0
     for i in range(start, stop, head):
         size = min(head, stop - i)
         deviations.total_of_row(
-            (x, w), i, 0, size, 0, consts, (limits, None, None, None), sums, top, 0
+            (x, w), i, 0, size, 0, consts, (limits, omit, None, None, None), sums, top, 0
         )
         weight = float(size) if top else sums[0, 0]
         if weight != 0.0:
@@ -107,14 +108,14 @@ def _long_row(x, w, limits, high, start, n, head, follow, consts, sums, first, s
         size = min(_BLOCK, stop - i)
         running = follow * state[1]
         consts[deviations.RUNNING, 0] = running
-        flags = (limits, high, True, tally)
+        flags = (limits, omit, high, True, tally)
         deviations.centred_row((x, w), i, 0, size, 0, consts, flags, sums, top, 0)
         weight = float(size) if top else sums[0, 0]
         q, c, f = sums[2, 0], 0.0, 0.0
         if high is not None:
             c, f = sums[3, 0], sums[4, 0]
         if tally is not None:
-            deviations.add_tally(w, high, size, 1, sums, first, tally)
+            deviations.add_tally(w, omit, high, size, 1, sums, first, tally)
         squares += q
         shift, m2, m3, m4 = moments.central(high, weight, sums[1, 0], q, c, f)
         state = moments.combine(high, state, (weight, running + shift, m2, m3, m4))
@@ -124,15 +125,16 @@ def _long_row(x, w, limits, high, start, n, head, follow, consts, sums, first, s
 
 
 @kernel
-def reduce_rows(x, w, offsets, limits, high, first, stats, tally):
+def reduce_rows(x, w, offsets, limits, omit, high, first, stats, tally):
     """Statistics of the rows ``x[offsets[b]:offsets[b + 1]]``, to columns ``first + b``.
 
     x : (n_total,) float64 or float32.  w : (n_total,) float64 weights, or None.
     offsets : (n_rows + 1,) int64.
     limits : (2, 1) or (2, n_rows) lower and upper limits of the values to use, or None.
+    omit : True if NaN are left out, or None.
     high : True for third and fourth moments, or None.
     stats : (7 or 5, at least first + n_rows), out.
-    tally : (3, at least first + n_rows), out, the weight of what the limits leave out: below,
+    tally : (3, at least first + n_rows), out, the weight of what is left out: below the limits,
         above, NaN; or None.
     """
     workspace = np.empty((deviations.N_CONSTS + deviations.N_SUMS, lanes.WIDTH))
@@ -152,7 +154,9 @@ def reduce_rows(x, w, offsets, limits, high, first, stats, tally):
             deviations.set_limits(limits, b, consts)
             head = min(n, _SHORT_HEAD)
             here = first + b
-            _short_rows(x, w, limits, high, start, n, head, rows, consts, sums, here, stats, tally)
+            _short_rows(
+                x, w, limits, omit, high, start, n, head, rows, consts, sums, here, stats, tally
+            )
             b += rows
         _short_rows_to_moments(high, first + begin, first + b, stats)
         if b < n_rows:
@@ -160,14 +164,16 @@ def reduce_rows(x, w, offsets, limits, high, first, stats, tally):
             n = offsets[b + 1] - start
             deviations.set_limits(limits, b, consts)
             head, follow, here = min(n, _LONG_HEAD), 1.0, first + b
-            _long_row(x, w, limits, high, start, n, head, follow, consts, sums, here, stats, tally)
+            _long_row(
+                x, w, limits, omit, high, start, n, head, follow, consts, sums, here, stats, tally
+            )
             b += 1
     for b in range(n_rows):
         if is_doubtful(high, stats, first + b):
             row = _part(x, offsets[b], offsets[b + 1])
             weights = _part(w, offsets[b], offsets[b + 1])
             deviations.set_limits(limits, b, consts)
-            look_again(row, weights, limits, high, consts, sums, first + b, stats)
+            look_again(row, weights, limits, omit, high, consts, sums, first + b, stats)
 
 
 @helper
@@ -190,16 +196,18 @@ def is_doubtful(high, stats, j):
 
 
 @helper
-def _scan(x, w, limits, lower, upper, target):
+def _scan(x, w, limits, omit, lower, upper, target):
     """(min, max, one nearest to ``target``) of the used values; all NaN if one of them is."""
     low, top, nearest, distance = math.inf, -math.inf, 0.0, math.inf
     for i in range(x.size):
         if w is not None and not w[i] > 0.0:
             continue
         value = float(x[i])
-        if limits is not None and not lower <= value <= upper:
+        if limits is not None and (value < lower or value > upper):
             continue
         if value != value:
+            if omit is not None:
+                continue
             return math.nan, math.nan, math.nan
         half = abs(0.5 * value - 0.5 * target)  # the whole may overflow
         if low == math.inf or half < distance:
@@ -210,12 +218,12 @@ def _scan(x, w, limits, lower, upper, target):
 
 
 @helper
-def look_again(x, w, limits, high, consts, sums, first, stats):
+def look_again(x, w, limits, omit, high, consts, sums, first, stats):
     """Look at the values: name NaN, inf and equality, else repeat on a scaled copy."""
     lower, upper = consts[deviations.LOWER, 0], consts[deviations.UPPER, 0]
     # The copy is shifted by a value that most of the weight is near, so that it is exact there.
     mean = stats[moments.ORIGIN, first] + stats[moments.MEAN, first]
-    low, top, origin = _scan(x, w, limits, lower, upper, mean)
+    low, top, origin = _scan(x, w, limits, omit, lower, upper, mean)
     weight = stats[moments.W, first]
     bad = math.nan
     if low != low:
@@ -241,17 +249,19 @@ def look_again(x, w, limits, high, consts, sums, first, stats):
     for i in range(n):
         value = float(x[i])
         copy[i] = value * factor - origin * factor
-        if limits is not None and not lower <= value <= upper:
-            copy[i] = math.nan
-    consts[deviations.LOWER, 0] = -math.inf
-    consts[deviations.UPPER, 0] = math.inf
+        if limits is not None and (value < lower or value > upper):
+            copy[i] = math.inf
+    consts[deviations.LOWER, 0] = -_LARGEST
+    consts[deviations.UPPER, 0] = _LARGEST
     # np.int64, for numba compiles a function once more for each literal that it is given.
     begin, one, follow = np.int64(0), np.int64(1), 0.0
     if n <= _SHORT:
-        _short_rows(copy, w, limits, high, begin, n, n, one, consts, sums, first, stats, None)
+        _short_rows(copy, w, limits, omit, high, begin, n, n, one, consts, sums, first, stats, None)
         _short_rows_to_moments(high, first, first + 1, stats)
     else:
-        _long_row(copy, w, limits, high, begin, n, n, follow, consts, sums, first, stats, None)
+        _long_row(
+            copy, w, limits, omit, high, begin, n, n, follow, consts, sums, first, stats, None
+        )
     stats[moments.MEAN, first] += stats[moments.ORIGIN, first]
     stats[moments.ORIGIN, first] = origin
     stats[moments.SCALE, first] = math.ldexp(1.0, exponent)

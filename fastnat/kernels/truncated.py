@@ -147,17 +147,27 @@ def _judge(problem, tools):
     degenerate, mu = _collapses(t, lower, upper)
     if degenerate:
         return codes.SIGMA_ZERO, mu, math.inf
-    below = above = False
-    for i in range(t.size):
-        no_lower, no_upper = lower[i] == -math.inf, upper[i] == math.inf
-        below, above = below or no_lower, above or no_upper
-    if below and above:  # sigma going to infinity loses without bound somewhere
-        return codes.OK, math.nan, math.nan
-    loglik = _exponential(problem, below, above, tools)
+    loglik = exponential_limit(problem, tools)
     # There, the likelihood falls towards e2 > 0 if and only if it has a maximum at e2 < 0.
-    if tools[GRAD][1] < 0.0:
+    if loglik == -math.inf or tools[GRAD][1] < 0.0:
         return codes.OK, math.nan, math.nan
     return codes.SIGMA_INFINITE, math.nan, loglik
+
+
+@helper
+def exponential_limit(problem, tools):
+    """The supremum of the log-likelihood as sigma goes to infinity; -inf if it has no limit.
+
+    Leaves e1 and the gradient there in the tools.
+    """
+    _, lower, upper = problem[:3]
+    below = above = False
+    for i in range(lower.size):
+        no_lower, no_upper = lower[i] == -math.inf, upper[i] == math.inf
+        below, above = below or no_lower, above or no_upper
+    if below and above:
+        return -math.inf
+    return _exponential(problem, below, above, tools)
 
 
 @helper

@@ -1,0 +1,230 @@
+"""Whether the likelihood of a censored regression has a maximum, where known values do not tell.
+
+In (b / sigma, 1 / sigma) it is concave, so it has one unless along some direction no row ever
+loses: a linear program says so.  (Rockafellar 1970, Convex Analysis, section 27; for regression
+Silvapulle and Burridge 1986, Journal of the Royal Statistical Society B 48, 100-106.)
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastnat._arrays import Array
+from fastnat.kernels import codes, linear_memory
+
+Refit = Callable[[Array, Array, Array, Array], float]
+
+_TOLERANCE = 1e-7  # of the program's solver, in columns of unit size
+_SLACK = 1e-4  # that is enough, in values of unit size
+_ROUNDING = 1e-14  # of values, which fit to a plane if no more is left of them
+_STEPS = 100  # of Newton's method for a probit model
+
+
+class Rows(NamedTuple):
+    """One problem: columns as the kernels take them, X, Z and the model."""
+
+    columns: tuple[Array, ...]
+    x: Array
+    z: Array
+    model: int
+
+
+class Limit(NamedTuple):
+    """What there is instead of a maximum: a status, the supremum, and b if that is one point."""
+
+    status: int
+    loglik: float
+    coef: Array | None
+
+
+class _Known(NamedTuple):
+    """What is known of each value: an interval, X, and the weight."""
+
+    low: Array
+    high: Array
+    x: Array
+    w: Array
+
+    @property
+    def exact(self) -> Array:
+        return np.asarray(self.low == self.high)
+
+    def only(self, rows: Array) -> "_Known":
+        return _Known(*(column[rows] for column in self))
+
+
+def judge(rows: Rows, refit: Refit) -> Limit | None:
+    """None if there is a maximum.
+
+    refit : (low, X, high, weights) -> the log-likelihood of such a regression at its maximum.
+    """
+    raw = _used(rows)
+    known = _standardise(raw)
+    constant = rows.model != linear_memory.SCALED
+    if constant and np.any(known.exact) and _is_interpolated(known):
+        return _at_zero(raw, known)
+    along = _separation(known)
+    if np.any(np.abs(along) > _TOLERANCE):
+        return Limit(codes.MU_INFINITE, _beyond(raw, along, refit) if constant else math.nan, None)
+    if not constant:
+        return None  # what else can go wrong with sigma is seen in the ascent
+    if _is_interpolated(known):
+        return _at_zero(raw, known)
+    if not np.any(np.isfinite(known.low) & np.isfinite(known.high)):
+        # Half-lines only: where sigma is infinite they are a probit model.
+        right = np.isfinite(known.low)
+        sign, limit = np.where(right, 1.0, -1.0), np.where(right, known.low, known.high)
+        loglik, score = _probit(known.x, sign, known.w)
+        if not -np.sum(score * limit) > 0.0:
+            return Limit(codes.SIGMA_INFINITE, loglik, None)
+    return None
+
+
+def _used(rows: Rows) -> _Known:
+    """The rows that are used, as intervals."""
+    y, upper, left, right, _, _, _, w, _ = rows.columns
+    low = y.copy()
+    high = upper.copy() if upper.size else y.copy()
+    if left.size:
+        below = y <= left
+        low[below], high[below] = -np.inf, left[below]
+    if right.size:
+        above = (y >= right) & (low > -np.inf)
+        low[above], high[above] = right[above], np.inf
+    weights = w if w.size else np.ones(y.size)
+    used = (weights > 0.0) & (np.isfinite(low) | np.isfinite(high))
+    for column in (low, high, *rows.x.T, *rows.z.T):
+        used &= ~np.isnan(column)
+    return _Known(low[used], high[used], rows.x[used], weights[used])
+
+
+def _standardise(known: _Known) -> _Known:
+    """The same with orthogonal X, and values of unit size that fit to nothing."""
+    low, high, x, w = known
+    q, _ = np.linalg.qr(x / np.max(np.abs(x), axis=0))
+    q *= math.sqrt(len(q))
+    middle = np.where(np.isfinite(low), low, high)
+    shift = q @ np.linalg.lstsq(q, middle, rcond=None)[0]
+    size = np.max(np.abs(middle - shift), initial=0.0)
+    if size <= _ROUNDING * np.max(np.abs(middle), initial=0.0):
+        size, shift = 1.0, middle
+    return _Known((low - shift) / size, (high - shift) / size, q, w)
+
+
+def _cone(known: _Known) -> tuple[Array, Array]:
+    """(equal, at most) 0 times directions (d, dh) along which no row loses."""
+    low, high, x, _ = known
+    exact = known.exact
+    left, right = np.isfinite(high) & ~exact, np.isfinite(low) & ~exact
+    equal = np.column_stack([x[exact], -low[exact]])
+    below = np.column_stack([x[left], -high[left]])
+    above = np.column_stack([-x[right], low[right]])
+    return equal, np.concatenate([below, above])
+
+
+def _optimum(cost: Array, equal: Any, most: Any, bounds: Any) -> Array | None:
+    """What minimises the cost; ``equal`` and ``most`` are pairs (matrix, right side)."""
+    from scipy.optimize import linprog
+
+    given: dict[str, Array] = {}
+    if len(equal[0]):
+        given |= {"A_eq": equal[0], "b_eq": equal[1]}
+    if len(most[0]):
+        given |= {"A_ub": most[0], "b_ub": most[1]}
+    found = linprog(cost, bounds=bounds, method="highs", **given)
+    return None if found.x is None else np.asarray(found.x)
+
+
+def _direction(known: _Known, cost: Array, bounds: Any) -> Array:
+    equal, most = _cone(known)
+    found = _optimum(cost, (equal, np.zeros(len(equal))), (most, np.zeros(len(most))), bounds)
+    return np.zeros(cost.size) if found is None else found
+
+
+def _separation(known: _Known) -> Array:
+    """How X d changes for each row, for some d along which no row loses at any sigma."""
+    p = known.x.shape[1]
+    _, most = _cone(known)
+    bounds = [(-1.0, 1.0)] * p + [(0.0, 0.0)]
+    return np.asarray(known.x @ _direction(known, most.sum(axis=0), bounds)[:p])
+
+
+def _beyond(raw: _Known, along: Array, refit: Refit) -> float:
+    """The supremum: separated rows are certain, the others have a likelihood of their own."""
+    rest = raw.only(np.abs(along) <= _TOLERANCE)
+    if not rest.w.size:
+        return 0.0
+    u, s, _ = np.linalg.svd(rest.x / np.max(np.abs(rest.x), axis=0, initial=1.0))
+    rank = int(np.sum(s > _TOLERANCE * s[0]))
+    if rank == 0:
+        return math.nan
+    return refit(rest.low, u[:, :rank], rest.high, rest.w)
+
+
+def _is_interpolated(known: _Known) -> bool:
+    """Whether a plane goes through all intervals, so that sigma can go to 0."""
+    p = known.x.shape[1]
+    cost = np.zeros(p + 1)
+    cost[p] = -1.0
+    return bool(_direction(known, cost, [(None, None)] * p + [(0.0, 1.0)])[p] > 0.5)
+
+
+def _at_zero(raw: _Known, known: _Known) -> Limit:
+    """As sigma goes to 0, rows that a plane is inside of are certain; at ends it stays a probit."""
+    exact = known.exact
+    if np.any(exact):
+        x = raw.x[exact]
+        fixed = np.linalg.matrix_rank(x) == x.shape[1]
+        coef = np.linalg.lstsq(x, raw.low[exact], rcond=None)[0] if fixed else None
+        return Limit(codes.SIGMA_ZERO, math.inf, coef)
+    low, high, x, w = known
+    n, p = x.shape
+    ends, rows = [], []
+    for sign, limit in ((-1.0, low), (1.0, high)):
+        here = np.flatnonzero(np.isfinite(limit))
+        slack = np.zeros((here.size, n))
+        slack[np.arange(here.size), here] = 1.0
+        rows.append(np.column_stack([sign * x[here], slack]))
+        ends.append(sign * limit[here])
+    cost = np.concatenate([np.zeros(p), -np.ones(n)])
+    bounds = [(None, None)] * p + [(0.0, _SLACK)] * n
+    none = np.zeros((0, p + n)), np.zeros(0)
+    found = _optimum(cost, none, (np.concatenate(rows), np.concatenate(ends)), bounds)
+    if found is None:
+        return Limit(codes.SIGMA_ZERO, math.nan, None)
+    tight = found[p:] < 1e-2 * _SLACK
+    if not np.any(tight):
+        return Limit(codes.SIGMA_ZERO, 0.0, None)
+    plane = x[tight] @ found[:p]
+    at_low = np.abs(plane - low[tight]) < np.abs(high[tight] - plane)
+    loglik, _ = _probit(x[tight], np.where(at_low, 1.0, -1.0), w[tight])
+    if np.all(tight) and not np.any(np.isfinite(low) & np.isfinite(high)):
+        return Limit(codes.NOT_IDENTIFIED, loglik, None)
+    coef = None
+    if np.linalg.matrix_rank(x[tight]) == p:
+        ends_ = np.where(at_low, raw.low[tight], raw.high[tight])
+        coef = np.linalg.lstsq(raw.x[tight], ends_, rcond=None)[0]
+    return Limit(codes.SIGMA_ZERO, loglik, coef)
+
+
+def _probit(x: Array, sign: Array, w: Array) -> tuple[float, Array]:
+    """Largest sum of w log Phi(sign x d) over d, and the score of each row there."""
+    from fastnat import special
+
+    q, _ = np.linalg.qr(x)
+    q *= math.sqrt(len(q))
+    d = np.zeros(q.shape[1])
+    for _ in range(_STEPS):
+        t = -sign * (q @ d)
+        hazard = special.hazard(t)
+        curvature = (q.T * (w * hazard * special.hazard_remainder(t))) @ q
+        grad = q.T @ (w * sign * hazard)
+        step = np.linalg.lstsq(curvature, grad, rcond=None)[0]
+        # Newton's steps on this concave function are shortened so that none goes far.
+        d = d + step / max(1.0, float(np.max(np.abs(q @ step))))
+        if grad @ step <= 1e-20 * w.sum():
+            break
+    t = -sign * (q @ d)
+    return float(np.sum(w * special.log_ndtr(-t))), w * sign * special.hazard(t)

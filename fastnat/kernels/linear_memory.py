@@ -1,0 +1,132 @@
+"""What the search for a regression's maximum remembers: a tuple of arrays."""
+
+import numpy as np
+
+from fastnat.kernels import ascent, root
+from fastnat.kernels._jit import helper, kernel
+
+(
+    CELLS,
+    SIZES,
+    NORMS,
+    BASIS_X,
+    STEP_X,
+    ORIGIN,
+    STEP_ORIGIN,
+    BASIS_Z,
+    STEP_Z,
+    SQUARES_Z,
+    STATE,
+    GRAD,
+    METRIC,
+    SPARE,
+    INFORMATION,
+    MEAT,
+    START,
+    PLANE,
+    FACTOR,
+    FIRST,
+    PROFILE,
+    BEST,
+) = range(22)
+"""Its arrays: cells; units and norms of the columns; how coordinates are related to X, those of the
+last step, the fit that was taken from the values, and the last part of it; the same for Z, and its
+squares; the ascent's state; vectors and matrices; (p, p) matrices for ascents in b alone; the state
+of `linear_noise`, and the best point of its search."""
+
+(
+    PHASE,
+    STATUS,
+    MODEL,
+    COV,
+    TOL,
+    MAX_ITER,
+    SURE,
+    CLUSTERED,
+    LOST,
+    STARTED,
+    WITH_NOISE,
+    N_ROWS,
+    UNIT,
+    STEP_UNIT,
+    MOVED,
+    LOGLIK,
+    NIT,
+    TOTAL,
+    DENSE,
+    NOISE_FREE,
+    PASSES,
+    RSS,
+    SIZE,
+    LOG_DET,
+    COLUMN,
+    WANTED,
+    ESCAPES,
+    RETRIED,
+    N_CELLS,
+) = range(29)
+"""Cells.  SURE: whether a maximum is known to exist; CLUSTERED: whether scores are summed up by
+clusters; LOST: degrees of freedom that restricted likelihood takes; STARTED: whether a start is
+given; UNIT and STEP_UNIT: the unit of the values and its last change; MOVED: whether coordinates
+have changed; TOTAL, DENSE and NOISE_FREE: the
+weight of all rows, of those with a density, of those without noise; RSS, SIZE, LOG_DET:
+residual sum of squares, size of the values, log det X'X; COLUMN: the first column that depends on
+those before it, or -1; ESCAPES, RETRIED: saddles that were left, and whether shorter steps were
+tried."""
+
+PROFILE_SIZE = 13 + root.SIZE
+
+COMPLETE, CENSORED, CUT, SCALED, NOISY = range(5)
+"""Models: known values and a constant sigma; limits; truncation; a sigma with covariates, and
+anything else; a constant sigma and known noise, for which `linear_noise` searches."""
+
+UNDECIDED = 100
+"""A status for the front door: known values alone do not tell whether there is a maximum."""
+
+
+@kernel
+def new_memory(p, q):
+    k = p + q
+    return (
+        np.zeros(N_CELLS),
+        np.ones(k + 1),
+        np.empty(k),
+        np.empty((p, p)),
+        np.empty((p, p)),
+        np.empty(p),
+        np.empty(p),
+        np.empty((q, q)),
+        np.empty((q, q)),
+        np.empty((q, q)),
+        np.empty(ascent.state_size(k)),
+        np.empty(k),
+        np.empty((k, k)),
+        np.empty((k, k)),
+        np.empty((k, k)),
+        np.empty((k, k)),
+        np.empty(k),
+        np.empty((p, p)),
+        np.empty((p, p)),
+        np.empty((p, p)),
+        np.empty(PROFILE_SIZE),
+        np.empty(p + 1),
+    )
+
+
+@helper
+def prepare(memory, options, sure, lost, n_rows):
+    """Describe a problem of so many rows.
+
+    options : (model, cov, tol, max_iter, clustered, started, with_noise).
+    """
+    cells = memory[CELLS]
+    for k in range(N_CELLS):
+        cells[k] = 0.0
+    cells[MODEL], cells[COV], cells[TOL], cells[MAX_ITER] = (
+        options[0],
+        options[1],
+        options[2],
+        options[3],
+    )
+    cells[CLUSTERED], cells[STARTED], cells[WITH_NOISE] = options[4], options[5], options[6]
+    cells[SURE], cells[LOST], cells[N_ROWS] = sure, lost, n_rows

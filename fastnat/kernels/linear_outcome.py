@@ -1,0 +1,191 @@
+"""What the search for a regression's maximum has found: estimates and their standard errors."""
+
+import math
+
+from fastnat.kernels import codes
+from fastnat.kernels._jit import helper, kernel
+from fastnat.kernels.curvature import copy_matrix
+from fastnat.kernels.linalg import cholesky
+from fastnat.kernels.linear_frame import solve_upper
+from fastnat.kernels.linear_memory import (
+    BASIS_X,
+    BASIS_Z,
+    CELLS,
+    COLUMN,
+    COV,
+    INFORMATION,
+    LOGLIK,
+    MEAT,
+    METRIC,
+    NIT,
+    ORIGIN,
+    SPARE,
+    SQUARES_Z,
+    START,
+    STATUS,
+    TOTAL,
+    UNIT,
+)
+from fastnat.kernels.outcome import COV_OPG, COV_SANDWICH, NO_COV
+
+R_STATUS, R_LOGLIK, R_NOBS, R_NIT, R_COLUMN, R_SIZE = range(6)
+"""Columns of the results; R_COLUMN is the column of (X, Z) that depends on others, or -1."""
+
+
+@kernel
+def finish(memory, theta, result, params, stderr, corr):
+    """After DONE: what the search has found.
+
+    theta : (p + q,), where it has ended.
+    result : (R_SIZE,); params, stderr : (p + q,); corr : (p + q, p + q); out.
+    """
+    cells = memory[CELLS]
+    status = int(cells[STATUS])
+    result[R_STATUS], result[R_LOGLIK], result[R_NOBS] = status, cells[LOGLIK], cells[TOTAL]
+    result[R_NIT], result[R_COLUMN] = cells[NIT], cells[COLUMN]
+    _set_params(memory, status, theta, params)
+    p, k = memory[ORIGIN].size, theta.size
+    for i in range(k):
+        stderr[i] = math.nan
+        for j in range(k):
+            corr[i, j] = math.nan
+    if cells[COV] == NO_COV:
+        return
+    if status == codes.OK:
+        _set_errors(memory, k, stderr, corr)
+    elif status == codes.BOUNDARY:
+        _set_errors(memory, p, stderr, corr)
+
+
+@kernel
+def give_up(status, nobs, result, params, stderr, corr):
+    """A problem that was not searched, for the status says why."""
+    result[R_STATUS], result[R_NOBS], result[R_NIT], result[R_COLUMN] = status, nobs, 0.0, -1.0
+    result[R_LOGLIK] = 0.0 if status == codes.NO_DATA else math.nan
+    for j in range(params.size):
+        params[j] = stderr[j] = math.nan
+        for k in range(params.size):
+            corr[j, k] = math.nan
+
+
+@helper
+def _set_params(memory, status, theta, params):
+    cells = memory[CELLS]
+    p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
+    has_location = status in (
+        codes.OK,
+        codes.BOUNDARY,
+        codes.SIGMA_ZERO,
+        codes.MAX_ITER,
+        codes.SADDLE,
+    )
+    for j in range(p):
+        params[j] = memory[ORIGIN][j] + cells[UNIT] * theta[j] if has_location else math.nan
+    for j in range(q):
+        params[p + j] = theta[p + j]
+    solve_upper(memory[BASIS_X], params[:p])
+    solve_upper(memory[BASIS_Z], params[p:])
+    if status not in (codes.OK, codes.MAX_ITER, codes.SADDLE):
+        for j in range(q):
+            params[p + j] = math.nan
+        if q == 1 and status in (codes.BOUNDARY, codes.SIGMA_ZERO):
+            params[p] = -math.inf
+        if q == 1 and status == codes.SIGMA_INFINITE:
+            params[p] = math.inf
+
+
+@helper
+def _set_errors(memory, k, stderr, corr):
+    """Of the first ``k`` parameters, from the information about them in these coordinates.
+
+    With U'U the information and B the basis, (U B)^-1 is a root of the covariance, so a standard
+    error is the length of a row of it, and nothing cancels.
+    """
+    cells = memory[CELLS]
+    p, cov = memory[ORIGIN].size, cells[COV]
+    full = memory[INFORMATION].shape[0]
+    upper, root, meat = memory[METRIC], memory[SPARE], memory[MEAT]
+    copy_matrix(meat if cov == COV_OPG else memory[INFORMATION], upper)
+    for j in range(k, full):
+        for m in range(full):
+            upper[j, m] = upper[m, j] = 1.0 if j == m else 0.0
+    if not cholesky(upper):
+        return
+    _set_root(memory, upper, root)
+    if cov == COV_SANDWICH:
+        _whiten(upper, meat, memory[START])
+        _by_meat(root, meat, corr)
+    else:
+        for i in range(k):
+            for j in range(k):
+                corr[i, j] = _dot(root[i], root[j])
+    _normalise(k, stderr, corr)
+    for j in range(min(p, k)):
+        stderr[j] *= cells[UNIT]
+
+
+@helper
+def _normalise(k, stderr, corr):
+    """The leading (k, k) of a covariance become standard errors and correlations."""
+    full = corr.shape[0]
+    for i in range(k):
+        stderr[i] = math.sqrt(corr[i, i]) if corr[i, i] > 0.0 else math.nan
+    for i in range(full):
+        for j in range(full):
+            inside = i < k and j < k
+            corr[i, j] = corr[i, j] / (stderr[i] * stderr[j]) if inside else math.nan
+    for i in range(k):
+        corr[i, i] = 1.0
+
+
+@helper
+def _dot(a, b):
+    total = 0.0
+    for m in range(a.size):
+        total += a[m] * b[m]
+    return total
+
+
+@helper
+def _set_root(memory, upper, root):
+    """The inverse of ``upper`` times the basis of both predictors."""
+    p, k = memory[ORIGIN].size, upper.shape[0]
+    column = memory[START]
+    for j in range(k):
+        for i in range(k):
+            column[i] = 1.0 if i == j else 0.0
+        solve_upper(upper, column)
+        solve_upper(memory[BASIS_X], column[:p])
+        solve_upper(memory[BASIS_Z], column[p:])
+        for i in range(k):
+            root[i, j] = column[i]
+
+
+@helper
+def _whiten(upper, meat, column):
+    """The meat becomes U'^-1 meat U^-1."""
+    k = upper.shape[0]
+    for _ in range(2):
+        for j in range(k):
+            for i in range(k):
+                column[i] = meat[i, j]
+                for m in range(i):
+                    column[i] -= upper[m, i] * column[m]
+                column[i] /= upper[i, i]
+            for i in range(k):
+                meat[i, j] = column[i]
+        for i in range(k):
+            for j in range(i):
+                meat[i, j], meat[j, i] = meat[j, i], meat[i, j]
+
+
+@helper
+def _by_meat(root, meat, out):
+    k = root.shape[0]
+    for i in range(k):
+        for j in range(k):
+            total = 0.0
+            for m in range(k):
+                for s in range(k):
+                    total += root[i, m] * meat[m, s] * root[j, s]
+            out[i, j] = total

@@ -1,0 +1,370 @@
+"""`fit_linear`: normal regression, for one data set or a hundred thousand of them in one call."""
+
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnat import _linear, _observed
+from fastnat._arrays import (
+    COVS,
+    Array,
+    CovType,
+    NanPolicy,
+    as_array,
+    as_integer,
+    as_number,
+    check_cov_type,
+    check_n_threads,
+    check_nan_policy,
+)
+from fastnat._summary import table
+from fastnat.kernels import codes, linear_memory
+from fastnat.kernels import linear_outcome as rows
+from fastnat.result import FitResult, Status
+
+
+class Prediction(NamedTuple):
+    """Mean and standard deviation of the values that a regression predicts."""
+
+    mean: Any
+    sd: Any
+
+
+class LinearFit(FitResult):
+    """The result of `fit_linear`; unpacks to ``b, g``.
+
+    Attributes
+    ----------
+    coef : (..., p) ndarray
+        Coefficients b of the mean, X b.
+    scale_coef : (..., q) ndarray
+        Coefficients g of the logarithm of the standard deviation, Z g.
+    sigma : (...) ndarray
+        The standard deviation, if it has no covariates; then g is its logarithm.
+    aic, bic : (...) ndarray
+        Akaike's and Schwarz's information criteria.
+
+    The other attributes are those of `FitResult`; ``params`` is b, then g.
+    """
+
+    def __init__(
+        self,
+        found: _linear.Found,
+        batch: tuple[int, ...],
+        n_params: tuple[int, int],
+        constant: bool,
+        exact_dof: Array | None,
+        cov_type: CovType,
+    ) -> None:
+        self._found = found
+        self._batch = batch
+        self._n_params = n_params
+        self._constant = constant
+        self._exact_dof = exact_dof
+        self.cov_type = cov_type
+
+    def _result(self, column: int) -> Array:
+        return self._found.results[:, column].reshape(self._batch)
+
+    @cached_property
+    def _status(self) -> NDArray[np.int8]:
+        return self._result(rows.R_STATUS).astype(np.int8)
+
+    @property
+    def params(self) -> Array:
+        return self._found.params.reshape(*self._batch, sum(self._n_params))
+
+    @property
+    def coef(self) -> Array:
+        return self.params[..., : self._n_params[0]]
+
+    @property
+    def scale_coef(self) -> Array:
+        return self.params[..., self._n_params[0] :]
+
+    @property
+    def sigma(self) -> Any:
+        if not self._constant:
+            raise AttributeError(
+                "sigma differs from row to row; predict(X, Z).sd has it, scale_coef is g of Z g"
+            )
+        with np.errstate(over="ignore", under="ignore"):
+            return np.exp(self.params[..., -1])[()]
+
+    @property
+    def nobs(self) -> Any:
+        return self._result(rows.R_NOBS)[()]
+
+    @property
+    def nit(self) -> Any:
+        return self._result(rows.R_NIT).astype(np.int64)[()]
+
+    @property
+    def loglik(self) -> Any:
+        return self._result(rows.R_LOGLIK)[()]
+
+    @property
+    def aic(self) -> Any:
+        return 2.0 * sum(self._n_params) - 2.0 * self.loglik
+
+    @property
+    def bic(self) -> Any:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return sum(self._n_params) * np.log(self.nobs) - 2.0 * self.loglik
+
+    @property
+    def stderr(self) -> Array:
+        if self.cov_type is None:
+            raise ValueError("cov_type=None was asked for; fit again with cov_type='observed'")
+        return self._found.stderr.reshape(*self._batch, sum(self._n_params))
+
+    @property
+    def cov_params(self) -> Array:
+        se = self.stderr
+        with np.errstate(under="ignore", over="ignore"):
+            corr = self._found.corr.reshape(*se.shape, se.shape[-1])
+            return corr * se[..., :, None] * se[..., None, :]
+
+    @property
+    def message(self) -> str:
+        text = super().message
+        if self._batch or self._status != codes.NOT_IDENTIFIED:
+            return text
+        column = int(self._result(rows.R_COLUMN))
+        if column < 0:
+            return text
+        p = self._n_params[0]
+        name = f"X[:, {column}]" if column < p else f"Z[:, {column - p}]"
+        before = (
+            "is zero" if column in (0, p) else "is a linear combination of the columns before it"
+        )
+        return f"{text[:-1]}: {name} {before}, in the rows that are used."
+
+    def predict(self, X: ArrayLike, Z: ArrayLike | None = None) -> Prediction:
+        """Mean and standard deviation of values with these covariates.
+
+        Parameters
+        ----------
+        X : array_like (m, p) or (..., m, p)
+            Covariates of the mean.
+        Z : array_like (m, q) or (..., m, q), optional
+            Covariates of the log standard deviation; needed if and only if the fit had some.
+
+        Returns
+        -------
+        Prediction
+            ``mean`` and ``sd``, each (..., m); without known noise, and not of the estimates.
+
+        Raises
+        ------
+        ValueError
+            If Z is missing or superfluous, or shapes do not fit.
+        """
+        if (Z is None) != self._constant:
+            raise ValueError(f"Z must be {'None' if self._constant else 'given'}, as in the fit")
+        mean = self._times("X", X, self.coef)
+        with np.errstate(over="ignore", under="ignore"):
+            if Z is None:
+                sd = np.broadcast_to(np.asarray(self.sigma)[..., None], mean.shape)
+            else:
+                sd = np.exp(self._times("Z", Z, self.scale_coef))
+        if sd.shape[-1] != mean.shape[-1]:
+            raise ValueError(f"Z has {sd.shape[-1]} rows, and X has {mean.shape[-1]}")
+        return Prediction(mean, sd)
+
+    def _times(self, name: str, matrix: ArrayLike, coef: Array) -> Array:
+        array = as_array(name, matrix)
+        if array.ndim < 2 or array.shape[-1] != coef.shape[-1]:
+            raise ValueError(
+                f"{name} of shape {array.shape} must have {coef.shape[-1]} columns, as in the fit"
+            )
+        with np.errstate(invalid="ignore"):
+            return np.asarray(np.matmul(array, coef[..., None])[..., 0])
+
+    def summary(self, level: float = 0.95) -> str:
+        """A table of the estimates of one problem, their standard errors and intervals.
+
+        Parameters
+        ----------
+        level : float, default 0.95
+            Coverage of the (Wald) intervals.
+
+        Raises
+        ------
+        ValueError
+            For a batch, which has no table.
+        """
+        if self._batch:
+            raise ValueError("summary needs a fit of one problem; this is a batch")
+        p, q = self._n_params
+        names = [f"X[:, {j}]" for j in range(p)]
+        names += ["log sigma"] if self._constant else [f"Z[:, {j}]" for j in range(q)]
+        return table(self, names, level)
+
+    def _profile(self, level: float) -> Array:  # noqa: ARG002
+        raise ValueError("method='profile' is for fit_normal; use method='wald' for a regression")
+
+    def _exact(self, level: float) -> Array:
+        from scipy.special import chdtri, stdtrit
+
+        if self._exact_dof is None:
+            raise ValueError(
+                "method='exact' needs complete unweighted data, a constant sigma and the observed"
+                " information; use method='wald'"
+            )
+        p = self._n_params[0]
+        dof = np.where(self._status == codes.OK, self._exact_dof, np.nan)
+        # The residual sum of squares, whatever the divisor of the estimate.
+        divisor = 0.5 / np.square(self.stderr[..., p])
+        ratio = np.sqrt(divisor / dof)
+        half = stdtrit(dof, 0.5 + 0.5 * level) * ratio
+        b = self.coef[..., None] + (self.stderr[..., :p] * half[..., None])[..., None] * [-1.0, 1.0]
+        tail = 0.5 - 0.5 * level
+        chi2 = np.stack([chdtri(dof, tail), chdtri(dof, 1.0 - tail)], axis=-1)
+        g = self.params[..., p:] + 0.5 * np.log(divisor[..., None] / chi2)
+        return np.concatenate([b, g[..., None, :]], axis=-2)
+
+    def __iter__(self) -> Any:
+        return iter((self.coef, self.scale_coef))
+
+    def _describe(self) -> str:
+        if not self.success:
+            return f"{Status(int(self._status)).name.lower()}, nobs = {self.nobs:g}: {self.message}"
+        p, q = self._n_params
+        names = [f"b{j}" for j in range(p)]
+        names += ["log sigma"] if self._constant else [f"g{j}" for j in range(q)]
+        words = [f"{name} = {v:.6g}" for name, v in zip(names, self.params, strict=True)]
+        if self.cov_type is not None:
+            words = [f"{w} +- {e:.3g}" for w, e in zip(words, self.stderr, strict=True)]
+        return f"{', '.join(words)}, nobs = {self.nobs:g}"
+
+
+def fit_linear(
+    y: ArrayLike,
+    X: ArrayLike,
+    Z: ArrayLike | None = None,
+    *,
+    upper: ArrayLike | None = None,
+    left: ArrayLike | None = None,
+    right: ArrayLike | None = None,
+    truncation: tuple[ArrayLike, ArrayLike] | None = None,
+    noise_std: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    clusters: ArrayLike | None = None,
+    nan_policy: NanPolicy = "propagate",
+    reml: bool = False,
+    cov_type: CovType = "observed",
+    start: ArrayLike | None = None,
+    max_iter: int = 100,
+    tol: float = 1e-12,
+    n_threads: int | None = None,
+) -> LinearFit:
+    """Fit a normal regression to each of many samples by maximum likelihood.
+
+    The mean is X b, and the logarithm of the standard deviation a constant, or Z g.  The values
+    may be known exactly, up to a limit (Tobit), within an interval, only because they lie within
+    bounds, or with an error of known size.
+
+    Parameters
+    ----------
+    y : array_like (..., n)
+        Values; the leading dimensions are independent problems.  With ``upper``, lower ends of
+        intervals.
+    X : array_like (n, p) or (..., n, p)
+        Covariates of the mean: one design for all problems, or one each.  They are used as they
+        are; a constant is a column of ones.
+    Z : array_like (n, q) or (..., n, q), optional
+        Covariates of the log standard deviation, likewise.  By default it is constant.
+    upper, left, right, truncation, noise_std : optional
+        How values are known; see `fit_normal`.  They broadcast with ``y``.
+    weights : array_like, optional
+        Frequency weights, which broadcast with ``y``: an integer weight equals repetition.  A row
+        of weight 0 is not looked at.
+    clusters : array_like (n,) of int, optional
+        Codes of the clusters that rows belong to, for a sandwich that adds up scores by cluster;
+        ``np.arange(n)`` gives the one for sampling weights.  Needs ``cov_type="sandwich"``.
+    nan_policy : {"propagate", "omit", "raise"}, default "propagate"
+        A NaN in y, X or Z makes its problem's estimates NaN, is left out with its row, or raises.
+    reml : bool, default False
+        Restricted maximum likelihood: sigma with divisor n - p for complete data, and the like
+        with ``noise_std``; not for limits, truncation or ``Z``.
+    cov_type : {"observed", "expected", "opg", "sandwich"} or None, default "observed"
+        Kind of covariance; see `fit_normal`.
+    start : array_like (p + q,) or (..., p + q), optional
+        Where to start, where iterations are needed: b, then g.
+    max_iter, tol, n_threads : optional
+        See `fit_normal`.
+
+    Returns
+    -------
+    LinearFit
+        ``coef``, ``scale_coef``, ``stderr``, ``loglik``, ``status``, ``predict`` and more.  A
+        problem without a maximum gets a status, not an exception.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument cannot be used; a negative, NaN or infinite weight is one.
+
+    Notes
+    -----
+    *Complete data, constant sigma*: least squares, by the Cholesky QR algorithm, so that columns
+    that are close to dependent keep their digits; a column whose residual in those before it is
+    less than 1e-12 of it depends on them, and the status is NOT_IDENTIFIED.
+
+    *Limits and intervals, constant sigma*: Newton's steps in (b / sigma, 1 / sigma), where the
+    log-likelihood is concave (Olsen 1978, Econometrica 46, 1211-1215), after a decision on whether
+    there is a maximum.  *Truncation*: in (b / sigma**2, -1 / (2 sigma**2)), likewise.
+
+    *Z*: natural-gradient steps with the observed information where it is positive definite, else
+    with the part of it that always is.  The log-likelihood is not concave, and where the scale of
+    some rows can go to zero it has no maximum (UNBOUNDED): what is found is a maximum uphill from
+    the start, perhaps not the highest.
+
+    *Known noise, constant sigma*: the profile likelihood of sigma**2 is searched from 0 upwards for
+    all its maxima, at 26 points and between them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnat
+    >>> t = np.arange(6.0)
+    >>> X = np.column_stack([np.ones(6), t])
+    >>> fit = fastnat.fit_linear([0.0, 0.0, 1.1, 2.8, 4.2, 4.9], X, left=0.0)
+    >>> fit.coef.round(4)
+    array([-1.4815,  1.3429])
+    """
+    check_nan_policy(nan_policy)
+    check_cov_type(cov_type)
+    check_n_threads(n_threads)
+    if reml is not True and reml is not False:
+        raise TypeError(f"reml must be True or False, not {reml!r}")
+    given = _observed.read(y, upper, left, right, truncation, noise_std, weights, "y")
+    design = as_array("X", X)
+    scale = None if Z is None else as_array("Z", Z)
+    _linear.check_combination(given, scale is not None, reml, cov_type, clusters is not None)
+    tol = as_number("tol", tol)
+    if not 0.0 <= tol < 1.0:
+        raise ValueError(f"tol must be at least 0 and less than 1, not {tol}")
+    samples = _linear.arrange(given, design, scale, clusters)
+    p, q = samples.n_params
+    options = _linear.Options(
+        _linear.model_of(given, scale is not None),
+        COVS[cov_type],
+        as_integer("max_iter", max_iter, 1),
+        tol,
+        nan_policy == "omit",
+        reml,
+        n_threads,
+    )
+    starts = None if start is None else _linear.as_start(start, samples.batch, p + q)
+    found = _linear.solve(samples, starts, options)
+    status = found.results[:, rows.R_STATUS]
+    if nan_policy == "raise" and np.any(status == codes.NAN_INPUT):
+        raise ValueError("y, X or Z contains NaN, and nan_policy is 'raise'")
+    plain = options.model == linear_memory.COMPLETE and weights is None
+    plain = plain and cov_type in ("observed", "expected")
+    dof = found.results[:, rows.R_NOBS].reshape(samples.batch) - p if plain else None
+    return LinearFit(found, samples.batch, (p, q), Z is None, dof, cov_type)
