@@ -120,6 +120,18 @@ def as_number(name: str, value: Any) -> float:
         raise ValueError(f"{name} must be a number that a float can hold") from None
 
 
+def as_tolerance(tol: Any) -> float:
+    value = as_number("tol", tol)
+    if not 0.0 <= value < 1.0:
+        raise ValueError(f"tol must be at least 0 and less than 1, not {value}")
+    return value
+
+
+def check_flag(name: str, value: object) -> None:
+    if value is not True and value is not False:
+        raise TypeError(f"{name} must be True or False, not {value!r}")
+
+
 def as_groups(groups: Any, n_obs: int) -> NDArray[np.int64]:
     """Codes of ragged problems, one for each observation."""
     codes = np.asarray(groups)

@@ -22,7 +22,7 @@ _ROUNDING = 1e-14  # of values, which fit to a plane if no more is left of them
 _STEPS = 100  # of Newton's method for a probit model
 
 
-class Rows(NamedTuple):
+class Problem(NamedTuple):
     """One problem: columns as the kernels take them, X, Z and the model."""
 
     columns: tuple[Array, ...]
@@ -55,36 +55,53 @@ class _Known(NamedTuple):
         return _Known(*(column[rows] for column in self))
 
 
-def judge(rows: Rows, refit: Refit) -> Limit | None:
+def judge(problem: Problem, refit: Refit) -> Limit | None:
     """None if there is a maximum.
 
     refit : (low, X, high, weights) -> the log-likelihood of such a regression at its maximum.
     """
-    raw = _used(rows)
+    raw = _used(problem)
     known = _standardise(raw)
-    constant = rows.model != linear_memory.SCALED
-    if constant and np.any(known.exact) and _is_interpolated(known):
+    scaled = problem.model == linear_memory.SCALED
+    plain = not scaled and not np.any(problem.columns[6] > 0.0)
+    # With known noise there is spread at sigma = 0 as well.
+    can_vanish = plain or (scaled and not problem.columns[6].size and _spans_constant(problem.z))
+    can_vanish = can_vanish and _is_interpolated(known)
+    if can_vanish and np.any(known.exact):
         return _at_zero(raw, known)
     along = _separation(known)
     if np.any(np.abs(along) > _TOLERANCE):
-        return Limit(codes.MU_INFINITE, _beyond(raw, along, refit) if constant else math.nan, None)
-    if not constant:
-        return None  # what else can go wrong with sigma is seen in the ascent
-    if _is_interpolated(known):
-        return _at_zero(raw, known)
-    if not np.any(np.isfinite(known.low) & np.isfinite(known.high)):
-        # Half-lines only: where sigma is infinite they are a probit model.
-        right = np.isfinite(known.low)
-        sign, limit = np.where(right, 1.0, -1.0), np.where(right, known.low, known.high)
-        loglik, score = _probit(known.x, sign, known.w)
-        if not -np.sum(score * limit) > 0.0:
-            return Limit(codes.SIGMA_INFINITE, loglik, None)
-    return None
+        return Limit(codes.MU_INFINITE, _beyond(raw, along, refit) if plain else math.nan, None)
+    if can_vanish:
+        at_zero = _at_zero(raw, known)
+        # With covariates of sigma, rows at an end of their interval have a supremum of their own.
+        return at_zero if plain or at_zero.loglik == 0.0 else at_zero._replace(loglik=math.nan)
+    # What else can go wrong with sigma is seen in the search, but for this.
+    half_lines = not np.any(np.isfinite(known.low) & np.isfinite(known.high))
+    return _at_infinity(known) if plain and half_lines else None
 
 
-def _used(rows: Rows) -> _Known:
+def _at_infinity(known: _Known) -> Limit | None:
+    """Half-lines only: where sigma is infinite they are a probit model."""
+    right = np.isfinite(known.low)
+    sign, limit = np.where(right, 1.0, -1.0), np.where(right, known.low, known.high)
+    loglik, score = _probit(known.x, sign, known.w)
+    if -np.sum(score * limit) > 0.0:
+        return None
+    return Limit(codes.SIGMA_INFINITE, loglik, None)
+
+
+def _spans_constant(z: Array) -> bool:
+    """Whether log sigma can change by the same for all rows."""
+    z = z[np.all(np.isfinite(z), axis=1)]
+    ones = np.ones(len(z))
+    rest = ones - z @ np.linalg.lstsq(z, ones, rcond=None)[0]
+    return bool(np.max(np.abs(rest), initial=0.0) < _TOLERANCE)
+
+
+def _used(problem: Problem) -> _Known:
     """The rows that are used, as intervals."""
-    y, upper, left, right, _, _, _, w, _ = rows.columns
+    y, upper, left, right, _, _, _, w, _ = problem.columns
     low = y.copy()
     high = upper.copy() if upper.size else y.copy()
     if left.size:
@@ -95,9 +112,9 @@ def _used(rows: Rows) -> _Known:
         low[above], high[above] = right[above], np.inf
     weights = w if w.size else np.ones(y.size)
     used = (weights > 0.0) & (np.isfinite(low) | np.isfinite(high))
-    for column in (low, high, *rows.x.T, *rows.z.T):
+    for column in (low, high, *problem.x.T, *problem.z.T):
         used &= ~np.isnan(column)
-    return _Known(low[used], high[used], rows.x[used], weights[used])
+    return _Known(low[used], high[used], problem.x[used], weights[used])
 
 
 def _standardise(known: _Known) -> _Known:

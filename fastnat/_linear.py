@@ -8,8 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnat import _blocks
 from fastnat._arrays import Array, CovType, as_array
-from fastnat._existence import Rows as KnownRows
-from fastnat._existence import judge
+from fastnat._existence import Problem, judge
 from fastnat._observed import Given, broadcast
 from fastnat._rows import Rows
 from fastnat.kernels import codes, linear, linear_memory, linear_outcome, linear_search
@@ -80,10 +79,10 @@ def arrange(given: Given, x: Array, z: Array | None, clusters: Any) -> Samples:
             raise ValueError(
                 f"{name} of shape {matrix.shape} does not broadcast with {batch} problems"
             ) from None
-    codes_ = None if clusters is None else _as_clusters(clusters, n_obs)
+    members = None if clusters is None else _as_clusters(clusters, n_obs)
     columns = [None if v is None else np.broadcast_to(v, (*batch, n_obs)) for v in views]
-    if codes_ is not None:
-        columns.append(np.broadcast_to(codes_, (*batch, n_obs)))
+    if members is not None:
+        columns.append(np.broadcast_to(members, (*batch, n_obs)))
     else:
         columns.append(None)
     full = (*batch, n_obs)
@@ -141,12 +140,12 @@ def _stack(matrix: Array, shape: tuple[int, ...]) -> Array:
 
 
 def _as_clusters(clusters: Any, n_obs: int) -> NDArray[np.int64]:
-    codes_ = as_array("clusters", clusters)
-    if codes_.dtype.kind not in "iu":
-        raise TypeError(f"clusters must be integers, not {codes_.dtype}; see np.unique's inverse")
-    if codes_.shape != (n_obs,):
-        raise ValueError(f"clusters of shape {codes_.shape} must have a code for each value in y")
-    return np.unique(codes_, return_inverse=True)[1].astype(np.int64)
+    members = as_array("clusters", clusters)
+    if members.dtype.kind not in "iu":
+        raise TypeError(f"clusters must be integers, not {members.dtype}; see np.unique's inverse")
+    if members.shape != (n_obs,):
+        raise ValueError(f"clusters of shape {members.shape} must have a code for each value in y")
+    return np.unique(members, return_inverse=True)[1].astype(np.int64)
 
 
 def solve(samples: Samples, starts: Array | None, options: Options) -> Found:
@@ -198,9 +197,7 @@ class _Job:
         samples = self.samples
         matrices = [m if m is not None and m.ndim > 2 else None for m in (samples.x, samples.z)]
         columns = (*samples.columns, *matrices)
-        first = next(c for c in columns if c is not None)
         rows = Rows(columns, samples.batch)
-        rows.n_obs = first.shape[len(samples.batch)]
 
         def fit(flat: Any, offsets: Any, at: int) -> None:
             x, z = self._matrix(samples.x, flat[-2]), self._matrix(samples.z, flat[-1])
@@ -317,7 +314,7 @@ class _Job:
     def decide(self, f: int) -> None:
         """Known values leave it open whether there is a maximum: look at the censored ones too."""
         columns, x, z = self._segment(f, slice(None))
-        verdict = judge(KnownRows(columns, x, z, self.options.model), _loglik_of)
+        verdict = judge(Problem(columns, x, z, self.options.model), _loglik_of)
         if verdict is None:
             if self.samples.n_obs > LONG:
                 self.fit_long(f, sure=True)

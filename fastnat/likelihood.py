@@ -15,9 +15,10 @@ from fastnat._arrays import (
     NanPolicy,
     as_array,
     as_integer,
-    as_number,
+    as_tolerance,
     bad_choice,
     check_cov_type,
+    check_flag,
     check_metric,
     check_n_threads,
     check_nan_policy,
@@ -324,11 +325,8 @@ def fit(
     check_cov_type(cov_type)
     if cov_type == "expected" and model.fisher is None:
         raise ValueError("cov_type='expected' needs a Model with fisher")
-    if trace is not True and trace is not False:
-        raise TypeError(f"trace must be True or False, not {trace!r}")
-    tol = as_number("tol", tol)
-    if not 0.0 <= tol < 1.0:
-        raise ValueError(f"tol must be at least 0 and less than 1, not {tol}")
+    check_flag("trace", trace)
+    tol = as_tolerance(tol)
     check_n_threads(n_threads)
     p = len(model.param_names)
     kind, fixed = _metric(metric, model)

@@ -14,8 +14,9 @@ from fastnat._arrays import (
     NanPolicy,
     as_array,
     as_integer,
-    as_number,
+    as_tolerance,
     check_cov_type,
+    check_flag,
     check_n_threads,
     check_nan_policy,
 )
@@ -339,15 +340,12 @@ def fit_linear(
     check_nan_policy(nan_policy)
     check_cov_type(cov_type)
     check_n_threads(n_threads)
-    if reml is not True and reml is not False:
-        raise TypeError(f"reml must be True or False, not {reml!r}")
+    check_flag("reml", reml)
     given = _observed.read(y, upper, left, right, truncation, noise_std, weights, "y")
     design = as_array("X", X)
     scale = None if Z is None else as_array("Z", Z)
     _linear.check_combination(given, scale is not None, reml, cov_type, clusters is not None)
-    tol = as_number("tol", tol)
-    if not 0.0 <= tol < 1.0:
-        raise ValueError(f"tol must be at least 0 and less than 1, not {tol}")
+    tol = as_tolerance(tol)
     samples = _linear.arrange(given, design, scale, clusters)
     p, q = samples.n_params
     options = _linear.Options(

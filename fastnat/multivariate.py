@@ -14,7 +14,7 @@ from fastnat._arrays import (
     CovType,
     as_array,
     as_integer,
-    as_number,
+    as_tolerance,
     check_cov_type,
     check_n_threads,
     check_nan_policy,
@@ -343,9 +343,7 @@ def fit_mvn(
     check_nan_policy(nan_policy, "mle")
     check_cov_type(cov_type)
     check_n_threads(n_threads)
-    tol = as_number("tol", tol)
-    if not 0.0 <= tol < 1.0:
-        raise ValueError(f"tol must be at least 0 and less than 1, not {tol}")
+    tol = as_tolerance(tol)
     max_iter = as_integer("max_iter", max_iter, 1)
     source = _tables.arrange(X, weights, nan_policy == "omit")
     found = _tables.new_estimates(source.n_fits, source.d)

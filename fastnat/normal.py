@@ -16,8 +16,9 @@ from fastnat._arrays import (
     arrange,
     as_array,
     as_integer,
-    as_number,
+    as_tolerance,
     check_cov_type,
+    check_flag,
     check_n_threads,
     check_nan_policy,
 )
@@ -289,12 +290,11 @@ def fit_normal(
     """
     check_nan_policy(nan_policy)
     check_cov_type(cov_type)
-    if reml is not True and reml is not False:
-        raise TypeError(f"reml must be True or False, not {reml!r}")
+    check_flag("reml", reml)
     if n_threads is not None:
         check_n_threads(n_threads)
     if max_iter is not _MAX_ITER or tol is not _TOL:
-        max_iter, tol = as_integer("max_iter", max_iter, 1), _as_tolerance(tol)
+        max_iter, tol = as_integer("max_iter", max_iter, 1), as_tolerance(tol)
     plain = upper is None and left is None and right is None
     plain = plain and truncation is None and noise_std is None
     if plain and not _observed.is_censored_data(x):
@@ -307,13 +307,6 @@ def fit_normal(
     if nan_policy == "raise" and np.any(fit._flat[estimates.STATUS] == codes.NAN_INPUT):
         raise ValueError("x contains NaN, and nan_policy is 'raise'")
     return fit
-
-
-def _as_tolerance(tol: float) -> float:
-    tol = as_number("tol", tol)
-    if not 0.0 <= tol < 1.0:
-        raise ValueError(f"tol must be at least 0 and less than 1, not {tol}")
-    return tol
 
 
 def _fit_complete(

@@ -125,7 +125,7 @@ FLOORS = [
     },
     {"kernels.linear_outcome", "kernels.linear_terms"},
     {"kernels.linear_values"},
-    {"kernels.linear_least_squares", "kernels.linear_noise"},
+    {"kernels.linear_climb", "kernels.linear_least_squares", "kernels.linear_noise"},
     {"kernels.linear_search"},
     {
         "kernels.censored",

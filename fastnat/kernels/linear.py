@@ -93,14 +93,9 @@ def fit_rows(
                 np.int64(code), total, results[row], params[row], stderr[row], corr[row]
             )
             continue
-        if options[0] == SCALED and _has_lone_rows(blocks, (n + BLOCK - 1) // BLOCK, p, q):
-            linear_outcome.give_up(
-                np.int64(codes.UNBOUNDED), total, results[row], params[row], stderr[row], corr[row]
-            )
-            results[row, linear_outcome.R_LOGLIK] = math.inf
-            continue
-        prepare(memory, options, sure, float(p) if reml else 0.0, n_used)
         n_used_blocks = (n + BLOCK - 1) // BLOCK
+        lone = options[0] == SCALED and _has_lone_rows(blocks, n_used_blocks, p, q)
+        prepare(memory, options, sure, float(p) if reml else 0.0, n_used, lone)
         _set_sizes(blocks, n_used_blocks, p, q, memory[SIZES])
         for j in range(p + q):
             memory[START][j] = starts[b % starts.shape[0], j]
@@ -311,7 +306,7 @@ def survey_segment(columns, x, z, omit, largest):
 @kernel
 def begin_long(memory, theta, options, sure, lost, n_used, largest):
     """Begin the search for the maximum of a long problem; see `linear_search`."""
-    prepare(memory, options, sure, lost, n_used)
+    prepare(memory, options, sure, lost, n_used, False)
     for j in range(largest.size):
         memory[SIZES][j] = unit_of(largest[j])
     return linear_search.begin(memory, theta)

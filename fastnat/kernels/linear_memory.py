@@ -62,17 +62,18 @@ of `linear_noise`, and the best point of its search."""
     COLUMN,
     WANTED,
     ESCAPES,
-    RETRIED,
+    VERDICT,
+    LONE,
     N_CELLS,
-) = range(29)
+) = range(30)
 """Cells.  SURE: whether a maximum is known to exist; CLUSTERED: whether scores are summed up by
 clusters; LOST: degrees of freedom that restricted likelihood takes; STARTED: whether a start is
 given; UNIT and STEP_UNIT: the unit of the values and its last change; MOVED: whether coordinates
 have changed; TOTAL, DENSE and NOISE_FREE: the
 weight of all rows, of those with a density, of those without noise; RSS, SIZE, LOG_DET:
 residual sum of squares, size of the values, log det X'X; COLUMN: the first column that depends on
-those before it, or -1; ESCAPES, RETRIED: saddles that were left, and whether shorter steps were
-tried."""
+those before it, or -1; ESCAPES: saddles that were left; VERDICT: what the ascent
+found before shorter steps were tried; LONE: whether a few rows make the likelihood infinite."""
 
 PROFILE_SIZE = 13 + root.SIZE
 
@@ -114,7 +115,7 @@ def new_memory(p, q):
 
 
 @helper
-def prepare(memory, options, sure, lost, n_rows):
+def prepare(memory, options, sure, lost, n_rows, lone):
     """Describe a problem of so many rows.
 
     options : (model, cov, tol, max_iter, clustered, started, with_noise).
@@ -129,4 +130,4 @@ def prepare(memory, options, sure, lost, n_rows):
         options[3],
     )
     cells[CLUSTERED], cells[STARTED], cells[WITH_NOISE] = options[4], options[5], options[6]
-    cells[SURE], cells[LOST], cells[N_ROWS] = sure, lost, n_rows
+    cells[SURE], cells[LOST], cells[N_ROWS], cells[LONE] = sure, lost, n_rows, lone

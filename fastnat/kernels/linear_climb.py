@@ -1,0 +1,233 @@
+"""The ascent of a regression's likelihood, in the chart of its model; a part of `linear_search`.
+
+Constant sigma: Olsen's chart, or the natural one for truncated values, in which the likelihood is
+concave.  Covariates of sigma: (b, g), with the observed information where it is positive definite,
+else the part of it that always is, and steps that do not change log sigma too much.
+"""
+
+import math
+
+from fastnat.kernels import ascent, codes
+from fastnat.kernels._jit import helper
+from fastnat.kernels.curvature import copy, copy_matrix
+from fastnat.kernels.linalg import cholesky
+from fastnat.kernels.linear_memory import (
+    CELLS,
+    CUT,
+    DENSE,
+    LOGLIK,
+    MAX_ITER,
+    METRIC,
+    MODEL,
+    NIT,
+    ORIGIN,
+    PHASE,
+    PLANE,
+    SCALED,
+    SPARE,
+    SQUARES_Z,
+    START,
+    STATE,
+    STATUS,
+    TOL,
+    TOTAL,
+    UNIT,
+    VERDICT,
+    WANTED,
+)
+from fastnat.kernels.linear_values import (
+    DONE,
+    HUGE,
+    IN_NATURAL,
+    IN_OLSEN,
+    OBSERVED,
+    SAFE,
+    TINY,
+    VALUE,
+    metric_of,
+    parts,
+)
+
+FRAME, EXISTENCE, CLIMB, FACE, NOISE, AT_END, MEAT_WANTED = range(7)
+"""Phases of the search: what the values that come next are for."""
+
+_FLOOR = 1e-22  # decrements below it are rounding
+_CAP, _SHORT = 1.5, 0.3  # most that log sigma changes in a step, in the mean; if that failed
+_NEAR_FACE = 1e-7  # of the first precision
+
+
+@helper
+def stop(memory, status):
+    """The search is over; returns DONE."""
+    memory[CELLS][STATUS] = status
+    return DONE
+
+
+@helper
+def _stop_early(memory):
+    """Out of steps: what long ones have found, if short ones were tried after that."""
+    cells = memory[CELLS]
+    verdict = int(cells[VERDICT])
+    if verdict in (codes.UNBOUNDED, codes.SIGMA_ZERO):
+        cells[LOGLIK] = math.inf
+    return stop(memory, verdict if verdict > 0 else codes.MAX_ITER)
+
+
+@helper
+def begin(memory, theta):
+    """From the start, in the chart of the model."""
+    cells, start = memory[CELLS], memory[START]
+    p = memory[ORIGIN].size
+    copy(start, theta)
+    if cells[MODEL] != SCALED:
+        h = cells[UNIT] * math.exp(-start[p])
+        power = h if cells[MODEL] != CUT else h * h
+        for j in range(p):
+            theta[j] = start[j] * power
+        theta[p] = h if cells[MODEL] != CUT else -0.5 * h * h
+        start[p] = theta[p]
+    return climb_from(memory, theta)
+
+
+@helper
+def climb_from(memory, theta):
+    cells = memory[CELLS]
+    cells[PHASE] = CLIMB
+    total, tol, left = cells[TOTAL], cells[TOL], max(cells[MAX_ITER] - cells[NIT], 1.0)
+    ascent.start(memory[STATE], theta, total, tol, _FLOOR, left)
+    return _want_values(cells)
+
+
+@helper
+def _want_values(cells):
+    if cells[MODEL] == SCALED:
+        cells[WANTED] = OBSERVED
+    elif cells[MODEL] == CUT:
+        cells[WANTED] = IN_NATURAL
+    else:
+        cells[WANTED] = IN_OLSEN
+    return int(cells[WANTED])
+
+
+@helper
+def proceed(memory, told, theta):
+    cells, state, metric = memory[CELLS], memory[STATE], memory[METRIC]
+    p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
+    grad = parts(told, p, q)[0]
+    metric_of(told, p, q, metric)
+    scaled = cells[MODEL] == SCALED
+    if scaled and ascent.accepts(state, told[VALUE], grad):
+        if told[TINY] > 0.0 or told[HUGE] > 0.0:
+            return _stop_at_extreme(memory, told, theta)
+        if cells[WANTED] == OBSERVED:
+            copy_matrix(metric, memory[SPARE])
+            if not cholesky(memory[SPARE]):
+                cells[WANTED] = SAFE
+                return SAFE
+    code = ascent.advance(state, told[VALUE], grad, metric, theta)
+    if code == ascent.RUNNING:
+        if scaled:
+            _shorten(memory, theta)
+        else:
+            ascent.keep_sign(state, grad, metric, theta)
+        return _want_values(cells)
+    cells[NIT] += state[ascent.NIT]
+    cells[LOGLIK] = state[ascent.LOGLIK] - cells[DENSE] * math.log(cells[UNIT])
+    if cells[MODEL] == CUT:
+        near = abs(theta[p]) < _NEAR_FACE * abs(memory[START][p])
+        if near or code != codes.OK:
+            return _begin_face(memory, code, theta)
+    return _arrive(memory, code, theta)
+
+
+@helper
+def _stop_at_extreme(memory, told, theta):
+    """The scale has left the data behind, for some rows or for all."""
+    cells = memory[CELLS]
+    cells[NIT] += memory[STATE][ascent.NIT]
+    if told[TINY] > 0.0:
+        cells[LOGLIK] = math.inf
+        all_rows = told[TINY] >= cells[TOTAL] * (1.0 - 1e-12)
+        return end_badly(memory, codes.SIGMA_ZERO if all_rows else codes.UNBOUNDED, theta)
+    cells[LOGLIK] = told[VALUE] - cells[DENSE] * math.log(cells[UNIT])
+    return end_badly(memory, codes.SIGMA_INFINITE, theta)
+
+
+@helper
+def _shorten(memory, theta):
+    """Log sigma must not change too much at once, for what it does is exponential."""
+    state, squares = memory[STATE], memory[SQUARES_Z]
+    p, q = memory[ORIGIN].size, squares.shape[0]
+    first = ascent.BASE + 2 * p + q
+    total = 0.0
+    for j in range(q):
+        for k in range(q):
+            total += state[first + j] * squares[j, k] * state[first + k]
+    size = math.sqrt(max(total, 0.0) / memory[CELLS][TOTAL])
+    cap = _CAP if memory[CELLS][VERDICT] == 0.0 else _SHORT
+    if size > cap:
+        ascent.shorten(state, cap / size, theta)
+
+
+@helper
+def _arrive(memory, code, theta):
+    """The ascent has ended: back to (beta, gamma), and ask for the information there."""
+    cells = memory[CELLS]
+    p = memory[ORIGIN].size
+    if cells[MODEL] != SCALED:
+        power = h = theta[p]
+        if cells[MODEL] == CUT:
+            power = -2.0 * h
+            h = math.sqrt(power)
+        for j in range(p):
+            theta[j] /= power
+        theta[p] = math.log(cells[UNIT]) - math.log(h)
+    if code != codes.OK:
+        return _stop_early(memory)
+    cells[PHASE] = AT_END
+    return OBSERVED
+
+
+@helper
+def end_badly(memory, code, theta):
+    """Once, try again from the start with shorter steps; the verdict is kept."""
+    cells = memory[CELLS]
+    if cells[VERDICT] > 0.0:
+        return stop(memory, code)
+    cells[VERDICT] = code
+    copy(memory[START], theta)
+    return climb_from(memory, theta)
+
+
+# ---- truncation: is the maximum beyond the normal family? ------------------------------------
+
+
+@helper
+def _begin_face(memory, code, theta):
+    """Where the precision goes to zero, rows are exponential: is the likelihood largest there?"""
+    cells = memory[CELLS]
+    p = memory[ORIGIN].size
+    copy(theta, memory[START])
+    cells[STATUS] = code
+    theta[p] = 0.0
+    total, tol = cells[TOTAL], cells[TOL]
+    ascent.start(memory[STATE], theta[:p], total, tol, _FLOOR, cells[MAX_ITER])
+    cells[PHASE] = FACE
+    return IN_NATURAL
+
+
+@helper
+def proceed_on_face(memory, told, theta):
+    cells, state = memory[CELLS], memory[STATE]
+    p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
+    grad, _, by_x, _, _ = parts(told, p, q)
+    by_precision = grad[p]
+    copy_matrix(by_x, memory[PLANE])
+    code = ascent.advance(state, told[VALUE], grad[:p], memory[PLANE], theta[:p])
+    if code == ascent.RUNNING:
+        return IN_NATURAL
+    if code == codes.OK and by_precision >= 0.0:
+        cells[LOGLIK] = state[ascent.LOGLIK] - cells[DENSE] * math.log(cells[UNIT])
+        return stop(memory, codes.SIGMA_INFINITE)
+    copy(memory[START], theta)
+    return _arrive(memory, int(cells[STATUS]), theta)
