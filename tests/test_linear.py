@@ -952,7 +952,9 @@ def test_too_few_rows():
     assert fit.loglik == INF
     assert fit.scale_coef[0] == -INF
     assert np.all(np.isnan(fit.stderr))
-    assert fastnat.fit_linear(y[:2], X[:2]).status is Status.NOT_IDENTIFIED
+    few = fastnat.fit_linear(y[:2], X[:2])
+    assert few.status is Status.NOT_IDENTIFIED
+    assert np.isnan(few.loglik)
     assert fastnat.fit_linear(y[:0], X[:0]).status is Status.NO_DATA
     assert fastnat.fit_linear(y, X, weights=[0.0, 0.0, 0.0]).status is Status.NO_DATA
     assert fastnat.fit_linear(y, X, weights=[1.0, 0.0, 1.0]).status is Status.NOT_IDENTIFIED

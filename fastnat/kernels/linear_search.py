@@ -133,6 +133,7 @@ def proceed(memory, told, theta):
     if phase == FRAME:
         answer = least_squares.fit(memory, told)
         if answer == least_squares.DEPENDENT:
+            memory[CELLS][LOGLIK] = math.nan  # there is a supremum, but of another regression
             return stop(memory, codes.NOT_IDENTIFIED)
         return GRAM if answer == least_squares.MORE else _set_out(memory, told, theta)
     if phase == EXISTENCE:
