@@ -268,43 +268,52 @@ class _Job:
             for first in range(0, samples.n_obs, _SEGMENT)
         ]
         out = tuple(array[f] for array in self.found)
-        surveys: list[Any] = [None] * len(spans)
-        largest = np.empty((len(spans), p + 1 + q))
-
-        def survey(i: int) -> None:
-            columns, x, z = self._segment(f, spans[i])
-            surveys[i] = linear.survey_segment(columns, x, z, options.omit, largest[i])
-
-        self._run(survey, len(spans))
-        code, total, n_used = codes.NO_DATA, 0.0, 0
-        for found, weight, count in surveys:
-            code, total, n_used = int(linear.worse(code, found)), total + weight, n_used + count
-        _check_weights(code < 0)
-        if code != codes.OK:
-            linear_outcome.give_up(code, total, *out)
-            return
         memory, theta = linear_memory.new_memory(p, q), np.empty(p + q)
         memory[linear_memory.START][:] = self.starts[f % self.starts.shape[0]]
         parts = np.empty((len(spans), values.told_size(p, q)))
         clusters = np.empty((len(spans), self.n_clusters, p + q))
+        surveys: list[Any] = [None] * len(spans)
+        careful = [True] * len(spans)
         lost = float(p) if options.reml else 0.0
-        request = linear.begin_long(
-            memory, theta, self.numbers, sure, lost, n_used, largest.max(axis=0)
-        )
+        request = linear.begin_long(memory, theta, self.numbers, sure, lost)
+
+        def look(i: int) -> None:
+            _, x, z = self._segment(f, spans[i])
+            careful[i] = not (linear.all_finite(x, 0, len(x)) and linear.all_finite(z, 0, len(z)))
+            tell(i)
 
         def tell(i: int) -> None:
             columns, x, z = self._segment(f, spans[i])
             parts[i] = clusters[i] = 0.0
-            linear.tell_segment(
-                request, theta, memory, columns, x, z, options.omit, parts[i], clusters[i]
+            surveys[i] = linear.tell_segment(
+                request,
+                theta,
+                memory,
+                columns,
+                x,
+                z,
+                options.omit,
+                careful[i],
+                parts[i],
+                clusters[i],
             )
 
-        while request != values.DONE:
-            self._run(tell, len(spans))
+        self._run(look, len(spans))
+        code, total = codes.NO_DATA, 0.0
+        for found, weight in surveys:
+            code, total = int(linear.worse(code, found)), total + weight
+        _check_weights(code < 0)
+        if code != codes.OK:
+            linear_outcome.give_up(code, total, *out)
+            return
+        while True:
             told = np.add.reduce(parts, axis=0)  # one after the other
             if request == values.CLUSTERS:
                 linear.fold_clusters(np.add.reduce(clusters, axis=0), p, q, told)
             request = linear_search.proceed(memory, told, theta)
+            if request == values.DONE:
+                break
+            self._run(tell, len(spans))
         linear_outcome.finish(memory, theta, *out)
 
     def _run(self, work: Any, n: int) -> None:

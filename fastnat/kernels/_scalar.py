@@ -7,6 +7,7 @@ import struct
 
 from llvmlite import ir
 from numba import config, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 _SPLITTER = 2.0**27 + 1.0
@@ -47,6 +48,13 @@ if config.DISABLE_JIT:
         wrapped = (int(n) + 2**63) % 2**64 - 2**63
         return struct.unpack("<d", struct.pack("<q", wrapped))[0]
 
+    def borrow(arrays):
+        """An array, or a tuple of them and of numbers, whose references nobody counts."""
+        return arrays
+
+    def keep(arrays):
+        """What has been borrowed lives until here."""
+
 else:
 
     @intrinsic
@@ -86,3 +94,32 @@ else:
             return builder.bitcast(args[0], ir.DoubleType())
 
         return types.float64(types.int64), emit
+
+    def _without_owner(context, builder, kind, value):
+        if isinstance(kind, types.BaseTuple):
+            for i, member in enumerate(kind):
+                part = builder.extract_value(value, i)
+                part = _without_owner(context, builder, member, part)
+                value = builder.insert_value(value, part, i)
+        elif isinstance(kind, types.Array):
+            array = context.make_array(kind)(context, builder, value)
+            array.meminfo = cgutils.get_null_value(array.meminfo.type)
+            value = array._getvalue()
+        return value
+
+    @intrinsic
+    def borrow(typing, arrays):
+        """An array, or a tuple of them and of numbers, whose references nobody counts.
+
+        Numba counts atomically, at every view and every part of a tuple that is looked at.
+        """
+
+        def emit(context, builder, signature, args):
+            return _without_owner(context, builder, signature.args[0], args[0])
+
+        return arrays(arrays), emit
+
+    @intrinsic
+    def keep(typing, arrays):
+        """What has been borrowed lives until here."""
+        return types.void(arrays), lambda context, *_: context.get_dummy_value()

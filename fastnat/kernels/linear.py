@@ -6,7 +6,8 @@ import numpy as np
 
 from fastnat.kernels import codes, linear_outcome, linear_search
 from fastnat.kernels._jit import helper, kernel
-from fastnat.kernels.compression import longest, unit_of
+from fastnat.kernels._scalar import borrow, keep
+from fastnat.kernels.compression import longest
 from fastnat.kernels.linear_memory import (
     BASIS_X,
     BASIS_Z,
@@ -17,7 +18,6 @@ from fastnat.kernels.linear_memory import (
     MOVED,
     ORIGIN,
     SCALED,
-    SIZES,
     SQUARES_Z,
     START,
     STEP_ORIGIN,
@@ -25,6 +25,7 @@ from fastnat.kernels.linear_memory import (
     STEP_X,
     STEP_Z,
     TOTAL,
+    TURNED,
     UNIT,
     WITH_NOISE,
     new_memory,
@@ -33,15 +34,27 @@ from fastnat.kernels.linear_memory import (
 from fastnat.kernels.linear_rows import (
     BLOCK,
     EXACT,
+    N_KINDS,
     NOISE,
-    STRIDE,
+    all_finite,
     change_basis,
     move,
-    new_block,
+    new_blocks,
+    new_scratch,
+    own,
     pack,
-    z_row,
+    x_of,
+    z_of,
 )
-from fastnat.kernels.linear_values import CLUSTERS, DONE, new_terms, parts, tell, told_size
+from fastnat.kernels.linear_values import (
+    CLUSTERS,
+    DONE,
+    collect,
+    new_work,
+    parts,
+    tell,
+    told_size,
+)
 
 
 @kernel
@@ -76,16 +89,72 @@ def fit_rows(
     p = x.shape[1]
     q = max(np.int64(1), z.shape[1])
     n_blocks = max(np.int64(1), (longest(offsets) + BLOCK - 1) // BLOCK)
-    blocks, work = new_block(n_blocks, p, q), new_terms()
-    memory, told, theta = new_memory(p, q), np.empty(told_size(p, q)), np.empty(p + q)
-    places, fit = np.empty(BLOCK, np.int64), np.empty(STRIDE)
-    by_cluster = np.zeros((n_clusters, p + q))
-    bad = 0
+    owners = (
+        new_memory(p, q),
+        new_blocks(n_blocks, p, z.shape[1]),
+        new_scratch(),
+        new_work(p, q),
+        (np.empty(told_size(p, q)), np.empty(p + q), np.zeros((n_clusters, p + q))),
+        (columns, x, z),
+        (results, params, stderr, corr),
+    )
+    memory, blocks, scratch, work, (told, theta, by_cluster), given, found = borrow(owners)
+    bad = _fit_all(
+        given,
+        offsets,
+        x_step,
+        z_step,
+        omit,
+        reml,
+        options,
+        sure,
+        starts,
+        first,
+        memory,
+        blocks,
+        scratch,
+        work,
+        told,
+        theta,
+        by_cluster,
+        found,
+    )
+    keep(owners)
+    return bad
+
+
+@helper
+def _fit_all(
+    given,
+    offsets,
+    x_step,
+    z_step,
+    omit,
+    reml,
+    options,
+    sure,
+    starts,
+    first,
+    memory,
+    blocks,
+    scratch,
+    work,
+    told,
+    theta,
+    by_cluster,
+    found,
+):
+    columns, x, z = given
+    results, params, stderr, corr = found
+    p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
+    bad, careful = 0, True
     for b in range(offsets.size - 1):
         start, n = offsets[b], offsets[b + 1] - offsets[b]
-        code, total, n_used = _pack_all(
-            columns, x, z, start, n, b * x_step, b * z_step, omit, places, blocks
-        )
+        rows = x, z, x.reshape(x.size), z.reshape(z.size), b * x_step, b * z_step
+        if b == 0 or x_step > 0 or z_step > 0:
+            careful = not (all_finite(x, rows[4], n) and all_finite(z, rows[5], n))
+        n_used = (n + BLOCK - 1) // BLOCK
+        code, total = _pack_all(columns, rows, start, n, omit, careful, scratch, blocks)
         row = first + b
         if code != codes.OK:
             bad += code < 0
@@ -93,57 +162,62 @@ def fit_rows(
                 np.int64(code), total, results[row], params[row], stderr[row], corr[row]
             )
             continue
-        n_used_blocks = (n + BLOCK - 1) // BLOCK
-        lone = options[0] == SCALED and _has_lone_rows(blocks, n_used_blocks, p, q)
-        prepare(memory, options, sure, float(p) if reml else 0.0, n_used, lone)
-        _set_sizes(blocks, n_used_blocks, p, q, memory[SIZES])
+        lone = options[0] == SCALED and _has_lone_rows(rows, blocks, n_used, p)
+        prepare(memory, options, sure, float(p) if reml else 0.0, lone)
         for j in range(p + q):
             memory[START][j] = starts[b % starts.shape[0], j]
+        limited = _is_limited(columns)
         request = linear_search.begin(memory, theta)
         while request != DONE:
             if memory[CELLS][MOVED] > 0.0:
-                _move_all(memory, blocks, n_used_blocks, fit)
+                for i in range(n_used):
+                    _move(memory, STEPS, rows, limited, scratch, i, blocks)
             told[:] = 0.0
             by_cluster[:] = 0.0
-            for i in range(n_used_blocks):
-                _tell(request, theta, memory, _block(blocks, i), work, told, by_cluster)
+            for i in range(n_used):
+                _tell(request, theta, memory, rows, i, blocks, work, told, by_cluster)
             if request == CLUSTERS:
                 fold_clusters(by_cluster, p, q, told)
+            collect(p, q, work, told)
             request = linear_search.proceed(memory, told, theta)
         linear_outcome.finish(memory, theta, results[row], params[row], stderr[row], corr[row])
     return bad
 
 
 @helper
-def _block(blocks, i):
-    return blocks[0][i], blocks[1][i], blocks[2][i]
+def _is_limited(columns):
+    """Whether more is known, or less, than values: limits, bounds or noise."""
+    limited = False
+    for column in columns[1:7]:
+        limited = limited or column.size > 0
+    return limited
 
 
 @helper
-def _pack_all(columns, x, z, start, n, x_first, z_first, omit, places, blocks):
-    """Pack the rows of a problem; returns (status, total weight, number of rows that are used)."""
-    code, total, n_used = np.int64(codes.NO_DATA), 0.0, np.int64(0)
+def _pack_all(columns, rows, start, n, omit, careful, scratch, blocks):
+    """Pack the rows of a problem; returns (status, total weight)."""
+    x, z, _, _, x_first, z_first = rows
+    code, total = np.int64(codes.NO_DATA), 0.0
     for i in range((n + BLOCK - 1) // BLOCK):
-        cells, design, ends = _block(blocks, i)
         skip = i * BLOCK
+        size = min(np.int64(BLOCK), n - skip)
         found, weight = pack(
             columns,
             x,
             z,
             start + skip,
-            min(np.int64(BLOCK), n - skip),
+            size,
             x_first + skip,
             z_first + skip,
             omit,
-            places,
-            cells,
-            design,
-            ends,
+            careful,
+            scratch,
+            i,
+            blocks,
         )
         total += weight
-        n_used += ends[-1]
         code = worse(code, found)
-    return code, total, n_used
+    return code, total
 
 
 @kernel
@@ -156,30 +230,28 @@ def worse(a, b):
 
 
 @helper
-def _has_lone_rows(blocks, n_blocks, p, q):
+def _has_lone_rows(rows, blocks, n_blocks, p):
     """Whether a column of Z is a dummy for so few known values that a plane goes through them.
 
     Their scale alone can go to 0, so the likelihood has no bound, whatever local maxima it has.
     """
-    own_z, rows = z_row(p), np.empty((p, p))
+    q, few = rows[1].shape[1], np.empty((p, p))
     for j in range(q):
         count, alone = 0, True
         for i in range(n_blocks):
-            cells, design, ends = _block(blocks, i)
-            for t in range(ends[-1]):
-                value = design[own_z + j, t]
-                if value == 0.0:
+            cells, ends, x, x_start, z, z_start = _rows_of(rows, i, blocks)
+            for t in range(ends[N_KINDS]):
+                if z[z_start + t * q + j] == 0.0:
                     continue
-                known = ends[EXACT] <= t < ends[EXACT + 1] and cells[NOISE, t] == 0.0
-                alone = alone and known and count < p
+                alone = alone and t >= ends[EXACT] and cells[NOISE, t] == 0.0 and count < p
                 if not alone:
                     break
                 for k in range(p):
-                    rows[count, k] = design[k, t]
+                    few[count, k] = x[x_start + t * p + k]
                 count += 1
             if not alone:
                 break
-        if alone and count > 0 and _independent(rows[:count]):
+        if alone and count > 0 and _independent(few[:count]):
             return True
     return False
 
@@ -207,37 +279,48 @@ def _independent(rows):
 
 
 @helper
-def _set_sizes(blocks, n_blocks, p, q, sizes):
-    """Units of X, the values and Z: powers of two, 1 where numbers are of moderate size."""
-    own_z = z_row(p)
-    for j in range(p + 1 + q):
-        line = j if j <= p else own_z + j - p - 1
-        largest = 0.0
-        for i in range(n_blocks):
-            _, design, ends = _block(blocks, i)
-            for t in range(ends[-1]):
-                largest = max(largest, abs(design[line, t]))
-        sizes[j] = unit_of(largest)
+def _rows_of(rows, i, blocks):
+    """Block ``i`` as `tell` takes it."""
+    _, _, x, z, x_first, z_first = rows
+    own_x, x_start = x_of(blocks, x, x_first, i)
+    own_z, z_start = z_of(blocks, z, z_first, i)
+    return blocks[0][i], blocks[1][i], own_x, x_start, own_z, z_start
+
+
+STEPS = (STEP_X, STEP_Z, STEP_ORIGIN, STEP_UNIT)
+"""The last change of coordinates; and all of them."""
+WHOLE = (BASIS_X, BASIS_Z, ORIGIN, UNIT)
 
 
 @helper
-def _move_all(memory, blocks, n_blocks, fit):
-    p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
-    own_z = z_row(p)
-    for i in range(n_blocks):
-        block = _block(blocks, i)
-        move(block, p, memory[STEP_X], memory[STEP_ORIGIN], memory[CELLS][STEP_UNIT], fit)
-        change_basis(block[1][own_z : own_z + q], block[2][-1], memory[STEP_Z])
+def _move(memory, change, rows, limited, scratch, i, blocks):
+    """Block ``i`` goes to other coordinates, which its rows do in a copy of theirs."""
+    x, z, flat, _, x_first, z_first = rows
+    to_x, to_z, origin, unit = change
+    p, n = memory[ORIGIN].size, blocks[1][i, N_KINDS]
+    if memory[CELLS][TURNED] > 0.0:
+        if blocks[4][i] == 0:
+            order = scratch[1]
+            for t in range(n):
+                order[t] = t
+            own(x, z, x_first + i * BLOCK, z_first + i * BLOCK, order, i, blocks)
+        change_basis(blocks[2], i * BLOCK * p, n, memory[to_x])
+        if z.size > 0:
+            change_basis(blocks[3], i * BLOCK * z.shape[1], n, memory[to_z])
+    own_x, start = x_of(blocks, flat, x_first, i)
+    cells = memory[CELLS]
+    move(blocks[0][i], n, own_x, start, p, memory[origin], cells[unit], limited, scratch)
 
 
 @helper
-def _tell(request, theta, memory, block, work, told, by_cluster):
+def _tell(request, theta, memory, rows, i, blocks, work, told, by_cluster):
     cells = memory[CELLS]
     p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
     shift, share = -math.log(cells[UNIT]), 0.0
     if cells[MODEL] == COMPLETE and cells[TOTAL] > 0.0:
         share = cells[LOST] / cells[TOTAL]
     noisy = cells[WITH_NOISE] > 0.0
+    block = _rows_of(rows, i, blocks)
     tell(request, theta, shift, share, noisy, block, p, q, work, told, by_cluster)
 
 
@@ -258,55 +341,35 @@ def fold_clusters(by_cluster, p, q, told):
 
 
 @kernel
-def tell_segment(request, theta, memory, columns, x, z, omit, told, by_cluster):
+def tell_segment(request, theta, memory, columns, x, z, omit, careful, told, by_cluster):
     """Add the values of a segment of the rows of one long problem to ``told``.
 
     columns, x, z, omit : as in `fit_rows`, all of the segment.
+    careful : whether X and Z may have numbers that are not finite.
     memory : of the search; only read.
+    Returns (status, total weight) of the segment.
     """
     p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
-    blocks, work = new_block(1, p, q), new_terms()
-    places, fit = np.empty(BLOCK, np.int64), np.empty(STRIDE)
-    block, own_z = _block(blocks, 0), z_row(p)
+    owners = new_blocks(1, p, z.shape[1]), new_scratch(), new_work(p, q), columns, x, z, memory
+    blocks, scratch, work, columns, x, z, memory = borrow(owners)
+    limited = _is_limited(columns)
+    code, total = np.int64(codes.NO_DATA), 0.0
     for skip in range(0, columns[0].size, BLOCK):
         size = min(BLOCK, columns[0].size - skip)
-        pack(columns, x, z, skip, size, skip, skip, omit, places, block[0], block[1], block[2])
-        move(block, p, memory[BASIS_X], memory[ORIGIN], memory[CELLS][UNIT], fit)
-        change_basis(block[1][own_z : own_z + q], block[2][-1], memory[BASIS_Z])
-        _tell(request, theta, memory, block, work, told, by_cluster)
-
-
-@kernel
-def survey_segment(columns, x, z, omit, largest):
-    """What is wrong with a segment: (status, total weight, rows used); and how large numbers are.
-
-    largest : (p + 1 + q,), out: of the columns of X, the values, the columns of Z.
-    """
-    p = x.shape[1]
-    q = max(np.int64(1), z.shape[1])
-    blocks, places = new_block(1, p, q), np.empty(BLOCK, np.int64)
-    cells, design, ends = _block(blocks, 0)
-    code, total, n_used = np.int64(codes.NO_DATA), 0.0, np.int64(0)
-    largest[:] = 0.0
-    for skip in range(0, columns[0].size, BLOCK):
-        size = min(BLOCK, columns[0].size - skip)
+        rows = x, z, x.reshape(x.size), z.reshape(z.size), skip, skip
         found, weight = pack(
-            columns, x, z, skip, size, skip, skip, omit, places, cells, design, ends
+            columns, x, z, skip, size, skip, skip, omit, careful, scratch, 0, blocks
         )
-        code = worse(code, found)
-        total += weight
-        n_used += ends[-1]
-        for j in range(p + 1 + q):
-            line = j if j <= p else z_row(p) + j - p - 1
-            for t in range(ends[-1]):
-                largest[j] = max(largest[j], abs(design[line, t]))
-    return code, total, n_used
+        code, total = worse(code, found), total + weight
+        _move(memory, WHOLE, rows, limited, scratch, 0, blocks)
+        _tell(request, theta, memory, rows, 0, blocks, work, told, by_cluster)
+    collect(p, q, work, told)
+    keep(owners)
+    return code, total
 
 
 @kernel
-def begin_long(memory, theta, options, sure, lost, n_used, largest):
+def begin_long(memory, theta, options, sure, lost):
     """Begin the search for the maximum of a long problem; see `linear_search`."""
-    prepare(memory, options, sure, lost, n_used, False)
-    for j in range(largest.size):
-        memory[SIZES][j] = unit_of(largest[j])
+    prepare(memory, options, sure, lost, False)
     return linear_search.begin(memory, theta)

@@ -13,8 +13,13 @@ from fastnat.kernels.curvature import copy, copy_matrix
 from fastnat.kernels.linalg import cholesky
 from fastnat.kernels.linear_memory import (
     CELLS,
+    CENSORED,
     CUT,
     DENSE,
+    GRAD,
+    INFORMATION,
+    INFORMED,
+    KNOWN,
     LOGLIK,
     MAX_ITER,
     METRIC,
@@ -48,9 +53,13 @@ from fastnat.kernels.linear_values import (
     parts,
 )
 
-FRAME, EXISTENCE, CLIMB, FACE, NOISE, AT_END, MEAT_WANTED = range(7)
+FRAME, CLIMB, FACE, NOISE, AT_END, MEAT_WANTED = range(6)
 """Phases of the search: what the values that come next are for."""
 
+ARRIVED = -1
+"""An answer beyond requests: the ascent is over, and the information at its end is known."""
+
+_HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 _FLOOR = 1e-22  # decrements below it are rounding
 _CAP, _SHORT = 1.5, 0.3  # most that log sigma changes in a step, in the mean; if that failed
 _NEAR_FACE = 1e-7  # of the first precision
@@ -92,7 +101,7 @@ def begin(memory, theta):
 @helper
 def climb_from(memory, theta):
     cells = memory[CELLS]
-    cells[PHASE] = CLIMB
+    cells[PHASE], cells[INFORMED] = CLIMB, 0.0
     total, tol, left = cells[TOTAL], cells[TOL], max(cells[MAX_ITER] - cells[NIT], 1.0)
     ascent.start(memory[STATE], theta, total, tol, _FLOOR, left)
     return _want_values(cells)
@@ -113,10 +122,12 @@ def _want_values(cells):
 def proceed(memory, told, theta):
     cells, state, metric = memory[CELLS], memory[STATE], memory[METRIC]
     p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
+    scaled, censored = cells[MODEL] == SCALED, cells[MODEL] == CENSORED
+    if censored:
+        _add_known(memory, told, theta)
     grad = parts(told, p, q)[0]
     metric_of(told, p, q, metric)
-    scaled = cells[MODEL] == SCALED
-    if scaled and ascent.accepts(state, told[VALUE], grad):
+    if (scaled or censored) and ascent.accepts(state, told[VALUE], grad):
         if told[TINY] > 0.0 or told[HUGE] > 0.0:
             return _stop_at_extreme(memory, told, theta)
         if cells[WANTED] == OBSERVED:
@@ -124,6 +135,9 @@ def proceed(memory, told, theta):
             if not cholesky(memory[SPARE]):
                 cells[WANTED] = SAFE
                 return SAFE
+        cells[INFORMED] = 0.0 if cells[WANTED] == SAFE else 1.0
+        copy_matrix(metric, memory[INFORMATION])
+        copy(grad, memory[GRAD])
     code = ascent.advance(state, told[VALUE], grad, metric, theta)
     if code == ascent.RUNNING:
         if scaled:
@@ -138,6 +152,29 @@ def proceed(memory, told, theta):
         if near or code != codes.OK:
             return _begin_face(memory, code, theta)
     return _arrive(memory, code, theta)
+
+
+@helper
+def _add_known(memory, told, theta):
+    """What exact rows add in Olsen's chart, from sums of squares and products."""
+    known, n = memory[KNOWN], memory[CELLS][DENSE]
+    p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
+    grad, _, by_x, zx, zz = parts(told, p, q)
+    h, yy = theta[p], known[p, p]
+    by_y = squares = 0.0
+    for j in range(p):
+        fit = 0.0
+        for k in range(p):
+            fit += known[j, k] * theta[k]
+            by_x[j, k] += known[j, k]
+        by_y += theta[j] * known[j, p]
+        squares += theta[j] * fit
+        grad[j] += h * known[j, p] - fit
+        zx[0, j] -= known[j, p]
+    grad[p] += n / h - h * yy + by_y
+    zz[0, 0] += n / (h * h) + yy
+    rest = h * h * yy - 2.0 * h * by_y + squares
+    told[VALUE] += n * (math.log(h) - _HALF_LOG_2PI) - 0.5 * rest
 
 
 @helper
@@ -171,9 +208,11 @@ def _shorten(memory, theta):
 
 @helper
 def _arrive(memory, code, theta):
-    """The ascent has ended: back to (beta, gamma), and ask for the information there."""
+    """The ascent has ended: back to (beta, gamma), with the information there."""
     cells = memory[CELLS]
     p = memory[ORIGIN].size
+    if cells[MODEL] == CENSORED:
+        _leave_chart(memory[INFORMATION], memory[GRAD], theta)
     if cells[MODEL] != SCALED:
         power = h = theta[p]
         if cells[MODEL] == CUT:
@@ -185,7 +224,31 @@ def _arrive(memory, code, theta):
     if code != codes.OK:
         return _stop_early(memory)
     cells[PHASE] = AT_END
-    return OBSERVED
+    return ARRIVED if cells[INFORMED] > 0.0 else OBSERVED
+
+
+@helper
+def _leave_chart(information, grad, theta):
+    """The observed information by Olsen's parameters becomes that by b and log sigma.
+
+    With a = b h and h = 1 / sigma; the gradient counts, for the chart is not linear.
+    """
+    p = theta.size - 1
+    h, by_a, by_h = theta[p], 0.0, 0.0
+    for j in range(p):
+        own = 0.0
+        for k in range(p):
+            own += information[j, k] * theta[k]
+        by_a += theta[j] * own
+        by_h += theta[j] * information[j, p]
+        information[p, j] = h * (grad[j] - own - h * information[j, p])
+        by_a -= theta[j] * grad[j]
+    last = by_a + 2.0 * h * by_h + h * h * information[p, p] - h * grad[p]
+    information[p, p] = last
+    for j in range(p):
+        information[j, p] = information[p, j]
+        for k in range(p):
+            information[j, k] *= h * h
 
 
 @helper

@@ -7,7 +7,8 @@ import math
 
 from fastnat.kernels import codes
 from fastnat.kernels._jit import helper
-from fastnat.kernels.curvature import copy_matrix
+from fastnat.kernels.compression import unit_of
+from fastnat.kernels.curvature import copy, copy_matrix
 from fastnat.kernels.linear_frame import (
     factor,
     is_good,
@@ -19,21 +20,27 @@ from fastnat.kernels.linear_frame import (
 from fastnat.kernels.linear_memory import (
     BASIS_X,
     BASIS_Z,
+    BEST,
     CELLS,
+    CENSORED,
     COLUMN,
     DENSE,
     GRAD,
     INFORMATION,
+    KNOWN,
     LOG_DET,
     LOGLIK,
     LOST,
     METRIC,
+    MODEL,
     MOVED,
     N_ROWS,
     NOISE_FREE,
     NORMS,
     ORIGIN,
     PASSES,
+    PLANE,
+    RESCALED,
     RSS,
     SIZE,
     SIZES,
@@ -44,58 +51,150 @@ from fastnat.kernels.linear_memory import (
     STEP_X,
     STEP_Z,
     TOTAL,
+    TURNED,
     UNIT,
 )
-from fastnat.kernels.linear_values import DENSITY, NO_NOISE, WEIGHT_SUM, parts
+from fastnat.kernels.linear_values import (
+    DENSITY,
+    NO_NOISE,
+    ROWS,
+    SMALL_SHARE,
+    WEIGHT_SUM,
+    known_part,
+    parts,
+)
 
-MORE, FITTED, DEPENDENT = range(3)
+MORE, FITTED, DEPENDENT, NO_UNITS = range(4)
 """What `fit` answers."""
 
 _MOST_PASSES = 6
 _DEPENDENT = 1e-12  # what is left of a column that depends on those before it, relative to it
 _PERFECT = 2.0**-50  # residuals that are rounding, relative to the values
+_REST = 2.0**-6  # of squares, left by a fit: with less, too many digits have cancelled
+_LEAST, _MOST = 1e-280, 1e280  # squares of numbers that need no units
 
 
 @helper
 def fit(memory, told):
-    """One pass: turn the bases, fit what is left of the values, and take it from them.
+    """One pass: turn the bases where columns are nearly dependent, fit the values.
 
-    Returns MORE if another pass over the rows is needed, FITTED, or DEPENDENT.
+    Where little is left of them, the fit is taken from them, and another pass finds what is left:
+    of the exact rows for censored ones, whose likelihood is found from their squares; else of all.
+    Returns MORE if another pass over the rows is needed, NO_UNITS if one for units is, FITTED, with
+    the fit in memory[GRAD], or DEPENDENT.
     """
     cells, step, fit = memory[CELLS], memory[STEP_X], memory[GRAD]
     p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
     _, aims, _, _, zz = parts(told, p, q)
-    total, yy = told[WEIGHT_SUM], aims[p, p]
+    known = known_part(told, p, q)
+    for j in range(p + 1):
+        for k in range(p + 1):
+            aims[j, k] += known[j, k]
+    for j in range(p):
+        memory[STEP_ORIGIN][j] = 0.0
+    if cells[RESCALED] == 0.0 and not _is_moderate(aims, zz):
+        cells[RESCALED] = 1.0
+        return NO_UNITS
     if cells[PASSES] == 0.0:
-        cells[TOTAL], cells[DENSE], cells[NOISE_FREE] = total, told[DENSITY], told[NO_NOISE]
-        cells[SIZE] = math.sqrt(yy / total) * cells[UNIT]
-        for j in range(p):
-            memory[NORMS][j] = math.sqrt(aims[j, j])
-        for j in range(q):
-            memory[NORMS][p + j] = math.sqrt(zz[j, j])
+        _take_totals(memory, told, aims, zz)
     cells[PASSES] += 1.0
-    good_x = _turn(memory, aims, 0, memory[BASIS_X], step, memory[SPARE])
-    good_z = _turn(memory, zz, p, memory[BASIS_Z], memory[STEP_Z], memory[METRIC])
+    last = cells[PASSES] >= _MOST_PASSES
+    good = _turn(memory, aims, 0, memory[BASIS_X], step, memory[SPARE], last)
+    good = _turn(memory, zz, p, memory[BASIS_Z], memory[STEP_Z], memory[METRIC], last) and good
     if cells[COLUMN] >= 0.0:
         return DEPENDENT
-    for j in range(p):
-        fit[j] = aims[j, p]
-    solve_factor(memory[SPARE], p, fit)
-    explained = 0.0
-    for j in range(p):
-        explained += fit[j] * aims[j, p]
-    rest = max(yy - explained, 0.0)
-    done = good_x and good_z and explained <= 0.5 * yy
-    _shift(memory, fit, math.sqrt(rest / total))
-    cells[RSS] = rest / (cells[STEP_UNIT] * cells[STEP_UNIT])
-    if not done and cells[PASSES] < _MOST_PASSES:
-        return MORE
-    copy_matrix(zz, memory[SQUARES_Z])
-    return FITTED
+    rest = max(aims[p, p] - _explain(aims, memory[SPARE], fit), 0.0)
+    precise = rest >= _REST * aims[p, p]
+    if cells[MODEL] == CENSORED:
+        factor(known, p, memory[PLANE])
+        own = known[p, p] - _explain(known, memory[PLANE], memory[BEST])
+        precise = own >= _REST * known[p, p]
+        if not precise:
+            copy(memory[BEST][:p], fit)
+    change = _unit_of(math.sqrt(rest / cells[TOTAL]))
+    cells[RSS] = rest / (change * change)
+    if (good and precise) or last:
+        _set_unit(memory, change)
+        _finish_pass(memory, aims, known, zz, change)
+        return FITTED
+    _shift(memory, fit)
+    _set_unit(memory, change)
+    return MORE
 
 
 @helper
-def _turn(memory, gram, first, basis, step, upper):
+def _is_moderate(aims, zz):
+    """Whether squares neither overflow nor underflow."""
+    good = True
+    for j in range(aims.shape[0]):
+        good = good and _LEAST < aims[j, j] < _MOST
+    for j in range(zz.shape[0]):
+        good = good and _LEAST < zz[j, j] < _MOST
+    return good
+
+
+@helper
+def take_units(memory, told):
+    """Units of the columns of X, the values and Z: powers of two, from the sums of their sizes."""
+    cells, sizes = memory[CELLS], memory[SIZES]
+    p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
+    _, aims, _, _, zz = parts(told, p, q)
+    share = told[ROWS] * SMALL_SHARE
+    for j in range(p + 1):
+        sizes[j] = unit_of(aims[j, j] / share)
+    for j in range(q):
+        sizes[p + 1 + j] = unit_of(zz[j, j] / share)
+    for j in range(p):
+        memory[BASIS_X][j, j] = memory[STEP_X][j, j] = sizes[j]
+    for j in range(q):
+        memory[BASIS_Z][j, j] = memory[STEP_Z][j, j] = sizes[p + 1 + j]
+    cells[TURNED] = cells[RESCALED] = 1.0
+    _set_unit(memory, sizes[p])
+
+
+@helper
+def _take_totals(memory, told, aims, zz):
+    cells = memory[CELLS]
+    p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
+    total = told[WEIGHT_SUM]
+    cells[TOTAL], cells[DENSE], cells[NOISE_FREE] = total, told[DENSITY], told[NO_NOISE]
+    cells[N_ROWS] = told[ROWS]
+    cells[SIZE] = math.sqrt(aims[p, p] / total) * cells[UNIT]
+    for j in range(p):
+        memory[NORMS][j] = math.sqrt(aims[j, j])
+    for j in range(q):
+        memory[NORMS][p + j] = math.sqrt(zz[j, j])
+
+
+@helper
+def _explain(aims, upper, fit):
+    """Fit the values by least squares, given a factor; returns what is explained of their squares."""
+    p = aims.shape[0] - 1
+    for j in range(p):
+        fit[j] = aims[j, p]
+    solve_factor(upper, p, fit)
+    explained = 0.0
+    for j in range(p):
+        explained += fit[j] * aims[j, p]
+    return explained
+
+
+@helper
+def _finish_pass(memory, aims, known, zz, change):
+    """All is in its last coordinates, but for the unit of the values."""
+    p = memory[ORIGIN].size
+    for j in range(p):
+        memory[GRAD][j] /= change
+    for squares in (aims, known):
+        for j in range(p + 1):
+            squares[j, p] /= change
+            squares[p, j] /= change
+    copy_matrix(known, memory[KNOWN])
+    copy_matrix(zz, memory[SQUARES_Z])
+
+
+@helper
+def _turn(memory, gram, first, basis, step, upper, last):
     """Factor the squares, and turn the basis if columns are nearly dependent; whether they are not.
 
     upper : gets the factor.  COLUMN becomes the first column that depends on those before it.
@@ -110,7 +209,8 @@ def _turn(memory, gram, first, basis, step, upper):
         left = (upper[j, j] if good else math.sqrt(gram[j, j])) * (basis[j, j] / size)
         if cells[COLUMN] < 0.0 and not left > _DEPENDENT * norm:
             cells[COLUMN] = first + j
-    if not good:
+    if not good and not last:
+        cells[TURNED] = 1.0
         for j in range(n):
             for k in range(j, n):
                 step[j, k] = upper[j, k]
@@ -119,15 +219,25 @@ def _turn(memory, gram, first, basis, step, upper):
 
 
 @helper
-def _shift(memory, fit, size):
-    """Take the fit from the values; their unit becomes a power of two near the size of the rest."""
+def _shift(memory, fit):
+    """Take the fit from the values."""
     cells, step = memory[CELLS], memory[STEP_X]
     times(step, fit)
     times(step, memory[ORIGIN])
     for j in range(memory[ORIGIN].size):
         memory[STEP_ORIGIN][j] = fit[j]
         memory[ORIGIN][j] += fit[j] * cells[UNIT]
-    change = math.ldexp(1.0, math.frexp(size)[1] - 1) if 0.0 < size < math.inf else 1.0
+
+
+@helper
+def _unit_of(size):
+    """A power of two near what is left of the values."""
+    return math.ldexp(1.0, math.frexp(size)[1] - 1) if 0.0 < size < math.inf else 1.0
+
+
+@helper
+def _set_unit(memory, change):
+    cells = memory[CELLS]
     cells[STEP_UNIT] = change
     cells[UNIT] *= change
     cells[MOVED] = 1.0
@@ -141,7 +251,7 @@ def finish(memory, aims, theta):
     dof = cells[TOTAL] - cells[LOST]
     cells[LOG_DET] = 0.0
     for j in range(p):
-        theta[j] = 0.0
+        theta[j] = memory[GRAD][j]
         cells[LOG_DET] += 2.0 * math.log(upper[j, j] * memory[BASIS_X][j, j])
     if cells[LOST] > 0.0 and not dof > 0.0:
         # The restricted likelihood is constant in sigma, or grows with it.
@@ -169,6 +279,7 @@ def is_perfect(memory, aims):
     cells, origin = memory[CELLS], memory[ORIGIN]
     size = cells[SIZE]
     for j in range(origin.size):
-        size += abs(origin[j]) * math.sqrt(aims[j, j] / cells[TOTAL])
+        own = origin[j] + cells[UNIT] * memory[GRAD][j]
+        size += abs(own) * math.sqrt(aims[j, j] / cells[TOTAL])
     rms = math.sqrt(cells[RSS] / cells[TOTAL]) * cells[UNIT]
     return cells[N_ROWS] <= origin.size or not rms > _PERFECT * size

@@ -28,11 +28,12 @@ from fastnat.kernels._jit import helper, kernel
     FIRST,
     PROFILE,
     BEST,
-) = range(22)
+    KNOWN,
+) = range(23)
 """Its arrays: cells; units and norms of the columns; how coordinates are related to X, those of the
 last step, the fit that was taken from the values, and the last part of it; the same for Z, and its
 squares; the ascent's state; vectors and matrices; (p, p) matrices for ascents in b alone; the state
-of `linear_noise`, and the best point of its search."""
+of `linear_noise`, and the best point of its search; squares of X and the values of exact rows."""
 
 (
     PHASE,
@@ -64,8 +65,11 @@ of `linear_noise`, and the best point of its search."""
     ESCAPES,
     VERDICT,
     LONE,
+    RESCALED,
+    TURNED,
+    INFORMED,
     N_CELLS,
-) = range(30)
+) = range(33)
 """Cells.  SURE: whether a maximum is known to exist; CLUSTERED: whether scores are summed up by
 clusters; LOST: degrees of freedom that restricted likelihood takes; STARTED: whether a start is
 given; UNIT and STEP_UNIT: the unit of the values and its last change; MOVED: whether coordinates
@@ -73,7 +77,10 @@ have changed; TOTAL, DENSE and NOISE_FREE: the
 weight of all rows, of those with a density, of those without noise; RSS, SIZE, LOG_DET:
 residual sum of squares, size of the values, log det X'X; COLUMN: the first column that depends on
 those before it, or -1; ESCAPES: saddles that were left; VERDICT: what the ascent
-found before shorter steps were tried; LONE: whether a few rows make the likelihood infinite."""
+found before shorter steps were tried; LONE: whether a few rows make the likelihood infinite;
+RESCALED: whether units of the columns were asked for, or taken; TURNED: whether the last step has
+changed the coordinates of X or Z; INFORMED: whether the information at
+the last accepted point is known."""
 
 PROFILE_SIZE = 13 + root.SIZE
 
@@ -111,12 +118,13 @@ def new_memory(p, q):
         np.empty((p, p)),
         np.empty(PROFILE_SIZE),
         np.empty(p + 1),
+        np.empty((p + 1, p + 1)),
     )
 
 
 @helper
-def prepare(memory, options, sure, lost, n_rows, lone):
-    """Describe a problem of so many rows.
+def prepare(memory, options, sure, lost, lone):
+    """Describe a problem.
 
     options : (model, cov, tol, max_iter, clustered, started, with_noise).
     """
@@ -130,4 +138,4 @@ def prepare(memory, options, sure, lost, n_rows, lone):
         options[3],
     )
     cells[CLUSTERED], cells[STARTED], cells[WITH_NOISE] = options[4], options[5], options[6]
-    cells[SURE], cells[LOST], cells[N_ROWS], cells[LONE] = sure, lost, n_rows, lone
+    cells[SURE], cells[LOST], cells[LONE] = sure, lost, lone

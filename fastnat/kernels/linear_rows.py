@@ -1,19 +1,19 @@
-"""Rows of a regression, packed: blocks of a structure of arrays, sorted by kind, without units.
+"""Rows of a regression, sorted by kind in blocks: what is known of each value, and where X lies.
 
-A block holds up to BLOCK rows.  Its *design* (n_rows_of(p, q), STRIDE) has the p columns of X, then
-what the predictor aims at (the value, or a limit, or a midpoint, to begin with), then zeros up to
-a multiple of four, then the q columns of Z.  Its *cells* (N_CELLS, STRIDE) are what else is known
-of each row.  Rows that are not used, for their weight is 0, or they are missing and left out, or
-say nothing, are not packed.
+A block is up to BLOCK rows.  Its *cells* (N_CELLS, STRIDE) are what is known of each row's value, a
+column each, sorted by kind.  Its rows of X and Z are read where the caller's are if they are in
+that order already, as those of complete data are, and if no other coordinates are needed; else they
+are copied.  Rows that are not used, for their weight is 0, or they are missing and left out, or say
+nothing, have no place.
 """
 
 import math
 
 import numpy as np
 
-from fastnat.kernels._jit import helper
+from fastnat.kernels._jit import helper, kernel
 from fastnat.kernels.compression import verdict
-from fastnat.kernels.tiles import TILE
+from fastnat.kernels.products import predict
 
 BLOCK = 512
 STRIDE = BLOCK + 8  # neighbours in a column must not fall on one place of the cache
@@ -22,254 +22,194 @@ LOW, WIDTH, NOISE, LEAST, MOST, WEIGHT, CLUSTER, N_CELLS = range(8)
 """Cells of a row: its value or limit or lower end, the width of its interval, its noise, the bounds
 or limits between which a value would have been seen, weight, cluster; and how many they are."""
 
-EXACT, TRUNCATED, LEFT, RIGHT, BETWEEN, N_KINDS = range(6)
+LEFT, RIGHT, BETWEEN, TRUNCATED, EXACT, N_KINDS = range(6)
 """Kinds of rows, in the order in which a block has them, and how many they are."""
-
-
-@helper
-def z_row(p):
-    """The row of a design where Z begins."""
-    return TILE * ((p + 1 + TILE - 1) // TILE)
-
-
-@helper
-def new_block(n_blocks, p, q):
-    """(cells, design, ends) of so many blocks; ends (n_blocks, N_KINDS + 1): where kinds begin."""
-    n_rows = z_row(p) + TILE * ((q + TILE - 1) // TILE)
-    return (
-        np.empty((n_blocks, N_CELLS, STRIDE)),
-        np.zeros((n_blocks, n_rows, STRIDE)),
-        np.empty((n_blocks, N_KINDS + 1), np.int64),
-    )
-
-
-@helper
-def pack(columns, x, z, first, n, x_first, z_first, omit, places, cells, design, ends):
-    """Pack rows first, ..., first + n - 1, at most a block; returns (status, total weight).
-
-    columns : (y, upper, left, right, least, most, noise, weights, clusters), each (n_total,), or
-        (0,) if it is not given, so that there is one signature; y is.
-    x, z : (any, p) and (any, q), of which the rows from ``x_first`` and ``z_first`` on are these;
-        z may be (0, 0), for a column of ones.
-    omit : whether a row with a NaN is left out.
-    places : (BLOCK,) int64, scratch.
-    The status is -1 if weights cannot be used.
-    """
-    code, total = _sort(columns, x, z, first, n, x_first, z_first, False, omit, places, cells, ends)
-    _fill_design(x, z, n, x_first, z_first, places, design)
-    p = x.shape[1]
-    if not _all_finite(design, p, max(np.int64(1), z.shape[1]), ends[-1], cells[CLUSTER]):
-        # Some row of X or Z is not finite: look at them all.
-        code, total = _sort(
-            columns, x, z, first, n, x_first, z_first, True, omit, places, cells, ends
-        )
-        _fill_design(x, z, n, x_first, z_first, places, design)
-    aim, low, width = design[p], cells[LOW], cells[WIDTH]
-    for t in range(ends[-1]):
-        aim[t] = low[t] + 0.5 * width[t]
-    _fill(columns[8], 0.0, first, n, places, cells[CLUSTER])
-    return code, total
-
-
-@helper
-def _fill_design(x, z, n, x_first, z_first, places, design):
-    """Rows of X and Z become columns, where ``places`` says."""
-    own_z = z_row(x.shape[1])
-    _transpose(x, x_first, n, places, design)
-    _transpose(z, z_first, n, places, design[own_z:])
-    if z.size == 0:
-        for i in range(n):
-            if places[i] >= 0:
-                design[own_z, places[i]] = 1.0
-
-
-@helper
-def _transpose(source, first, n, places, out):
-    # Unsigned, for numba asks of every signed index whether it is negative.
-    p = np.uint64(source.shape[1])
-    whole = p - p % np.uint64(TILE)
-    one, begin = np.uint64(1), np.uint64(first)
-    for j in range(np.uint64(0), whole, np.uint64(TILE)):
-        a, b, c, d = out[j], out[j + one], out[j + one + one], out[j + one + one + one]
-        for i in range(n):
-            if places[i] >= 0:
-                t, row = np.uint64(places[i]), begin + np.uint64(i)
-                a[t], b[t] = source[row, j], source[row, j + one]
-                c[t], d[t] = source[row, j + one + one], source[row, j + one + one + one]
-    for j in range(whole, p):
-        a = out[j]
-        for i in range(n):
-            if places[i] >= 0:
-                a[np.uint64(places[i])] = source[begin + np.uint64(i), j]
-
-
-@helper
-def _all_finite(design, p, q, n, sums):
-    """Whether X and Z are finite; ``sums`` (STRIDE,) is scratch."""
-    own_z = z_row(p)
-    for t in range(n):
-        sums[t] = 0.0
-    for j in range(p + q):
-        column = design[j if j < p else own_z + j - p]
-        for t in range(n):
-            sums[t] += 0.0 * column[t]  # NaN for infinite numbers as well
-    total = 0.0
-    for t in range(n):
-        total += sums[t]
-    return total == 0.0
-
-
-@helper
-def _at(column, row, default):
-    """An element of a column, or what it is if the column is not given."""
-    return column[row] if column.size > 0 else default
-
-
-@helper
-def _observe(y, upper, left, right, row):
-    """(missing, impossible, lower end, upper end) of what is known of a value."""
-    low = y[row]
-    high = _at(upper, row, low)
-    missing = low != low and high != high
-    least, most = _at(left, row, -math.inf), _at(right, row, math.inf)
-    wrong = not (least <= most and least < math.inf and most > -math.inf)
-    if left.size > 0 and low <= least:
-        low, high = -math.inf, least
-    elif right.size > 0 and low >= most:
-        low, high = most, math.inf
-    impossible = wrong or (not missing and not low <= high)
-    impossible = impossible or (low == high and math.isinf(low))
-    return missing and not wrong, impossible, low, high
-
-
-@helper
-def _sort(columns, x, z, first, n, x_first, z_first, careful, omit, places, cells, ends):
-    """Find the kind of each row, and fill the cells of the block, kind by kind.
-
-    careful : whether to look at X and Z as well.
-    places : (n,), out: where each row is in the block, -1 if it is not used.
-    """
-    y, upper, left, right, lower, higher, noise, w, _ = columns
-    if upper.size + left.size + right.size > 0:
-        _find_intervals(y, upper, left, right, first, n, places)
-    else:
-        _find_values(y, lower, higher, first, n, places)
-    if careful or noise.size > 0:
-        _look_closer(x, z, noise, first, x_first, z_first, n, careful, places)
-    bad = _leave_out(w, first, n, places)
-    missing, impossible = _place(y, upper, left, right, first, n, places, cells, ends)
-    # Bounds and limits are never given together.
-    _fill(lower if lower.size > 0 else left, -math.inf, first, n, places, cells[LEAST])
-    _fill(higher if higher.size > 0 else right, math.inf, first, n, places, cells[MOST])
-    _fill(noise, 0.0, first, n, places, cells[NOISE])
-    _fill(w, 1.0, first, n, places, cells[WEIGHT])
-    total = 0.0
-    for t in range(ends[-1]):
-        total += cells[WEIGHT, t]
-    return verdict(bad, 0.0, missing, impossible, omit, ends[-1]), total
-
 
 _MISSING, _IMPOSSIBLE, _SILENT = -3, -2, -1
 """In the place of kinds, of rows that are not used; the last ones say nothing."""
 
 
 @helper
-def _place(y, upper, left, right, first, n, places, cells, ends):
-    """Kinds become places, and values go there; returns how many are missing, and impossible."""
+def new_blocks(n_blocks, p, q):
+    """(cells, ends, own X, own Z, is own) of so many blocks.
+
+    ends : (n_blocks, N_KINDS + 1), where kinds begin; own X and Z : flat, copies of rows, where they
+    are needed; is own : (n_blocks,), whether they are.
+    """
+    cells = np.empty((n_blocks, N_CELLS, STRIDE))
+    ends, is_own = np.empty((n_blocks, N_KINDS + 1), np.int64), np.zeros(n_blocks, np.int64)
+    return cells, ends, np.empty(n_blocks * BLOCK * p), np.empty(n_blocks * BLOCK * q), is_own
+
+
+@helper
+def new_scratch():
+    """(kinds, order, fit): what `pack` and `move` work with."""
+    return np.empty(BLOCK, np.int64), np.empty(BLOCK + 1, np.int64), np.empty((3, STRIDE))
+
+
+@kernel
+def all_finite(x, first, n):
+    """Whether n rows of x (any, p), from ``first`` on, are finite."""
+    p = x.shape[1]
+    flat, none, products = x.reshape(x.size), np.zeros(p), np.empty(STRIDE)
+    for skip in range(0, n, BLOCK):
+        size = min(BLOCK, n - skip)
+        predict(flat, (first + skip) * p, p, p, size, none, 0.0, products)
+        wrong = 0
+        for i in range(size):
+            wrong += products[i] != 0.0  # 0 times inf is NaN
+        if wrong > 0:
+            return False
+    return True
+
+
+@helper
+def pack(columns, x, z, first, n, x_first, z_first, omit, careful, scratch, i, blocks):
+    """Pack rows first, ..., first + n - 1 as block ``i``; returns (status, total weight).
+
+    columns : (y, upper, left, right, least, most, noise, weights, clusters), each (n_total,), or
+        (0,) if it is not given, so that there is one signature; y is.
+    x, z : (any, p) and (any, q), of which the rows from ``x_first`` and ``z_first`` on are these;
+        z may be (0, 0), for a column of ones.
+    omit : whether a row with a NaN is left out.
+    careful : whether X and Z may have numbers that are not finite.
+    The status is -1 if weights cannot be used.
+    """
+    kinds, order, limits = scratch
+    cells, ends = blocks[0][i], blocks[1][i]
+    y, upper, left, right, lower, higher, noise, w, clusters = columns
+    _find_kinds(y, upper, left, right, lower, higher, first, n, limits, kinds)
+    if careful or noise.size > 0:
+        _look_closer(x, z, noise, first, x_first, z_first, n, careful, kinds)
+    bad = _leave_out(w, first, n, kinds)
+    _sort(kinds, n, ends, order)
+    used = ends[N_KINDS]
+    whole = used == n and _is_one_kind(ends)
+    _set_values(y, upper, first, limits, whole, ends, order, cells)
+    # Bounds and limits are never given together.
+    _gather(lower if lower.size > 0 else left, -math.inf, first, whole, used, order, cells[LEAST])
+    _gather(higher if higher.size > 0 else right, math.inf, first, whole, used, order, cells[MOST])
+    _gather(noise, 0.0, first, whole, used, order, cells[NOISE])
+    _gather(w, 1.0, first, whole, used, order, cells[WEIGHT])
+    _gather(clusters, 0.0, first, whole, used, order, cells[CLUSTER])
+    blocks[4][i] = 0
+    if not whole:
+        own(x, z, x_first, z_first, order, i, blocks)
+    total = 0.0
+    for t in range(used if w.size > 0 else 0):
+        total += cells[WEIGHT, t]
     missing = impossible = np.int64(0)
-    at = np.zeros(N_KINDS, np.int64)
-    for i in range(n):
-        kind = places[i]
-        if kind >= 0:
-            at[kind] += 1
-        missing += kind == _MISSING
-        impossible += kind == _IMPOSSIBLE
-    ends[0] = 0
+    for t in range(n if not whole else 0):
+        missing += kinds[t] == _MISSING
+        impossible += kinds[t] == _IMPOSSIBLE
+    total = total if w.size > 0 else float(used)
+    return verdict(bad, 0.0, missing, impossible, omit, used), total
+
+
+@helper
+def own(x, z, x_first, z_first, order, i, blocks):
+    """Copy the rows of X and Z of block ``i``, in its order."""
+    _, ends, own_x, own_z, is_own = blocks
+    n = ends[i, N_KINDS]
+    _copy_rows(x, x_first, order, n, own_x, i * BLOCK)
+    _copy_rows(z, z_first, order, n, own_z, i * BLOCK)
+    is_own[i] = 1
+
+
+@helper
+def _copy_rows(source, first, order, n, target, at):
+    p = np.uint64(source.shape[1])
+    flat, place, begin = source.reshape(source.size), np.uint64(at) * p, np.uint64(first)
+    for t in range(n):
+        row = (begin + np.uint64(order[t])) * p
+        for j in range(p):
+            target[place + j] = flat[row + j]
+        place += p
+
+
+@helper
+def _is_one_kind(ends):
+    present = 0
     for kind in range(N_KINDS):
-        ends[kind + 1] = ends[kind] + at[kind]
-        at[kind] = ends[kind]
-    for i in range(n):
-        kind = places[i]
-        if kind > TRUNCATED:
-            _, _, low, high = _observe(y, upper, left, right, first + i)
-            cells[LOW, at[kind]] = high if kind == LEFT else low
-            cells[WIDTH, at[kind]] = high - low if kind == BETWEEN else 0.0
-        elif kind >= 0:
-            cells[LOW, at[kind]], cells[WIDTH, at[kind]] = y[first + i], 0.0
-        places[i] = -1
-        if kind >= 0:
-            places[i] = at[kind]
-            at[kind] += 1
-    return missing, impossible
+        present += ends[kind + 1] > ends[kind]
+    return present == 1
+
+
+# ---- kinds -----------------------------------------------------------------------------------
 
 
 @helper
-def _find_values(y, lower, higher, first, n, places):
-    for i in range(n):
-        value = y[first + i]
-        kind = _MISSING if value != value else EXACT
-        if math.isinf(value):
-            kind = _IMPOSSIBLE
-        if lower.size > 0:
-            least, most = lower[first + i], higher[first + i]
-            inside = least <= value <= most or value != value
-            if not (least < most and inside) or math.isinf(value):
-                kind = _IMPOSSIBLE
-            elif kind == EXACT:
-                kind = TRUNCATED
-        places[i] = kind
+def _find_kinds(y, upper, left, right, lower, higher, first, n, limits, kinds):
+    """The kind of each row; limits (3, STRIDE): the first two get the limits of its value."""
+    least, most = limits[0], limits[1]
+    if upper.size > 0:
+        _find_intervals(y, upper, first, n, kinds)
+    elif lower.size > 0:
+        _find_inside(y, lower, higher, first, n, kinds)
+    elif left.size + right.size > 0:
+        _copy_or_fill(left, -math.inf, first, n, least)
+        _copy_or_fill(right, math.inf, first, n, most)
+        _find_limited(y, least, most, first, n, kinds)
+    else:
+        begin = np.uint64(first)
+        for i in range(np.uint64(n)):
+            value = y[begin + i]
+            kind = _MISSING if value != value else EXACT
+            kinds[i] = _IMPOSSIBLE if abs(value) == math.inf else kind
 
 
 @helper
-def _find_intervals(y, upper, left, right, first, n, places):
-    for i in range(n):
-        missing, impossible, low, high = _observe(y, upper, left, right, first + i)
-        if impossible:
-            places[i] = _IMPOSSIBLE
-        elif missing:
-            places[i] = _MISSING
-        elif low == high:
-            places[i] = EXACT
-        elif low == -math.inf:
-            places[i] = LEFT if high < math.inf else _SILENT
-        else:
-            places[i] = RIGHT if high == math.inf else BETWEEN
+def _find_limited(y, least, most, first, n, kinds):
+    """Without a branch: which of the limits a value is at or beyond."""
+    begin = np.uint64(first)
+    for i in range(np.uint64(n)):
+        value, low, high = y[begin + i], least[i], most[i]
+        kind = _IMPOSSIBLE if abs(value) == math.inf else EXACT
+        kind = RIGHT if value >= high else kind
+        kind = LEFT if value <= low else kind
+        # A limit at infinity on the wrong side is no limit: it is the value that is impossible.
+        kind = _IMPOSSIBLE if value <= low and low == -math.inf else kind
+        kind = _IMPOSSIBLE if value >= high and high == math.inf else kind
+        kind = _MISSING if value != value else kind
+        good = low <= high and low < math.inf and high > -math.inf
+        kinds[i] = kind if good else _IMPOSSIBLE
 
 
 @helper
-def _look_closer(x, z, noise, first, x_first, z_first, n, careful, places):
+def _find_inside(y, lower, higher, first, n, kinds):
+    begin = np.uint64(first)
+    for i in range(np.uint64(n)):
+        value, least, most = y[begin + i], lower[begin + i], higher[begin + i]
+        kind = TRUNCATED if least <= value <= most else _IMPOSSIBLE
+        kind = kind if abs(value) < math.inf else _IMPOSSIBLE
+        kind = _MISSING if value != value else kind
+        kinds[i] = kind if least < most else _IMPOSSIBLE
+
+
+@helper
+def _find_intervals(y, upper, first, n, kinds):
+    begin = np.uint64(first)
+    for i in range(np.uint64(n)):
+        low, high = y[begin + i], upper[begin + i]
+        kind = BETWEEN
+        kind = EXACT if low == high else kind
+        kind = LEFT if low == -math.inf else kind
+        kind = RIGHT if high == math.inf else kind
+        kind = _SILENT if low == -math.inf and high == math.inf else kind
+        kind = kind if low <= high and not (low == high and math.isinf(low)) else _IMPOSSIBLE
+        kinds[i] = _MISSING if low != low and high != high else kind
+
+
+@helper
+def _look_closer(x, z, noise, first, x_first, z_first, n, careful, kinds):
     """Noise, and with ``careful`` X and Z, may be NaN or infinite."""
     for i in range(n):
         if careful:
             nan = _has_nan(x, x_first + i) or _has_nan(z, z_first + i)
             infinite = _has_infinite(x, x_first + i) or _has_infinite(z, z_first + i)
-            places[i] = _MISSING if nan else (_IMPOSSIBLE if infinite else places[i])
+            kinds[i] = _MISSING if nan else (_IMPOSSIBLE if infinite else kinds[i])
         if noise.size > 0 and not 0.0 <= noise[first + i] < math.inf:
-            places[i] = _IMPOSSIBLE
-
-
-@helper
-def _leave_out(w, first, n, places):
-    """Rows of weight 0 say nothing, whatever they are; returns how many weights are bad."""
-    bad, total = np.int64(0), 0.0
-    for i in range(n if w.size > 0 else 0):
-        weight = w[first + i]
-        total += weight
-        bad += not weight >= 0.0
-        if not weight > 0.0:
-            places[i] = _SILENT
-    return bad + (not total < math.inf)
-
-
-@helper
-def _fill(column, default, first, n, places, out):
-    if column.size == 0:
-        for t in range(n):
-            out[t] = default
-        return
-    for i in range(n):
-        if places[i] >= 0:
-            out[np.uint64(places[i])] = column[first + i]
+            kinds[i] = _IMPOSSIBLE
 
 
 @helper
@@ -289,43 +229,149 @@ def _has_nan(a, row):
 
 
 @helper
-def move(block, p, basis, origin, unit, fit):
-    """Go to other coordinates: X becomes X basis^-1, values lose X origin, and their unit.
+def _leave_out(w, first, n, kinds):
+    """Rows of weight 0 say nothing, whatever they are; returns how many weights are bad."""
+    bad, total = np.int64(0), 0.0
+    for i in range(n if w.size > 0 else 0):
+        weight = w[first + i]
+        total += weight
+        bad += not weight >= 0.0
+        if not weight > 0.0:
+            kinds[i] = _SILENT
+    return bad + (not total < math.inf)
 
-    block : (cells (N_CELLS, STRIDE), design (rows, STRIDE), ends), of one block.
-    basis : (p, p), upper triangular.
-    origin : (p,), in the new coordinates.
-    fit : (STRIDE,), scratch.
+
+@helper
+def _sort(kinds, n, ends, order):
+    """Where each kind begins, and which row is at each place of the block."""
+    ends[0] = 0
+    at = np.int64(0)
+    for kind in range(N_KINDS):
+        count = np.int64(0)
+        for i in range(n):
+            count += kinds[i] == kind
+        ends[kind + 1] = ends[kind] + count
+        if count == 0:
+            continue
+        for i in range(n):
+            # Written over until it is of this kind.
+            order[np.uint64(at)] = i
+            at += kinds[i] == kind
+
+
+# ---- cells -----------------------------------------------------------------------------------
+
+
+@helper
+def _set_values(y, upper, first, limits, whole, ends, order, cells):
+    """The value or limit of each row, and the width of its interval."""
+    low, width = cells[LOW], cells[WIDTH]
+    used = ends[N_KINDS]
+    _gather(y, 0.0, first, whole, used, order, low)
+    for t in range(used):
+        width[t] = 0.0
+    high = upper if upper.size > 0 else limits[0]
+    skip = first if upper.size > 0 else 0
+    for t in range(ends[LEFT], ends[LEFT + 1]):
+        low[t] = high[skip + order[t]]
+    if upper.size > 0:
+        for t in range(ends[BETWEEN], ends[BETWEEN + 1]):
+            width[t] = upper[first + order[t]] - low[t]
+    else:
+        for t in range(ends[RIGHT], ends[RIGHT + 1]):
+            low[t] = limits[1, order[t]]
+
+
+@helper
+def _copy_or_fill(column, default, first, n, out):
+    # Unsigned, for numba asks of every signed index whether it is negative.
+    begin = np.uint64(first)
+    if column.size == 0:
+        for i in range(np.uint64(n)):
+            out[i] = default
+    else:
+        for i in range(np.uint64(n)):
+            out[i] = column[begin + i]
+
+
+@helper
+def _gather(column, default, first, whole, used, order, out):
+    """An element of a column for each place, or what it is if the column is not given."""
+    if whole or column.size == 0:
+        _copy_or_fill(column, default, first, used, out)
+        return
+    begin = np.uint64(first)
+    for t in range(used):
+        out[t] = column[begin + np.uint64(order[np.uint64(t)])]
+
+
+# ---- other coordinates -----------------------------------------------------------------------
+
+
+@helper
+def x_of(blocks, x, x_first, i):
+    """(flat, start) of the rows of X of block ``i``; x : flat; x_first : its row 0 of block 0."""
+    _, ends, own_x, _, is_own = blocks
+    p = own_x.size // (ends.shape[0] * BLOCK)
+    if is_own[i] == 1:
+        return own_x, i * BLOCK * p
+    return x, (x_first + i * BLOCK) * p
+
+
+@helper
+def z_of(blocks, z, z_first, i):
+    """(flat, start) of the rows of Z of block ``i``, likewise; nothing if Z is a column of ones."""
+    _, ends, _, own_z, is_own = blocks
+    q = own_z.size // (ends.shape[0] * BLOCK)
+    if is_own[i] == 1:
+        return own_z, i * BLOCK * q
+    return z, (z_first + i * BLOCK) * q
+
+
+@helper
+def move(cells, n, x, start, p, origin, unit, limited, scratch):
+    """Values lose X origin, and their unit, a power of two.
+
+    cells : of one block, of n rows; x, start : `x_of` it, in the new coordinates, as ``origin`` (p,)
+    is.  limited : whether there is more than values.
     """
-    cells, design, ends = block
-    n = ends[N_KINDS]
-    change_basis(design[:p], n, basis)
-    for i in range(n):
-        fit[i] = 0.0
+    fit, factor = scratch[2][2], 1.0 / unit
+    moved = False
     for j in range(p):
-        _subtract(design[j], n, -origin[j], fit)
-    for row in (design[p], cells[LOW], cells[LEAST], cells[MOST]):
-        for i in range(n):
-            row[i] = (row[i] - fit[i]) / unit
-    for row in (cells[WIDTH], cells[NOISE]):
-        for i in range(n):
-            row[i] /= unit
+        moved = moved or origin[j] != 0.0
+    if moved:
+        predict(x, start, p, p, n, origin, 0.0, fit)
+        _subtract(fit, n, cells[LOW])
+        if limited:
+            _subtract(fit, n, cells[LEAST])
+            _subtract(fit, n, cells[MOST])
+    if unit != 1.0:
+        _scale(factor, n, cells[LOW])
+        if limited:
+            for cell in (WIDTH, NOISE, LEAST, MOST):
+                _scale(factor, n, cells[cell])
 
 
 @helper
-def change_basis(columns, n, basis):
-    """Columns (p, at least n) times the inverse of an upper triangular matrix (p, p)."""
-    for j in range(basis.shape[0]):
-        own = columns[j]
-        for k in range(j):
-            if basis[k, j] != 0.0:
-                _subtract(columns[k], n, basis[k, j], own)
-        if basis[j, j] != 1.0:
-            for i in range(n):
-                own[i] /= basis[j, j]
-
-
-@helper
-def _subtract(column, n, factor, out):
+def _subtract(fit, n, row):
     for i in range(n):
-        out[i] -= factor * column[i]
+        row[i] -= fit[i]
+
+
+@helper
+def _scale(factor, n, row):
+    for i in range(n):
+        row[i] *= factor
+
+
+@helper
+def change_basis(rows, start, n, basis):
+    """Rows (p,) of a flat array times the inverse of an upper triangular matrix (p, p)."""
+    p = basis.shape[0]
+    for i in range(n):
+        at = start + i * p
+        for j in range(p):
+            value = rows[at + j]
+            for k in range(j):
+                value -= rows[at + k] * basis[k, j]
+            rows[at + j] = value / basis[j, j]

@@ -7,8 +7,8 @@
         request = proceed(memory, told, theta)
 
 First come the coordinates (`linear_frame`), and with them the least-squares fit, which is all of
-it for complete data and a constant sigma.  Then whether censored rows have a likelihood with a
-maximum, unless known values alone say so; the ascent; and the information at its end.
+it for complete data and a constant sigma.  Then whether known values alone say that the likelihood
+of censored rows has a maximum; the ascent; and the information at its end.
 
 Within, theta is (beta, gamma): X b = X' (origin + unit beta), log sigma = Z' gamma, and the ascent
 has a chart of its own.
@@ -24,7 +24,6 @@ from fastnat.kernels.linalg import cholesky
 from fastnat.kernels.linear_climb import (
     AT_END,
     CLIMB,
-    EXISTENCE,
     FACE,
     FRAME,
     MEAT_WANTED,
@@ -54,6 +53,7 @@ from fastnat.kernels.linear_memory import (
     ESCAPES,
     GRAD,
     INFORMATION,
+    KNOWN,
     LOGLIK,
     LONE,
     LOST,
@@ -65,6 +65,7 @@ from fastnat.kernels.linear_memory import (
     NOISY,
     ORIGIN,
     PHASE,
+    RESCALED,
     RSS,
     SCALED,
     SIZES,
@@ -87,9 +88,9 @@ from fastnat.kernels.linear_values import (
     DONE,
     EXPECTED,
     GRAM,
-    GRAM_EXACT,
     OBSERVED,
     PRODUCTS,
+    UNITS,
     VALUE,
     metric_of,
     parts,
@@ -106,22 +107,15 @@ _MOST_ESCAPES = 2
 @kernel
 def begin(memory, theta):
     """Begin with a problem that `linear_memory.prepare` has described; returns what is wanted."""
-    cells, sizes = memory[CELLS], memory[SIZES]
-    p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
+    cells = memory[CELLS]
     cells[COLUMN], cells[PHASE], cells[STATUS] = -1.0, FRAME, codes.OK
-    cells[UNIT] = cells[STEP_UNIT] = sizes[p]
-    cells[MOVED] = 1.0
-    set_identity(memory[BASIS_X])
-    set_identity(memory[BASIS_Z])
-    for j in range(p):
-        memory[BASIS_X][j, j] = sizes[j]
-        memory[ORIGIN][j] = memory[STEP_ORIGIN][j] = 0.0
-    for j in range(q):
-        memory[BASIS_Z][j, j] = sizes[p + 1 + j]
-    copy_matrix(memory[BASIS_X], memory[STEP_X])
-    copy_matrix(memory[BASIS_Z], memory[STEP_Z])
-    for j in range(p + q):
-        theta[j] = 0.0
+    cells[UNIT] = cells[STEP_UNIT] = 1.0
+    for basis in (memory[BASIS_X], memory[STEP_X], memory[BASIS_Z], memory[STEP_Z]):
+        set_identity(basis)
+    memory[ORIGIN][:] = 0.0
+    memory[STEP_ORIGIN][:] = 0.0
+    memory[SIZES][:] = 1.0
+    theta[:] = 0.0
     return GRAM
 
 
@@ -131,15 +125,9 @@ def proceed(memory, told, theta):
     phase = memory[CELLS][PHASE]
     memory[CELLS][MOVED] = 0.0
     if phase == FRAME:
-        answer = least_squares.fit(memory, told)
-        if answer == least_squares.DEPENDENT:
-            memory[CELLS][LOGLIK] = math.nan  # there is a supremum, but of another regression
-            return stop(memory, codes.NOT_IDENTIFIED)
-        return GRAM if answer == least_squares.MORE else _set_out(memory, told, theta)
-    if phase == EXISTENCE:
-        return _judge_existence(memory, told, theta)
+        return _find_frame(memory, told, theta)
     if phase == CLIMB:
-        return linear_climb.proceed(memory, told, theta)
+        return _take_from_climb(memory, linear_climb.proceed(memory, told, theta), theta)
     if phase == FACE:
         return linear_climb.proceed_on_face(memory, told, theta)
     if phase == NOISE:
@@ -148,6 +136,21 @@ def proceed(memory, told, theta):
 
 
 # ---- from least squares to the model ---------------------------------------------------------
+
+
+@helper
+def _find_frame(memory, told, theta):
+    if memory[CELLS][RESCALED] == 1.0:
+        least_squares.take_units(memory, told)
+        memory[CELLS][RESCALED] = 2.0
+        return GRAM
+    answer = least_squares.fit(memory, told)
+    if answer == least_squares.NO_UNITS:
+        return UNITS
+    if answer == least_squares.DEPENDENT:
+        memory[CELLS][LOGLIK] = math.nan  # there is a supremum, but of another regression
+        return stop(memory, codes.NOT_IDENTIFIED)
+    return GRAM if answer == least_squares.MORE else _set_out(memory, told, theta)
 
 
 @helper
@@ -160,23 +163,22 @@ def _set_out(memory, told, theta):
     if cells[MODEL] == COMPLETE:
         code = least_squares.finish(memory, aims, theta)
         return _want_meat(memory, True) if code == codes.OK else stop(memory, code)
+    copy(memory[GRAD][:p], theta)
     plain = cells[MODEL] == SCALED and cells[WITH_NOISE] == 0.0 and cells[DENSE] == cells[TOTAL]
     if (plain or cells[MODEL] == CUT) and least_squares.is_perfect(memory, aims):
         cells[LOGLIK] = math.inf
-        for j in range(p):
-            theta[j] = 0.0
         return stop(memory, codes.SIGMA_ZERO)
     if cells[LONE] > 0.0:
         cells[LOGLIK] = math.inf
         return stop(memory, codes.UNBOUNDED)
     _set_start(memory, grad[p:], spread if spread > 0.0 else 1.0)
-    for j in range(p + q):
-        theta[j] = 0.0
     doubtful = cells[MODEL] == CENSORED or cells[DENSE] != cells[TOTAL]
-    if doubtful and cells[SURE] == 0.0:
-        cells[PHASE] = EXISTENCE
-        return GRAM_EXACT
-    return _begin_search(memory, theta)
+    if doubtful and cells[SURE] == 0.0 and not _is_certain(memory):
+        return stop(memory, UNDECIDED)
+    if cells[MODEL] == NOISY:
+        cells[PHASE] = NOISE
+        return linear_noise.begin(memory, theta)
+    return linear_climb.begin(memory, theta)
 
 
 @helper
@@ -192,37 +194,21 @@ def _set_start(memory, z_sums, spread):
         return
     log_sigma = math.log(spread) + math.log(cells[UNIT])
     for j in range(p):
-        start[j] = 0.0
+        start[j] = memory[GRAD][j]
     for j in range(q):
         start[p + j] = z_sums[j] * log_sigma
     solve_factor(memory[METRIC], q, start[p:])
 
 
-# ---- existence -------------------------------------------------------------------------------
-
-
 @helper
-def _begin_search(memory, theta):
-    if memory[CELLS][MODEL] == NOISY:
-        memory[CELLS][PHASE] = NOISE
-        return linear_noise.begin(memory, theta)
-    return linear_climb.begin(memory, theta)
-
-
-@helper
-def _judge_existence(memory, told, theta):
+def _is_certain(memory):
     """Known values of full rank, which no plane goes through, have a maximum.
 
     With covariates of the scale, they need full rank only: what else can go wrong is seen later.
     """
-    p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
-    _, aims, _, _, _ = parts(told, p, q)
+    p = memory[ORIGIN].size
     n = p if memory[CELLS][MODEL] == SCALED else p + 1
-    # All in the scale that the columns have in all rows together.
-    upper = memory[METRIC]
-    if factor(aims, n, upper) > _CERTAIN:
-        return _begin_search(memory, theta)
-    return stop(memory, UNDECIDED)
+    return factor(memory[KNOWN], n, memory[METRIC]) > _CERTAIN
 
 
 # ---- known noise -----------------------------------------------------------------------------
@@ -269,6 +255,12 @@ def _restricted_constant(memory):
 
 
 @helper
+def _take_from_climb(memory, answer, theta):
+    """Pass on what the ascent wants, or go on where it has ended, with the information there."""
+    return _judge(memory, theta) if answer == linear_climb.ARRIVED else answer
+
+
+@helper
 def _finish(memory, told, theta):
     """Take the information at the end, or the products of the scores."""
     cells = memory[CELLS]
@@ -277,9 +269,15 @@ def _finish(memory, told, theta):
         expected = cells[COV] == COV_EXPECTED
         metric_of(told, p, q, memory[INFORMATION] if expected else memory[MEAT])
         return DONE
-    information = memory[INFORMATION]
-    metric_of(told, p, q, information)
+    metric_of(told, p, q, memory[INFORMATION])
     cells[LOGLIK] = told[VALUE] - cells[DENSE] * math.log(cells[UNIT])
+    return _judge(memory, theta)
+
+
+@helper
+def _judge(memory, theta):
+    """Whether the information at the end is that of a maximum."""
+    cells = memory[CELLS]
     if cells[MODEL] == SCALED:
         code = _judge_information(memory)
         if code == codes.SADDLE and cells[ESCAPES] < _MOST_ESCAPES:
@@ -287,7 +285,7 @@ def _finish(memory, told, theta):
         if code != codes.OK:
             return end_badly(memory, code, theta)
         return _want_meat(memory, False)
-    copy_matrix(information, memory[METRIC])
+    copy_matrix(memory[INFORMATION], memory[METRIC])
     if not cholesky(memory[METRIC]):
         return stop(memory, codes.NOT_IDENTIFIED)
     return _want_meat(memory, False)

@@ -8,14 +8,18 @@ A row has two predictors, for its location and for its scale.  What they are dep
     NATURAL   mu / sigma**2 and -1 / (2 sigma**2), the natural parameters of the normal family
 
 The log-likelihood of censored rows is concave in Olsen's chart and that of truncated ones in the
-natural chart, where the curvature is the observed information.  In the other two it is that, or a
-positive semi-definite part of it (``observed`` 1 or 0).  There, known noise may be part of the
-standard deviation s of an observation: s**2 = sigma**2 + noise**2.
+natural chart, where the curvature is the observed information; in Olsen's, exact rows are not here,
+for sums of their squares say all (`linear_climb`).  In the other two it is that, or a positive
+semi-definite part of it (``observed`` 1 or 0).  There, known noise may be part of the standard
+deviation s of an observation: s**2 = sigma**2 + noise**2.
 """
 
 import math
 
+import numpy as np
+
 from fastnat.kernels._jit import helper, inlined
+from fastnat.kernels._scalar import select
 from fastnat.kernels.linear_rows import (
     BETWEEN,
     EXACT,
@@ -25,6 +29,7 @@ from fastnat.kernels.linear_rows import (
     MOST,
     NOISE,
     RIGHT,
+    STRIDE,
     TRUNCATED,
     WEIGHT,
     WIDTH,
@@ -39,6 +44,13 @@ A, C, LOGLIK, BY_A, BY_C, AA, AC, CC, INV, LOG_S, RATE, BEND, N_TERMS = range(13
 """Rows of the terms of a block: the predictors a and c; log-likelihood, derivatives and curvature,
 times the weight; 1 / s, log s, its first and second derivative by c.  And how many they are."""
 
+# Where rows begin in cells and terms as flat arrays.  Loops over rows of two-dimensional arrays are not
+# vectorised: LLVM does not know that so many rows do not overlap.
+_LOW, _WEIGHT, _NOISE = (np.uint64(row * STRIDE) for row in (LOW, WEIGHT, NOISE))
+_A, _C, _LOGLIK, _BY_A, _BY_C, _AA, _AC, _CC, _INV, _LOG_S, _RATE, _BEND = (
+    np.uint64(row * STRIDE) for row in range(N_TERMS)
+)
+
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 _LARGEST_LOG = 300.0  # of a scale: its square must be a number
 
@@ -51,11 +63,10 @@ def find_terms(chart, noisy, observed, cells, ends, terms):
     observed : 1.0 or 0.0, which curvature in the charts SCALE and VARIANCE.
     cells, ends : of a block of `linear_rows`.
     """
+    known, found = cells.reshape(cells.size), terms.reshape(terms.size)
     if chart == OLSEN:
-        first, last = ends[EXACT], ends[EXACT + 1]
-        _olsen_exact(cells, first, last, terms)
-        _olsen_beyond(cells, ends[LEFT], ends[LEFT + 1], -1.0, terms)
-        _olsen_beyond(cells, ends[RIGHT], ends[RIGHT + 1], 1.0, terms)
+        _olsen_beyond(known, ends[LEFT], ends[LEFT + 1], -1.0, found)
+        _olsen_beyond(known, ends[RIGHT], ends[RIGHT + 1], 1.0, found)
         for i in range(ends[BETWEEN], ends[BETWEEN + 1]):
             _olsen_between(cells, i, terms)
     elif chart == NATURAL:
@@ -64,14 +75,14 @@ def find_terms(chart, noisy, observed, cells, ends, terms):
     else:
         n = ends[-1]
         if chart == VARIANCE:
-            _spread_of_variance(terms[C], cells[NOISE], n, terms)
+            _spread_of_variance(known, n, found)
         elif noisy:
-            _spread_with_noise(terms[C], cells[NOISE], n, terms)
+            _spread_with_noise(known, n, found)
         else:
-            _spread(terms[C], n, terms)
-        _exact(cells, ends[EXACT], ends[EXACT + 1], observed, terms)
-        _beyond(cells, ends[LEFT], ends[LEFT + 1], -1.0, observed, terms)
-        _beyond(cells, ends[RIGHT], ends[RIGHT + 1], 1.0, observed, terms)
+            _spread(n, found)
+        _exact(known, ends[EXACT], ends[EXACT + 1], observed, found)
+        _beyond(known, ends[LEFT], ends[LEFT + 1], -1.0, observed, found)
+        _beyond(known, ends[RIGHT], ends[RIGHT + 1], 1.0, observed, found)
         for i in range(ends[BETWEEN], ends[BETWEEN + 1]):
             _between(cells, i, observed, terms)
         for i in range(ends[TRUNCATED], ends[TRUNCATED + 1]):
@@ -123,39 +134,40 @@ def to_expected(cells, ends, terms):
 
 
 @helper
-def _spread(c, n, terms):
-    inv, log_s, rate, bend = terms[INV], terms[LOG_S], terms[RATE], terms[BEND]
-    for i in range(n):
-        value = max(min(c[i], _LARGEST_LOG), -_LARGEST_LOG)
-        inv[i] = exp(-value, 0.0)
-        log_s[i] = value
-        rate[i] = 1.0
-        bend[i] = 0.0
+def _spread(n, terms):
+    for i in range(np.uint64(n)):
+        c = terms[i + _C]
+        value = select(c > _LARGEST_LOG, _LARGEST_LOG, select(c < -_LARGEST_LOG, -_LARGEST_LOG, c))
+        terms[i + _INV] = exp(-value, 0.0)
+        terms[i + _LOG_S] = value
+        terms[i + _RATE] = 1.0
+        terms[i + _BEND] = 0.0
 
 
 @helper
-def _spread_with_noise(c, noise, n, terms):
-    inv, log_s, rate, bend = terms[INV], terms[LOG_S], terms[RATE], terms[BEND]
-    for i in range(n):
-        variance = exp(2.0 * max(min(c[i], _LARGEST_LOG), -_LARGEST_LOG), 0.0)
-        total = variance + noise[i] * noise[i]
+def _spread_with_noise(cells, n, terms):
+    for i in range(np.uint64(n)):
+        c, noise = terms[i + _C], cells[i + _NOISE]
+        value = select(c > _LARGEST_LOG, _LARGEST_LOG, select(c < -_LARGEST_LOG, -_LARGEST_LOG, c))
+        variance = exp(2.0 * value, 0.0)
+        total = variance + noise * noise
         share = variance / total
-        inv[i] = 1.0 / math.sqrt(total)
-        log_s[i] = 0.5 * log(total)
-        rate[i] = share
-        bend[i] = 2.0 * share * (noise[i] * noise[i] / total)
+        terms[i + _INV] = 1.0 / np.sqrt(total)
+        terms[i + _LOG_S] = 0.5 * log(total)
+        terms[i + _RATE] = share
+        terms[i + _BEND] = 2.0 * share * (noise * noise / total)
 
 
 @helper
-def _spread_of_variance(c, noise, n, terms):
-    inv, log_s, rate, bend = terms[INV], terms[LOG_S], terms[RATE], terms[BEND]
-    for i in range(n):
-        total = c[i] + noise[i] * noise[i]
+def _spread_of_variance(cells, n, terms):
+    for i in range(np.uint64(n)):
+        noise = cells[i + _NOISE]
+        total = terms[i + _C] + noise * noise
         precision = 1.0 / total
-        inv[i] = math.sqrt(precision)
-        log_s[i] = 0.5 * log(total)
-        rate[i] = 0.5 * precision
-        bend[i] = -0.5 * precision * precision
+        terms[i + _INV] = np.sqrt(precision)
+        terms[i + _LOG_S] = 0.5 * log(total)
+        terms[i + _RATE] = 0.5 * precision
+        terms[i + _BEND] = -0.5 * precision * precision
 
 
 # ---- the charts SCALE and VARIANCE -----------------------------------------------------------
@@ -185,48 +197,54 @@ def _by_chart(w, loglik, s_m, s_l, g, extra, inv, rate, bend):
 
 @helper
 def _exact(cells, first, last, observed, terms):
-    y, w, a, inv = cells[LOW], cells[WEIGHT], terms[A], terms[INV]
-    log_s, rate, bend = terms[LOG_S], terms[RATE], terms[BEND]
-    t0, t1, t2, t3, t4, t5 = _outputs(terms)
-    for i in range(first, last):
-        z = (y[i] - a[i]) * inv[i]
+    for i in range(np.uint64(first), np.uint64(last)):
+        inv = terms[i + _INV]
+        z = (cells[i + _LOW] - terms[i + _A]) * inv
         square = z * z
-        loglik = -0.5 * square - log_s[i] - _HALF_LOG_2PI
         found = _by_chart(
-            w[i],
-            loglik,
+            cells[i + _WEIGHT],
+            -0.5 * square - terms[i + _LOG_S] - _HALF_LOG_2PI,
             z,
             square - 1.0,
             (1.0, z, 1.0 + square),
             observed,
-            inv[i],
-            rate[i],
-            bend[i],
+            inv,
+            terms[i + _RATE],
+            terms[i + _BEND],
         )
-        t0[i], t1[i], t2[i], t3[i], t4[i], t5[i] = found
+        _put_row(terms, i, found)
 
 
 @helper
 def _beyond(cells, first, last, sign, observed, terms):
-    limit, w, a, inv = cells[LOW], cells[WEIGHT], terms[A], terms[INV]
-    rate, bend = terms[RATE], terms[BEND]
-    t0, t1, t2, t3, t4, t5 = _outputs(terms)
-    for i in range(first, last):
-        t = sign * (limit[i] - a[i]) * inv[i]
+    for i in range(np.uint64(first), np.uint64(last)):
+        inv = terms[i + _INV]
+        t = sign * (cells[i + _LOW] - terms[i + _A]) * inv
         hazard, remainder, log_prob = tail(t)
         g = hazard * remainder
         found = _by_chart(
-            w[i],
+            cells[i + _WEIGHT],
             log_prob,
             sign * hazard,
             t * hazard,
             (g, sign * t * g, t * t * g),
             observed,
-            inv[i],
-            rate[i],
-            bend[i],
+            inv,
+            terms[i + _RATE],
+            terms[i + _BEND],
         )
-        t0[i], t1[i], t2[i], t3[i], t4[i], t5[i] = found
+        _put_row(terms, i, found)
+
+
+@inlined
+def _put_row(terms, i, found):
+    loglik, by_a, by_c, aa, ac, cc = found
+    terms[i + _LOGLIK] = loglik
+    terms[i + _BY_A] = by_a
+    terms[i + _BY_C] = by_c
+    terms[i + _AA] = aa
+    terms[i + _AC] = ac
+    terms[i + _CC] = cc
 
 
 @helper
@@ -276,11 +294,6 @@ def _covariance(mean, k2, k3, k4):
 
 
 @helper
-def _outputs(terms):
-    return terms[LOGLIK], terms[BY_A], terms[BY_C], terms[AA], terms[AC], terms[CC]
-
-
-@helper
 def _put(terms, i, found):
     for k in range(6):
         terms[LOGLIK + k, i] = found[k]
@@ -290,34 +303,18 @@ def _put(terms, i, found):
 
 
 @helper
-def _olsen_exact(cells, first, last, terms):
-    y, w, a, c = cells[LOW], cells[WEIGHT], terms[A], terms[C]
-    t0, t1, t2, t3, t4, t5 = _outputs(terms)
-    for i in range(first, last):
-        z = y[i] * c[i] - a[i]
-        sigma = 1.0 / c[i]
-        t0[i] = w[i] * (-0.5 * z * z + log(c[i]) - _HALF_LOG_2PI)
-        t1[i] = w[i] * z
-        t2[i] = w[i] * (sigma - z * y[i])
-        t3[i] = w[i]
-        t4[i] = -w[i] * y[i]
-        t5[i] = w[i] * (sigma * sigma + y[i] * y[i])
-
-
-@helper
 def _olsen_beyond(cells, first, last, sign, terms):
-    limit, w, a, c = cells[LOW], cells[WEIGHT], terms[A], terms[C]
-    t0, t1, t2, t3, t4, t5 = _outputs(terms)
-    for i in range(first, last):
-        hazard, remainder, log_prob = tail(sign * (limit[i] * c[i] - a[i]))
-        score = sign * w[i] * hazard
-        curvature = w[i] * hazard * remainder
-        t0[i] = w[i] * log_prob
-        t1[i] = score
-        t2[i] = -score * limit[i]
-        t3[i] = curvature
-        t4[i] = -curvature * limit[i]
-        t5[i] = curvature * limit[i] * limit[i]
+    for i in range(np.uint64(first), np.uint64(last)):
+        limit, w = cells[i + _LOW], cells[i + _WEIGHT]
+        hazard, remainder, log_prob = tail(sign * (limit * terms[i + _C] - terms[i + _A]))
+        score = sign * w * hazard
+        curvature = w * hazard * remainder
+        by_limit = curvature * limit
+        _put_row(
+            terms,
+            i,
+            (w * log_prob, score, -score * limit, curvature, -by_limit, by_limit * limit),
+        )
 
 
 @helper

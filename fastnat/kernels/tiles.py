@@ -100,6 +100,13 @@ def _rectangles(a, size, b, w, n, kind, out):
 
 
 @helper
+def total(row, n, sums):
+    """The sum of the first ``n`` of a row."""
+    _total_1((row, None), 0, 0, n, 0, sums, SIGNED, sums, 0, 0)
+    return sums[0, 0]
+
+
+@helper
 def add_totals(rows, weights, n, kind, sums, out):
     """Add the sums over ``n`` observations of w a, for each row a, to ``out`` (number of rows,).
 
@@ -129,21 +136,6 @@ def add_squares(rows, p, weights, n, kind, sums, out):
             for i in range(size):
                 for m in range(TILE):
                     _add_to_both(out, j + i, k + m, sums[TILE * i + m, 0])
-
-
-@helper
-def add_products(a, b, p, weights, n, kind, sums, out):
-    """Add the sums of w a b, for each row a and the first ``p`` rows b, to ``out`` (rows of a, p).
-
-    b : (at least p, m), rows up to the next multiple of 4 are read as well.
-    """
-    for j in range(0, a.shape[0], TILE):
-        size = min(TILE, a.shape[0] - j)
-        for k in range(0, p, TILE):
-            _rectangles(a[j:], size, b[k:], weights, n, kind, sums)
-            for i in range(size):
-                for m in range(min(TILE, p - k)):
-                    out[j + i, k + m] += sums[TILE * i + m, 0]
 
 
 @helper
