@@ -24,9 +24,7 @@ def _index(value: int) -> Any:
 
 def _masks(builder: Any, columns: Any, n_vectors: int) -> list[Any]:
     """Which lanes of each vector of a row are columns."""
-    return [
-        _mask(builder, builder.sub(columns, _index(WIDTH * k))) for k in range(n_vectors)
-    ]
+    return [_mask(builder, builder.sub(columns, _index(WIDTH * k))) for k in range(n_vectors)]
 
 
 def emit_tile(

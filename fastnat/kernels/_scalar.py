@@ -1,4 +1,5 @@
-"""What numba has no word for: fused multiply-add, selection without a branch, bits of a double.
+"""What numba has no word for: fused multiply-add, selection without a branch, bits of a double,
+views of memory without counting references.
 
 Each has a Python twin, for kernels that run as plain Python.
 """
@@ -9,6 +10,7 @@ from llvmlite import ir
 from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 
 _SPLITTER = 2.0**27 + 1.0
 _SPLITTABLE = 2.0**990
@@ -54,6 +56,10 @@ if config.DISABLE_JIT:
 
     def keep(arrays):
         """What has been borrowed lives until here."""
+
+    def matrix_at(flat, start, rows, columns):
+        """The matrix that lies in a flat array from ``start`` on, borrowed."""
+        return flat[start : start + rows * columns].reshape(rows, columns)
 
 else:
 
@@ -123,3 +129,20 @@ else:
     def keep(typing, arrays):
         """What has been borrowed lives until here."""
         return types.void(arrays), lambda context, *_: context.get_dummy_value()
+
+    @intrinsic
+    def matrix_at(typing, flat, start, rows, columns):
+        """The matrix that lies in a flat array from ``start`` on, borrowed."""
+        result = types.Array(flat.dtype, 2, "C")
+
+        def emit(context, builder, signature, args):
+            source = context.make_array(signature.args[0])(context, builder, args[0])
+            first, *shape = args[1:]
+            size = context.get_constant(types.intp, flat.dtype.bitwidth // 8)
+            strides = [builder.mul(shape[1], size), size]
+            matrix = context.make_array(result)(context, builder)
+            data = builder.gep(source.data, [first])
+            populate_array(matrix, data, shape, strides, size, None)
+            return matrix._getvalue()
+
+        return result(flat, types.intp, types.intp, types.intp), emit

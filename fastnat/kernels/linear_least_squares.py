@@ -41,6 +41,7 @@ from fastnat.kernels.linear_memory import (
     PASSES,
     PLANE,
     RESCALED,
+    REST,
     RSS,
     SIZE,
     SIZES,
@@ -107,8 +108,9 @@ def fit(memory, told):
     precise = rest >= _REST * aims[p, p]
     if cells[MODEL] == CENSORED:
         factor(known, p, memory[PLANE])
-        own = known[p, p] - _explain(known, memory[PLANE], memory[BEST])
+        own = max(known[p, p] - _explain(known, memory[PLANE], memory[BEST]), 0.0)
         precise = own >= _REST * known[p, p]
+        cells[REST] = own * cells[UNIT] * cells[UNIT]
         if not precise:
             copy(memory[BEST][:p], fit)
     change = _unit_of(math.sqrt(rest / cells[TOTAL]))
@@ -276,10 +278,25 @@ def finish(memory, aims, theta):
 @helper
 def is_perfect(memory, aims):
     """Whether a plane goes through all values, but for rounding."""
+    cells = memory[CELLS]
+    if cells[N_ROWS] <= memory[ORIGIN].size:
+        return True
+    return not math.sqrt(cells[RSS] / cells[TOTAL]) * cells[UNIT] > _rounding(memory, aims)
+
+
+@helper
+def is_perfect_where_known(memory, aims):
+    """Whether a plane goes through all values that are exact, but for rounding."""
+    cells = memory[CELLS]
+    return not math.sqrt(cells[REST] / cells[DENSE]) > _rounding(memory, aims)
+
+
+@helper
+def _rounding(memory, aims):
+    """Residuals that are rounding."""
     cells, origin = memory[CELLS], memory[ORIGIN]
     size = cells[SIZE]
     for j in range(origin.size):
         own = origin[j] + cells[UNIT] * memory[GRAD][j]
         size += abs(own) * math.sqrt(aims[j, j] / cells[TOTAL])
-    rms = math.sqrt(cells[RSS] / cells[TOTAL]) * cells[UNIT]
-    return cells[N_ROWS] <= origin.size or not rms > _PERFECT * size
+    return _PERFECT * size

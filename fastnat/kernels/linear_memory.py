@@ -58,6 +58,7 @@ of `linear_noise`, and the best point of its search; squares of X and the values
     NOISE_FREE,
     PASSES,
     RSS,
+    REST,
     SIZE,
     LOG_DET,
     COLUMN,
@@ -69,13 +70,14 @@ of `linear_noise`, and the best point of its search; squares of X and the values
     TURNED,
     INFORMED,
     N_CELLS,
-) = range(33)
+) = range(34)
 """Cells.  SURE: whether a maximum is known to exist; CLUSTERED: whether scores are summed up by
 clusters; LOST: degrees of freedom that restricted likelihood takes; STARTED: whether a start is
 given; UNIT and STEP_UNIT: the unit of the values and its last change; MOVED: whether coordinates
 have changed; TOTAL, DENSE and NOISE_FREE: the
-weight of all rows, of those with a density, of those without noise; RSS, SIZE, LOG_DET:
-residual sum of squares, size of the values, log det X'X; COLUMN: the first column that depends on
+weight of all rows, of those with a density, of those without noise; RSS, REST, SIZE, LOG_DET:
+residual sum of squares, that of the exact rows by their own fit, without a unit, size of the
+values, log det X'X; COLUMN: the first column that depends on
 those before it, or -1; ESCAPES: saddles that were left; VERDICT: what the ascent
 found before shorter steps were tried; LONE: whether a few rows make the likelihood infinite;
 RESCALED: whether units of the columns were asked for, or taken; TURNED: whether the last step has

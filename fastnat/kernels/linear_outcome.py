@@ -24,6 +24,7 @@ from fastnat.kernels.linear_memory import (
     START,
     STATUS,
     TOTAL,
+    TURNED,
     UNIT,
 )
 from fastnat.kernels.outcome import COV_OPG, COV_SANDWICH, NO_COV
@@ -117,8 +118,8 @@ def _set_errors(memory, k, stderr, corr):
         _by_meat(root, meat, corr)
     else:
         for i in range(k):
-            for j in range(k):
-                corr[i, j] = _dot(root[i], root[j])
+            for j in range(i + 1):
+                corr[i, j] = corr[j, i] = _dot(root[i], root[j])
     _normalise(k, stderr, corr)
     for j in range(min(p, k)):
         stderr[j] *= cells[UNIT]
@@ -131,9 +132,9 @@ def _normalise(k, stderr, corr):
     for i in range(k):
         stderr[i] = math.sqrt(corr[i, i]) if corr[i, i] > 0.0 else math.nan
     for i in range(full):
-        for j in range(full):
-            inside = i < k and j < k
-            corr[i, j] = corr[i, j] / (stderr[i] * stderr[j]) if inside else math.nan
+        for j in range(i + 1):
+            value = corr[i, j] / (stderr[i] * stderr[j]) if i < k else math.nan
+            corr[i, j] = corr[j, i] = value
     for i in range(k):
         corr[i, i] = 1.0
 
@@ -155,8 +156,9 @@ def _set_root(memory, upper, root):
         for i in range(k):
             column[i] = 1.0 if i == j else 0.0
         solve_upper(upper, column)
-        solve_upper(memory[BASIS_X], column[:p])
-        solve_upper(memory[BASIS_Z], column[p:])
+        if memory[CELLS][TURNED] > 0.0:
+            solve_upper(memory[BASIS_X], column[:p])
+            solve_upper(memory[BASIS_Z], column[p:])
         for i in range(k):
             root[i, j] = column[i]
 

@@ -37,8 +37,22 @@ def new_blocks(n_blocks, p, q):
     are needed; is own : (n_blocks,), whether they are.
     """
     cells = np.empty((n_blocks, N_CELLS, STRIDE))
+    for i in range(n_blocks):
+        # What is not given stays so.
+        _fill(cells[i, WIDTH], 0.0)
+        _fill(cells[i, NOISE], 0.0)
+        _fill(cells[i, LEAST], -math.inf)
+        _fill(cells[i, MOST], math.inf)
+        _fill(cells[i, WEIGHT], 1.0)
+        _fill(cells[i, CLUSTER], 0.0)
     ends, is_own = np.empty((n_blocks, N_KINDS + 1), np.int64), np.zeros(n_blocks, np.int64)
     return cells, ends, np.empty(n_blocks * BLOCK * p), np.empty(n_blocks * BLOCK * q), is_own
+
+
+@helper
+def _fill(row, value):
+    for i in range(row.size):
+        row[i] = value
 
 
 @helper
@@ -82,16 +96,15 @@ def pack(columns, x, z, first, n, x_first, z_first, omit, careful, scratch, i, b
     if careful or noise.size > 0:
         _look_closer(x, z, noise, first, x_first, z_first, n, careful, kinds)
     bad = _leave_out(w, first, n, kinds)
-    _sort(kinds, n, ends, order)
+    whole = _sort(kinds, n, ends, order)
     used = ends[N_KINDS]
-    whole = used == n and _is_one_kind(ends)
     _set_values(y, upper, first, limits, whole, ends, order, cells)
     # Bounds and limits are never given together.
-    _gather(lower if lower.size > 0 else left, -math.inf, first, whole, used, order, cells[LEAST])
-    _gather(higher if higher.size > 0 else right, math.inf, first, whole, used, order, cells[MOST])
-    _gather(noise, 0.0, first, whole, used, order, cells[NOISE])
-    _gather(w, 1.0, first, whole, used, order, cells[WEIGHT])
-    _gather(clusters, 0.0, first, whole, used, order, cells[CLUSTER])
+    _gather(lower if lower.size > 0 else left, first, whole, used, order, cells[LEAST])
+    _gather(higher if higher.size > 0 else right, first, whole, used, order, cells[MOST])
+    _gather(noise, first, whole, used, order, cells[NOISE])
+    _gather(w, first, whole, used, order, cells[WEIGHT])
+    _gather(clusters, first, whole, used, order, cells[CLUSTER])
     blocks[4][i] = 0
     if not whole:
         own(x, z, x_first, z_first, order, i, blocks)
@@ -125,14 +138,6 @@ def _copy_rows(source, first, order, n, target, at):
         for j in range(p):
             target[place + j] = flat[row + j]
         place += p
-
-
-@helper
-def _is_one_kind(ends):
-    present = 0
-    for kind in range(N_KINDS):
-        present += ends[kind + 1] > ends[kind]
-    return present == 1
 
 
 # ---- kinds -----------------------------------------------------------------------------------
@@ -243,20 +248,26 @@ def _leave_out(w, first, n, kinds):
 
 @helper
 def _sort(kinds, n, ends, order):
-    """Where each kind begins, and which row is at each place of the block."""
+    """Where each kind begins, and which row is at each place; whether they are there already."""
     ends[0] = 0
-    at = np.int64(0)
+    present = 0
     for kind in range(N_KINDS):
         count = np.int64(0)
         for i in range(n):
             count += kinds[i] == kind
         ends[kind + 1] = ends[kind] + count
-        if count == 0:
-            continue
-        for i in range(n):
+        present += count > 0
+    if ends[N_KINDS] == n and present == 1:
+        for i in range(ends[TRUNCATED]):  # values are where they are
+            order[i] = i
+        return True
+    at = np.int64(0)
+    for kind in range(N_KINDS):
+        for i in range(n if ends[kind + 1] > ends[kind] else 0):
             # Written over until it is of this kind.
             order[np.uint64(at)] = i
             at += kinds[i] == kind
+    return False
 
 
 # ---- cells -----------------------------------------------------------------------------------
@@ -267,14 +278,14 @@ def _set_values(y, upper, first, limits, whole, ends, order, cells):
     """The value or limit of each row, and the width of its interval."""
     low, width = cells[LOW], cells[WIDTH]
     used = ends[N_KINDS]
-    _gather(y, 0.0, first, whole, used, order, low)
-    for t in range(used):
-        width[t] = 0.0
+    _gather(y, first, whole, used, order, low)
     high = upper if upper.size > 0 else limits[0]
     skip = first if upper.size > 0 else 0
     for t in range(ends[LEFT], ends[LEFT + 1]):
         low[t] = high[skip + order[t]]
     if upper.size > 0:
+        for t in range(used):
+            width[t] = 0.0
         for t in range(ends[BETWEEN], ends[BETWEEN + 1]):
             width[t] = upper[first + order[t]] - low[t]
     else:
@@ -295,14 +306,17 @@ def _copy_or_fill(column, default, first, n, out):
 
 
 @helper
-def _gather(column, default, first, whole, used, order, out):
-    """An element of a column for each place, or what it is if the column is not given."""
-    if whole or column.size == 0:
-        _copy_or_fill(column, default, first, used, out)
-        return
+def _gather(column, first, whole, used, order, out):
+    """The element of a column for each place, if it is given."""
     begin = np.uint64(first)
-    for t in range(used):
-        out[t] = column[begin + np.uint64(order[np.uint64(t)])]
+    if column.size == 0:
+        return
+    if whole:
+        for t in range(np.uint64(used)):
+            out[t] = column[begin + t]
+    else:
+        for t in range(np.uint64(used)):
+            out[t] = column[begin + np.uint64(order[t])]
 
 
 # ---- other coordinates -----------------------------------------------------------------------

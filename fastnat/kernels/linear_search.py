@@ -173,7 +173,7 @@ def _set_out(memory, told, theta):
         return stop(memory, codes.UNBOUNDED)
     _set_start(memory, grad[p:], spread if spread > 0.0 else 1.0)
     doubtful = cells[MODEL] == CENSORED or cells[DENSE] != cells[TOTAL]
-    if doubtful and cells[SURE] == 0.0 and not _is_certain(memory):
+    if doubtful and cells[SURE] == 0.0 and not _is_certain(memory, aims):
         return stop(memory, UNDECIDED)
     if cells[MODEL] == NOISY:
         cells[PHASE] = NOISE
@@ -201,12 +201,14 @@ def _set_start(memory, z_sums, spread):
 
 
 @helper
-def _is_certain(memory):
+def _is_certain(memory, aims):
     """Known values of full rank, which no plane goes through, have a maximum.
 
     With covariates of the scale, they need full rank only: what else can go wrong is seen later.
     """
     p = memory[ORIGIN].size
+    if memory[CELLS][MODEL] == CENSORED and least_squares.is_perfect_where_known(memory, aims):
+        return False
     n = p if memory[CELLS][MODEL] == SCALED else p + 1
     return factor(memory[KNOWN], n, memory[METRIC]) > _CERTAIN
 

@@ -8,6 +8,7 @@ Z with itself (q, q); of X and the values that are known exactly, (p + 1, p + 1)
 import numpy as np
 
 from fastnat.kernels._jit import helper
+from fastnat.kernels._scalar import matrix_at
 from fastnat.kernels.linear_rows import (
     CLUSTER,
     EXACT,
@@ -85,20 +86,19 @@ def parts(told, p, q):
     """(gradient, squares of X as (p + 1, p + 1), the same as (p, p), Z by X, squares of Z)."""
     a = N_CELLS + p + q
     b = a + (p + 1) * (p + 1)
-    c = b + q * p
     return (
         told[N_CELLS:a],
-        told[a:b].reshape(p + 1, p + 1),
-        told[a : a + p * p].reshape(p, p),
-        told[b:c].reshape(q, p),
-        told[c : c + q * q].reshape(q, q),
+        matrix_at(told, a, p + 1, p + 1),
+        matrix_at(told, a, p, p),
+        matrix_at(told, b, q, p),
+        matrix_at(told, b + q * p, q, q),
     )
 
 
 @helper
 def known_part(told, p, q):
     """Squares and products of X and the values of exact rows, (p + 1, p + 1)."""
-    return told[told_size(p, q) - (p + 1) * (p + 1) :].reshape(p + 1, p + 1)
+    return matrix_at(told, told_size(p, q) - (p + 1) * (p + 1), p + 1, p + 1)
 
 
 # ---- sums ------------------------------------------------------------------------------------
