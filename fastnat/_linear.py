@@ -11,7 +11,7 @@ from fastnat._arrays import Array, CovType, as_array
 from fastnat._existence import Problem, judge
 from fastnat._observed import Given, broadcast
 from fastnat._rows import Rows
-from fastnat.kernels import codes, linear, linear_memory, linear_outcome, linear_search
+from fastnat.kernels import codes, linear, linear_memory, linear_outcome, linear_rows, linear_search
 from fastnat.kernels import linear_values as values
 
 LONG = 1 << 16
@@ -279,7 +279,9 @@ class _Job:
 
         def look(i: int) -> None:
             _, x, z = self._segment(f, spans[i])
-            careful[i] = not (linear.all_finite(x, 0, len(x)) and linear.all_finite(z, 0, len(z)))
+            careful[i] = not (
+                linear_rows.all_finite(x, 0, len(x)) and linear_rows.all_finite(z, 0, len(z))
+            )
             tell(i)
 
         def tell(i: int) -> None:

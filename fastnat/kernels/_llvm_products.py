@@ -15,30 +15,51 @@ from fastnat.kernels._llvm import (
     _splat,
     _transpose_and_add,
 )
-from fastnat.kernels._numpy_lanes import WIDTH
+from fastnat.kernels._llvm_tables import AHEAD
+from fastnat.kernels._numpy_lanes import WIDTH, halve
+
+MOST_VECTORS = 3
+"""Vectors of a row in a tile: with eight columns of the other matrix, 24 sums are in registers."""
 
 
 def _index(value: int) -> Any:
     return ir.Constant(_INDEX, value)
 
 
-def _masks(builder: Any, columns: Any, n_vectors: int) -> list[Any]:
-    """Which lanes of each vector of a row are columns."""
-    return [_mask(builder, builder.sub(columns, _index(WIDTH * k))) for k in range(n_vectors)]
+def unroll_of(n_sums: int) -> int:
+    """How many rows at a time: eight sums or more in flight hide the latency of a multiply-add."""
+    return 4 if n_sums < 4 else 2 if n_sums < 8 else 1
 
 
-def emit_tile(
-    n_rows: int, n_vectors: int, unroll: int, context: Any, builder: Any, signature: Any, args: Any
-) -> Any:
-    """Code of a tile of `products`: (a, start, step, b, start, step, columns, w, n, out, at, step)."""
+def emit_tiles(most: int, context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    """Code of a tile of `products`, one for each shape up to ``most`` x MOST_VECTORS."""
     kinds = signature.args
-    a, b, out = (_Array(context, builder, kinds[i], args[i]) for i in (0, 3, 9))
-    w = None if kinds[7] == types.none else _Array(context, builder, kinds[7], args[7])
-    a_start, a_step, b_start, b_step, columns = (args[i] for i in (1, 2, 4, 5, 6))
-    n, at, out_step = args[8], args[10], args[11]
+    a, b, out = (_Array(context, builder, kinds[i], args[i]) for i in (1, 4, 10))
+    w = None if kinds[8] == types.none else _Array(context, builder, kinds[8], args[8])
+    size, columns = args[0], args[7]
+    vectors = builder.udiv(builder.add(columns, _index(WIDTH - 1)), _index(WIDTH))
+    shape = builder.add(builder.mul(size, _index(MOST_VECTORS + 1)), vectors)
+    after = builder.append_basic_block("after")
+    chosen = builder.switch(shape, after)
+    for n_rows in range(1, most + 1):
+        for n_vectors in range(1, MOST_VECTORS + 1):
+            block = builder.append_basic_block("tile")
+            chosen.add_case(_index(n_rows * (MOST_VECTORS + 1) + n_vectors), block)
+            builder.position_at_end(block)
+            _emit_tile(builder, n_rows, n_vectors, (a, b, w, out), args)
+            builder.branch(after)
+    builder.position_at_end(after)
+    return context.get_dummy_value()
+
+
+def _emit_tile(builder: Any, n_rows: int, n_vectors: int, arrays: Any, args: Any) -> None:
+    a, b, w, out = arrays
+    a_start, a_step, b_start, b_step, columns = (args[i] for i in (2, 3, 5, 6, 7))
+    n, at, out_step = args[9], args[11], args[12]
     lanes = LlvmLanes(builder)
-    masks = _masks(builder, columns, n_vectors)
+    masks = [_mask(builder, builder.sub(columns, _index(WIDTH * k))) for k in range(n_vectors)]
     n_sums = n_rows * n_vectors
+    unroll = unroll_of(n_sums)
 
     def add(i: Any, sums: list[Any]) -> list[Any]:
         first = builder.add(b_start, builder.mul(i, b_step))
@@ -62,19 +83,17 @@ def emit_tile(
             new += add(builder.add(i, _index(u)), sums[u * n_sums : (u + 1) * n_sums])
         return new
 
-    whole = builder.sub(n, builder.urem(n, _index(unroll)))
+    whole = builder.and_(n, _index(-unroll))
     i, sums = _loop(builder, _index(0), whole, unroll, [_ZERO] * (unroll * n_sums), add_many)
-    i, rest = _loop(builder, i, n, 1, sums[:n_sums], add)
-    sums = [*rest, *sums[n_sums:]]
-    for j in range(n_rows):
-        row = builder.add(at, builder.mul(out_step, _index(j)))
-        for k in range(n_vectors):
-            place = builder.add(row, _index(WIDTH * k))
-            total = sums[j * n_vectors + k]
-            for u in range(1, unroll):
-                total = lanes.add(total, sums[u * n_sums + j * n_vectors + k])
-            out.store(lanes.add(out.load(place), total), place)
-    return context.get_dummy_value()
+    if unroll > 1:
+        _, rest = _loop(builder, i, n, 1, sums[:n_sums], add)
+        sums = [*rest, *sums[n_sums:]]
+    for s in range(n_sums):
+        j, k = divmod(s, n_vectors)
+        place = builder.add(at, builder.mul(out_step, _index(j)))
+        place = builder.add(place, _index(WIDTH * k))
+        total = halve([sums[u * n_sums + s] for u in range(unroll)], lanes.add)
+        out.store(lanes.add(out.load(place), total), place)
 
 
 def emit_predict(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -94,6 +113,8 @@ def emit_predict(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         def add(k: Any, sums: list[Any]) -> list[Any]:
             mask = _mask(builder, builder.sub(columns, k))
             factor = coef.load(k, mask)
+            for begin in begins:
+                x.prefetch(builder.add(begin, builder.add(k, _index(AHEAD))))
             values = [x.load(builder.add(begin, k), mask) for begin in begins]
             return [lanes.fma(v, factor, s) for v, s in zip(values, sums, strict=True)]
 

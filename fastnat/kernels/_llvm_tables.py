@@ -18,7 +18,7 @@ from fastnat.kernels._llvm import (
 )
 from fastnat.kernels._numpy_lanes import WIDTH, TableBody, accumulate, halve, sums_of_table
 
-_AHEAD = 1280  # elements: eight rows at a time are short streams, which no hardware follows
+AHEAD = 1280  # elements: eight rows at a time are short streams, which no hardware follows
 
 
 def _index(value: int) -> Any:
@@ -150,7 +150,7 @@ def emit_transpose(context: Any, builder: Any, signature: Any, args: Any) -> Any
             second = builder.add(consts.columns, j)
             shift, running = consts.load(j, mask), consts.load(second, mask)
             for begin in begins:
-                x.prefetch(builder.add(begin, builder.add(j, _index(_AHEAD))))
+                x.prefetch(builder.add(begin, builder.add(j, _index(AHEAD))))
             values = [x.load(builder.add(begin, j), mask) for begin in begins]
             values = [builder.fsub(builder.fsub(value, shift), running) for value in values]
             for c, column in enumerate(_transpose(builder, values)):

@@ -170,7 +170,7 @@ def _take_totals(memory, told, aims, zz):
 
 @helper
 def _explain(aims, upper, fit):
-    """Fit the values by least squares, given a factor; returns what is explained of their squares."""
+    """Fit the values by least squares, given a factor; returns what that explains."""
     p = aims.shape[0] - 1
     for j in range(p):
         fit[j] = aims[j, p]

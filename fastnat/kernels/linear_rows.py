@@ -33,8 +33,8 @@ _MISSING, _IMPOSSIBLE, _SILENT = -3, -2, -1
 def new_blocks(n_blocks, p, q):
     """(cells, ends, own X, own Z, is own) of so many blocks.
 
-    ends : (n_blocks, N_KINDS + 1), where kinds begin; own X and Z : flat, copies of rows, where they
-    are needed; is own : (n_blocks,), whether they are.
+    ends : (n_blocks, N_KINDS + 1), where kinds begin; own X and Z : flat, copies of rows, where
+    they are needed; is own : (n_blocks,), whether they are.
     """
     cells = np.empty((n_blocks, N_CELLS, STRIDE))
     for i in range(n_blocks):
@@ -346,8 +346,8 @@ def z_of(blocks, z, z_first, i):
 def move(cells, n, x, start, p, origin, unit, limited, scratch):
     """Values lose X origin, and their unit, a power of two.
 
-    cells : of one block, of n rows; x, start : `x_of` it, in the new coordinates, as ``origin`` (p,)
-    is.  limited : whether there is more than values.
+    cells : of one block, of n rows; x, start : `x_of` it, in the new coordinates, as ``origin``
+    (p,) is.  limited : whether there is more than values.
     """
     fit, factor = scratch[2][2], 1.0 / unit
     moved = False

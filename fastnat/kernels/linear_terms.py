@@ -44,8 +44,8 @@ A, C, LOGLIK, BY_A, BY_C, AA, AC, CC, INV, LOG_S, RATE, BEND, N_TERMS = range(13
 """Rows of the terms of a block: the predictors a and c; log-likelihood, derivatives and curvature,
 times the weight; 1 / s, log s, its first and second derivative by c.  And how many they are."""
 
-# Where rows begin in cells and terms as flat arrays.  Loops over rows of two-dimensional arrays are not
-# vectorised: LLVM does not know that so many rows do not overlap.
+# Where rows begin in cells and terms as flat arrays.  Loops over rows of two-dimensional arrays are
+# not vectorised: LLVM does not know that so many rows do not overlap.
 _LOW, _WEIGHT, _NOISE = (np.uint64(row * STRIDE) for row in (LOW, WEIGHT, NOISE))
 _A, _C, _LOGLIK, _BY_A, _BY_C, _AA, _AC, _CC, _INV, _LOG_S, _RATE, _BEND = (
     np.uint64(row * STRIDE) for row in range(N_TERMS)

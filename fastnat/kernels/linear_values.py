@@ -39,7 +39,7 @@ from fastnat.kernels.linear_terms import (
     to_expected,
     to_products,
 )
-from fastnat.kernels.products import add_products, add_squares, predict, wide
+from fastnat.kernels.products import add_products, add_row, add_squares, predict, wide
 from fastnat.kernels.tiles import new_sums, total
 
 (
@@ -209,15 +209,15 @@ def _add_terms(rows, n, p, q, work):
     terms, sums, totals = work
     by_x, zx, zz, by_z = _places(p, q)
     add_squares(x, x_start, p, terms[AA], n, sums, 0)
-    add_products(terms[BY_A], 0, 1, x, x_start, p, None, n, sums, by_x)
+    add_row(terms[BY_A], x, x_start, p, n, sums, by_x)
     if z.size == 0:
-        add_products(terms[AC], 0, 1, x, x_start, p, None, n, sums, zx)
+        add_row(terms[AC], x, x_start, p, n, sums, zx)
         sums[zz] += total(terms[CC], n, totals)
         sums[by_z] += total(terms[BY_C], n, totals)
         return
     add_products(z, z_start, q, x, x_start, p, terms[AC], n, sums, zx)
     add_squares(z, z_start, q, terms[CC], n, sums, zz)
-    add_products(terms[BY_C], 0, 1, z, z_start, q, None, n, sums, by_z)
+    add_row(terms[BY_C], z, z_start, q, n, sums, by_z)
 
 
 @helper
@@ -245,7 +245,7 @@ def _add_gram(noisy, rows, p, q, work, told):
         sums[by_z] += weight
         return
     add_squares(z, z_start, q, weights, n, sums, zz)
-    add_products(weights, 0, 1, z, z_start, q, None, n, sums, by_z)
+    add_row(weights, z, z_start, q, n, sums, by_z)
 
 
 @helper
@@ -256,7 +256,7 @@ def _add_aims(x, x_start, p, aim, weights, n, work, by_x, out):
         terms[C, i] = weights[i] * aim[i]
         terms[CC, i] = terms[C, i] * aim[i]
     add_squares(x, x_start, p, weights, n, sums, 0)
-    add_products(terms[C], 0, 1, x, x_start, p, None, n, sums, by_x)
+    add_row(terms[C], x, x_start, p, n, sums, by_x)
     _take_squares(sums, 0, p, out)
     for j in range(p):
         out[j, p] += sums[by_x + j]
