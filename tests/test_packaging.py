@@ -85,6 +85,7 @@ FLOORS = [
     {"kernels._jit", "kernels._numpy_lanes", "kernels._scalar", "kernels.codes"},
     {"kernels._llvm", "kernels.linalg", "kernels.root", "kernels.special", "kernels.tuples"},
     {"kernels._llvm_tables"},
+    {"kernels._llvm_products"},
     {
         "kernels.lanes",
         "kernels.observation",
@@ -98,6 +99,7 @@ FLOORS = [
         "kernels.deviations",
         "kernels.existence",
         "kernels.moments",
+        "kernels.products",
         "kernels.profile",
         "kernels.tiles",
     },

@@ -1,0 +1,126 @@
+"""Sums of products over rows where they lie: against NumPy, the Python twin, and guard pages."""
+
+import numba
+import numpy as np
+import pytest
+from numba import njit
+from test_lanes import before_guard_page, dyadic
+
+from fastnat.kernels import products
+
+JIT = not numba.config.DISABLE_JIT
+SHAPES = [(0, 1), (1, 1), (3, 2), (7, 3), (9, 5), (16, 7), (33, 8), (40, 9), (21, 17), (30, 26)]
+SHAPES += [(12, 50)]
+
+
+def compiled():
+    squares, others, row, fit = (
+        products.add_squares,
+        products.add_products,
+        products.add_row,
+        products.predict,
+    )
+    if not JIT:
+        return squares, others, row, fit
+
+    @njit
+    def add_squares(x, start, p, w, n, out, at):
+        squares(x, start, p, w, n, out, at)
+
+    @njit
+    def add_products(a, a_start, q, x, start, p, w, n, out, at):
+        others(a, a_start, q, x, start, p, w, n, out, at)
+
+    @njit
+    def add_row(a, x, start, p, n, out, at):
+        row(a, x, start, p, n, out, at)
+
+    @njit
+    def predict(x, start, step, columns, n, coef, shift, out):
+        fit(x, start, step, columns, n, coef, shift, out)
+
+    return add_squares, add_products, add_row, predict
+
+
+def rows_of(flat, start, n, p):
+    return flat[start : start + n * p].reshape(n, p)
+
+
+@pytest.mark.parametrize(("n", "p"), SHAPES)
+def test_sums_equal_numpy(n, p):
+    """Of values whose products and sums are exact."""
+    add_squares, add_products, add_row, predict = compiled()
+    width = -(-p // 8) * 8
+    x, w, start = dyadic(n * p + 5), dyadic(n), 3
+    rows = rows_of(x, start, n, p)
+    out = np.full((p + 1) * width, 2.0)
+    add_squares(x, start, p, w, n, out, width)
+    assert np.all(out[:width] == 2.0)
+    lower = np.tril_indices(p)
+    sums = out[width:].reshape(p, width)[:, :p]
+    np.testing.assert_array_equal(sums[lower], (2.0 + (w * rows.T) @ rows)[lower])
+    for q in (1, 5, 11):
+        a, out = dyadic(n * q + 4), np.zeros(q * width)
+        add_products(a, 2, q, x, start, p, w, n, out, 0)
+        expected = (w * rows_of(a, 2, n, q).T) @ rows
+        np.testing.assert_array_equal(out.reshape(q, width)[:, :p], expected)
+    out = np.zeros(width)
+    add_row(w, x, start, p, n, out, 0)
+    np.testing.assert_array_equal(out[:p], w @ rows)
+    coef, fit = dyadic(p), np.full(-(-n // 8) * 8 + 1, 7.0)
+    predict(x, start, p, p, n, coef, 0.5, fit)
+    np.testing.assert_array_equal(fit[:n], 0.5 + rows @ coef)
+    assert fit[-1] == 7.0
+
+
+def test_a_row_that_is_nan_stays_in_its_row():
+    """Rows that come next are not read into sums that they do not belong to."""
+    add_squares, _, add_row, predict = compiled()
+    p, n = 5, 3
+    x = np.full(5 * p, np.nan)
+    x[p : (n + 1) * p] = dyadic(n * p)
+    rows, ones = rows_of(x, p, n, p), np.ones(n)
+    out, fit, grad = np.zeros(p * 8), np.zeros(8), np.zeros(8)
+    add_squares(x, p, p, ones, n, out, 0)
+    add_row(ones, x, p, p, n, grad, 0)
+    predict(x, p, p, p, n, np.ones(p), 0.0, fit)
+    lower = np.tril_indices(p)
+    np.testing.assert_array_equal(out.reshape(p, 8)[:, :p][lower], (rows.T @ rows)[lower])
+    np.testing.assert_array_equal(grad[:p], rows.sum(axis=0))
+    np.testing.assert_array_equal(fit[:n], rows.sum(axis=1))
+
+
+@pytest.mark.parametrize(("n", "p"), SHAPES[1:])
+def test_nothing_is_read_beyond_the_end_of_a_matrix(n, p):
+    add_squares, add_products, add_row, predict = compiled()
+    n = min(n, 512 // p)  # a page
+    x, memory = before_guard_page(n * p, np.float64)
+    w, other = before_guard_page(n, np.float64)
+    x[:], w[:] = 1.0, 1.0
+    width = -(-p // 8) * 8
+    out, coef, fit = np.zeros(p * width), np.ones(p), np.zeros(n + 8)
+    add_squares(x, 0, p, w, n, out, 0)
+    assert out[0] == n
+    add_products(w, 0, 1, x, 0, p, w, n, out, 0)
+    add_row(w, x, 0, p, n, out, 0)
+    predict(x, 0, p, p, n, coef, 0.0, fit)
+    assert np.all(fit[:n] == p)
+    del x, w
+    assert not memory.closed
+    assert not other.closed
+
+
+@pytest.mark.skipif(not JIT, reason="needs machine code")
+def test_sums_do_not_depend_on_how_rows_are_aligned(rng):
+    """Bit for bit, at any place in memory and beside any neighbours."""
+    add_squares, _, _, predict = compiled()
+    x, w, coef = rng.normal(size=40 * 11), rng.random(40), rng.normal(size=11)
+    outs, fits = [], []
+    for shift in range(4):
+        moved = np.concatenate([rng.normal(size=shift), x, rng.normal(size=20)])
+        out, fit = np.zeros(11 * 16), np.zeros(40)
+        add_squares(moved, shift, 11, w, 40, out, 0)
+        predict(moved, shift, 11, 11, 40, coef, 0.0, fit)
+        outs.append(np.tril(out.reshape(11, 16)[:, :11]).tobytes())
+        fits.append(fit.tobytes())
+    assert len(set(outs)) == len(set(fits)) == 1
