@@ -140,6 +140,31 @@ def test_without_any_directory_to_write_to_it_still_works(tmp_path):
     assert not list(tmp_path.rglob("*.nb*"))
 
 
+# A function of a kernel, then called from Python.
+PART = """
+import json
+from fastnat.kernels._jit import helper, uncached
+
+@helper
+def twice(x):
+    return 2.0 * x
+
+@uncached
+def four_times(x):
+    return twice(twice(x))
+
+results = [four_times(1.5)]
+(made,) = twice.overloads.values()
+address = made.library.get_pointer_to_function(made.fndesc.llvm_func_name)
+results += [twice(1.5), twice(1), four_times(2.5)]
+print(json.dumps([address, results]))
+"""
+
+
+def test_a_helper_has_machine_code_of_its_own_only_if_python_calls_it(tmp_path):
+    assert run(PART, tmp_path) == [0, [6.0, 3.0, 2.0, 10.0]]
+
+
 @pytest.mark.slow
 def test_many_processes_on_a_cold_cache(tmp_path):
     code = "import json, fastnat; print(json.dumps(fastnat.fit_normal([1.0, 2.0, 6.0]).mu))"

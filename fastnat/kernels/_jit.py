@@ -13,6 +13,8 @@ from numba import cfunc, config, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from fastnat.kernels._parts import PartCompiler
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -55,14 +57,24 @@ def kernel(function: F) -> F:
 
 def helper(function: F) -> F:
     """Compile a function that kernels call; it is cached as a part of them."""
-    compiled: F = njit(**_POLICY)(function)
-    return compiled
+    return _part(function, _POLICY)
 
 
 def inlined(function: F) -> F:
     """Compile a function that becomes a part of every loop that calls it, to be vectorised."""
-    compiled: F = njit(forceinline=True, **_POLICY)(function)
-    return compiled
+    return _part(function, _POLICY | {"forceinline": True})
+
+
+def _part(function: F, policy: Any) -> F:
+    """Compile for kernels; if Python calls it, once more, as a whole."""
+    if config.DISABLE_JIT:
+        return function
+    whole = njit(**policy)(function)
+    part: Any = njit(no_cpython_wrapper=True, pipeline_class=PartCompiler, **policy)(function)
+    # A call from Python looks into a table, to which this adds nothing, and then asks.
+    part._insert = lambda *_: None
+    part._compile_for_args = lambda *_, **__: whole
+    return part  # type: ignore[no-any-return]
 
 
 def uncached(function: F) -> F:
