@@ -186,7 +186,7 @@ def loglik_contours(
 
     Parameters
     ----------
-    x, upper, left, right, truncation, noise_std, weights
+    x, upper, left, right, truncation, noise_std, weights : array_like
         One problem, as for `fastnat.fit_normal`; missing values are left out.
     level : float, default 0.95
         Joint coverage of both regions.
@@ -271,7 +271,7 @@ def fitted_density(
 
     Parameters
     ----------
-    x, upper, left, right, truncation, noise_std, weights
+    x, upper, left, right, truncation, noise_std, weights : array_like
         One problem, as for `fastnat.fit_normal`; missing values are left out.
     bins : int, str or sequence, default "auto"
         Bins of the values known exactly, as for `numpy.histogram_bin_edges`.
