@@ -36,7 +36,15 @@ _MAX_ITER, _TOL = 100, 1e-12
 
 
 class Quantile(NamedTuple):
-    """A quantile of the fitted distribution and its standard error."""
+    """A quantile of the fitted distribution and its standard error.
+
+    Attributes
+    ----------
+    value : ndarray or float
+        The quantile.
+    stderr : ndarray or float
+        Its standard error.
+    """
 
     value: Any
     stderr: Any
@@ -132,7 +140,7 @@ class NormalFit(FitResult):
         return self._rest.exact(level)
 
     def quantile(self, q: ArrayLike) -> Quantile:
-        """Quantiles of the fitted distribution, mu + z_q sigma.
+        """The quantiles mu + z_q sigma of the fitted distribution.
 
         Parameters
         ----------
@@ -202,7 +210,7 @@ def fit_normal(
     x : array_like
         Observations: real numbers of any dtype and layout.  The dimensions that ``axis`` does
         not name are independent problems.  With ``upper``, lower ends of intervals.  A
-        `scipy.stats.CensoredData` is understood, too.
+        ``scipy.stats.CensoredData`` is understood, too.
     upper : array_like, optional
         Upper ends: an observation is only known to lie between ``x`` and ``upper``.  Equal ends
         are a value known exactly; -inf or inf is no end at all; NaN at both is a missing value.
