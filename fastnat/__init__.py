@@ -1,6 +1,6 @@
 """Fit Gaussian likelihoods by natural gradient: a million problems, or one huge one, in a call."""
 
-from fastnat import kernels, models, special
+from fastnat import geometry, kernels, models, special
 from fastnat._warmup import warmup
 from fastnat.descent import steepest_descent
 from fastnat.likelihood import Model, ModelFit, fit
@@ -24,6 +24,7 @@ __all__ = [
     "fit_linear",
     "fit_mvn",
     "fit_normal",
+    "geometry",
     "kernels",
     "models",
     "special",
