@@ -108,10 +108,7 @@ html_theme_options = {
     "header_links_before_dropdown": 6,
     "show_toc_level": 2,
     "show_prev_next": True,
-    "secondary_sidebar_items": {
-        page: ["page-toc"]
-        for page in ("*", "api/**", "develop/**")
-    },
+    "secondary_sidebar_items": {page: ["page-toc"] for page in ("*", "api/**", "develop/**")},
     "footer_start": ["copyright"],
     "footer_end": [],
     "pygments_light_style": "tango",

@@ -2,13 +2,15 @@
 Log-normal data with detection limits
 =====================================
 
-Twenty-five measurements of manganese in groundwater (parts per billion), six of them below a limit of 2 or
-5: US Environmental Protection Agency (2009), *Statistical Analysis of Groundwater Monitoring Data at RCRA
-Facilities*, EPA 530/R-09-007, page 15-10, in the public domain.  :doc:`/lognormal` has the formulas.
+Twenty-five measurements of manganese in groundwater (parts per billion), six of them
+below a limit of 2 or 5: US Environmental Protection Agency (2009), *Statistical
+Analysis of Groundwater Monitoring Data at RCRA Facilities*, EPA 530/R-09-007, page
+15-10, in the public domain.  :doc:`/lognormal` has the formulas.
 """
 
 import matplotlib.pyplot as plt
 import numpy as np
+from scipy.special import ndtri
 
 import fastnat
 
@@ -41,27 +43,48 @@ ax.plot(t, density, "C0")
 ax.plot(ppb[~below], np.full((~below).sum(), -0.012), "|", color="k", ms=12)
 for k, limit in enumerate(ppb[below][np.argsort(ppb[below])]):
     height = -0.035 - 0.008 * k
-    ax.annotate("", (0.25, height), (limit, height), arrowprops={"arrowstyle": "->", "color": "0.5"})
+    ax.annotate(
+        "",
+        (0.25, height),
+        (limit, height),
+        arrowprops={"arrowstyle": "->", "color": "0.5"},
+    )
 for k, (name, (value, error, color)) in enumerate(estimates.items()):
     height = 0.325 + 0.028 * k
     ends = np.exp([value - 1.96 * error, value + 1.96 * error])
     ax.plot(ends, [height] * 2, color=color, lw=3, solid_capstyle="butt", alpha=0.6)
     ax.plot(np.exp(value), height, "o", color=color, ms=8)
-    ax.plot([np.exp(value)] * 2, [0.0, height], color=color, lw=1, ls=":")
-    ax.text(ends[1] * 1.12, height, f"{name} {np.exp(value):.1f}", color=color, va="center")
-ax.set(xscale="log", xlim=(0.25, 900), ylim=(-0.09, 0.42), yticks=[], xlabel="manganese, ppb")
-ax.set_title("density of log x, measurements, and three estimates with their 95 % intervals")
+    top = np.interp(value, np.log(t), density)
+    ax.plot([np.exp(value)] * 2, [0.0, top], color=color, lw=1.4, ls=":")
+    ax.text(
+        ends[1] * 1.12, height, f"{name} {np.exp(value):.1f}", color=color, va="center"
+    )
+ax.set(
+    xscale="log",
+    xlim=(0.25, 900),
+    ylim=(-0.09, 0.42),
+    yticks=[],
+    xlabel="manganese, ppb",
+)
+ax.set_title(
+    "density of log x, measurements, and three estimates with their 95 % intervals"
+)
 ax.spines["left"].set_visible(False)
-ax.set_xticks([0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500], ["0.5", "1", "2", "5", "10", "20", "50", "100", "200", "500"])
+ax.set_xticks(
+    [0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500],
+    ["0.5", "1", "2", "5", "10", "20", "50", "100", "200", "500"],
+)
 ax.minorticks_off()
 plt.show()
 
 # %%
-# Ticks are measurements, arrows those that are only known to be below their limit.  Percentiles are
-# exponentials of percentiles; the mean is exp(mu + sigma^2 / 2), with its error by the delta method.
+# Ticks are measurements, arrows those that are only known to be below their limit.
+# Percentiles are exponentials of percentiles; the mean is exp(mu + sigma^2 / 2), with
+# its error by the delta method.
 #
-# How well does the normal distribution of log x fit?  Quantiles of the measurements above the limits
-# against those of the model; positions by Kaplan and Meier, which the limits do not disturb.
+# How well does the normal distribution of log x fit?  Quantiles of the measurements
+# above the limits against those of the model; positions by Kaplan and Meier, which the
+# limits do not disturb.
 
 order = np.argsort(np.where(below, ppb - 1e-9, ppb))[::-1]  # downwards: left-censored
 survivors, share, positions = 25, 1.0, {}
@@ -70,7 +93,6 @@ for i in order:
         positions[i] = share * (1.0 - 0.5 / survivors)
         share *= 1.0 - 1.0 / survivors
     survivors -= 1
-from scipy.special import ndtri
 
 fig, ax = plt.subplots(figsize=(6.4, 3.8))
 seen = list(positions)

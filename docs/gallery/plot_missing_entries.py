@@ -2,9 +2,10 @@
 Tables with missing entries
 ===========================
 
-``fit_mvn(X, nan_policy="mle")`` lets every row count for what it has.  That is right whenever entries are
-missing *at random*: whether one is missing may depend on what was seen, not on its own value.  To drop
-incomplete rows, or to take means of what there is, is right only if it depends on nothing.
+``fit_mvn(X, nan_policy="mle")`` lets every row count for what it has.  That is right
+whenever entries are missing *at random*: whether one is missing may depend on what was
+seen, not on its own value.  To drop incomplete rows, or to take means of what there is,
+is right only if it depends on nothing.
 """
 
 import matplotlib.pyplot as plt
@@ -13,7 +14,8 @@ import numpy as np
 import fastnat
 
 # %%
-# A second test is only given to those who failed the first, so the second score is missing at random.
+# A second test is only given to those who failed the first, so the second score is
+# missing at random.
 
 rng = np.random.default_rng(2)
 mean, covariance = np.array([0.0, 0.0]), np.array([[1.0, 0.7], [0.7, 1.0]])
@@ -24,8 +26,10 @@ X[X[:, 0] > 0.2, 1] = np.nan
 dropped = fastnat.fit_mvn(X, nan_policy="omit")  # rows with a NaN left out
 fit = fastnat.fit_mvn(X, nan_policy="mle")
 for name, one in (("rows dropped", dropped), ("nan_policy='mle'", fit)):
-    print(f"{name:17} mean {one.mean.round(2)} +- {one.stderr_mean.round(2)},"
-          f" correlation {one.correlation[0, 1]:.2f} +- {one.stderr_correlation[0, 1]:.2f}")
+    print(
+        f"{name:17} mean {one.mean.round(2)} +- {one.stderr_mean.round(2)},"
+        f" correlation {one.correlation[0, 1]:.2f} ({one.stderr_correlation[0, 1]:.2f})"
+    )
 
 angle = np.linspace(0.0, 2.0 * np.pi, 200)
 circle = np.stack([np.cos(angle), np.sin(angle)])
@@ -54,9 +58,10 @@ plt.show()
 # Thirteen batches of cement
 # --------------------------
 #
-# Heat of hardening and the share of four ingredients, with entries removed: N. R. Draper and H. Smith,
-# *Applied Regression Analysis*; R. J. A. Little and D. B. Rubin (1987), *Statistical Analysis with Missing
-# Data*.  Six of thirteen rows are complete.  Published means: 6.655, 49.965, 11.769, 27.047, 95.423.
+# Heat of hardening and the share of four ingredients, with entries removed: N. R.
+# Draper and H. Smith, *Applied Regression Analysis*; R. J. A. Little and D. B. Rubin
+# (1987), *Statistical Analysis with Missing Data*.  Six of thirteen rows are complete.
+# Published means: 6.655, 49.965, 11.769, 27.047, 95.423.
 
 nan = np.nan
 cement = np.array(
@@ -77,10 +82,32 @@ fig, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.8), width_ratios=[1.0, 1
 row = np.arange(5)[::-1]
 unit = np.sqrt(np.diagonal(fit.covariance))
 left.axvline(0.0, color="0.85", lw=1)
-left.errorbar(np.zeros(5), row, xerr=1.96 * fit.stderr_mean / unit, fmt="o", color="C0", capsize=3, label="all that is there")
+left.errorbar(
+    np.zeros(5),
+    row,
+    xerr=1.96 * fit.stderr_mean / unit,
+    fmt="o",
+    color="C0",
+    capsize=3,
+    label="all that is there",
+)
 alone = (complete.mean(axis=0) - fit.mean) / unit
-left.errorbar(alone, row - 0.22, xerr=1.96 * complete.std(axis=0) / np.sqrt(6) / unit, fmt="s", color="C3", capsize=3, label="six complete rows")
-left.set(title="means, 95 %", xlabel="standard deviations from the first", yticks=row, yticklabels=names, ylim=(-0.7, 5.3))
+left.errorbar(
+    alone,
+    row - 0.22,
+    xerr=1.96 * complete.std(axis=0) / np.sqrt(6) / unit,
+    fmt="s",
+    color="C3",
+    capsize=3,
+    label="six complete rows",
+)
+left.set(
+    title="means, 95 %",
+    xlabel="standard deviations from the first",
+    yticks=row,
+    yticklabels=names,
+    ylim=(-0.7, 5.3),
+)
 left.legend(loc="upper left", ncols=2, fontsize=8.5)
 image = right.imshow(fit.correlation, vmin=-1, vmax=1, cmap="RdBu_r")
 for i in range(5):
