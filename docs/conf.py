@@ -30,7 +30,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "sphinx-mathjax-offline",
 ]
-exclude_patterns = ["_build", "_templates", "gallery"]
+exclude_patterns = ["_build", "_templates", "gallery", "measured.md"]
 templates_path = ["_templates"]
 suppress_warnings = ["config.cache"]
 nitpicky = True

@@ -1,4 +1,4 @@
-"""What is shipped: version, files, imports, and the examples of the README."""
+"""What is shipped: version, files, imports."""
 
 import ast
 import importlib
@@ -11,7 +11,6 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from conftest import COMPILED
 
 import fastnat
 
@@ -190,19 +189,3 @@ def test_imports_point_down(name):
     ours = [other for other in imports_of(MODULES[name]) if other.partition(".")[0] == "fastnat"]
     for other in ours:
         assert FLOOR_OF[other] < FLOOR_OF[name], f"{name} imports {other}"
-
-
-# ---- the README ------------------------------------------------------------------------------
-
-
-@pytest.mark.skipif(not COMPILED, reason="examples of 100,000 fits take minutes as plain Python")
-def test_readme_examples_run(capsys):
-    """All blocks in one namespace; a print whose comment says what comes is held to it."""
-    text = (ROOT / "README.md").read_text()
-    blocks = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    assert blocks
-    code = "\n".join(blocks)
-    exec(compile(code, "README.md", "exec"), {})
-    printed = capsys.readouterr().out
-    for expected in re.findall(r"^print\(.*\) +# (<.*>)$", code, re.MULTILINE):
-        assert expected in printed
