@@ -154,7 +154,9 @@ FLOORS = [
     {"models"},
     {"_warmup"},
     {""},  # fastnat itself: the public names
-    {"_files"},
+    {"_files", "_sample"},
+    {"_drawing"},
+    {"plotting"},
     {"__main__"},
 ]
 
