@@ -11,7 +11,7 @@ benchmarks, a row for each case, a column for each thing that was measured.  Not
 
 import itertools
 import json
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -77,7 +77,7 @@ def page_of(run):
         yield "**Nothing has been measured for this version yet.** The commands above do it."
         return
     machine = run["params"]
-    day = datetime.fromtimestamp(run["date"] / 1000, timezone.utc).date()
+    day = datetime.fromtimestamp(run["date"] / 1000, UTC).date()
     yield (
         f"Commit {run['commit_hash'][:12]}, {day}; {machine.get('cpu', 'unknown processor')},"
         f" {machine.get('num_cpu', '?')} processors; Python {run['python']}; one thread."

@@ -54,7 +54,7 @@ numpydoc_class_members_toctree = False
 numpydoc_validation_checks = {"all", "SA01", "ES01", "EX01"}
 # Results are made by the package: what they are made from is no business of a reader.
 numpydoc_validation_exclude = {
-    r"fastnat\.(\w+Fit|FitResult|Status|Quantile|Prediction)$",
+    r"fastnat\.(\w+Fit|FitResult|Status|Quantile|Prediction|geometry\.Normal)$",
     r"LinearFit\.summary$",
 }
 

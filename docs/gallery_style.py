@@ -44,7 +44,7 @@ ORDER = (
     "plot_random_effects",
     "plot_missing_entries",
     "plot_lognormal",
-    "plot_statuses",
+    "plot_pictures",
 )
 
 
