@@ -50,8 +50,10 @@ autosummary_ignore_module_all = False
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
-# All that numpydoc knows to check, but for a "See Also", a long summary and examples everywhere.
-numpydoc_validation_checks = {"all", "SA01", "ES01", "EX01"}
+# All that numpydoc knows to check, but for a "See Also", a long summary and examples everywhere; an
+# infinitive (it takes every s for a verb's); a capital (a formula has none); the order of the
+# signature (which "mean1, mean2 : array_like" breaks).
+numpydoc_validation_checks = {"all", "SA01", "ES01", "EX01", "SS05", "RT04", "PR03"}
 # Results are made by the package: what they are made from is no business of a reader.
 numpydoc_validation_exclude = {
     r"fastnat\.(\w+Fit|FitResult|Status|Quantile|Prediction|geometry\.Normal)$",

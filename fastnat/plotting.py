@@ -186,7 +186,7 @@ def loglik_contours(
 
     Parameters
     ----------
-    x, upper, left, right, truncation, noise_std, weights
+    x, upper, left, right, truncation, noise_std, weights : array_like
         One problem, as for `fastnat.fit_normal`; missing values are left out.
     level : float, default 0.95
         Joint coverage of both regions.
@@ -271,10 +271,10 @@ def fitted_density(
 
     Parameters
     ----------
-    x, upper, left, right, truncation, noise_std, weights
+    x, upper, left, right, truncation, noise_std, weights : array_like
         One problem, as for `fastnat.fit_normal`; missing values are left out.
     bins : int, str or sequence, default "auto"
-        Bins of the values known exactly, as for `numpy.histogram_bin_edges`.
+        Bins of the values known exactly, as for ``numpy.histogram_bin_edges``.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure by default.
 
@@ -394,5 +394,6 @@ def convergence(
     for (label, far), style in zip(lines.items(), styles(len(lines)), strict=True):
         ax.plot(far, **style, markevery=max(1, far.size // 12), linewidth=1.5, label=label)
     ax.set_yscale("log")
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.grid(True, axis="y", color=PALE, linewidth=0.6)
     return finish(ax, "iteration", "distance from the target", len(lines))

@@ -313,6 +313,7 @@ def test_a_boundary_has_a_density_but_no_logarithm():
 def test_distances_from_the_target(paths):
     ax = plotting.convergence(paths, [0.0, 0.0], metric=A, floor=1e-5)
     assert ax.get_yscale() == "log"
+    assert np.all(ax.get_xticks() % 1.0 == 0.0), "iterations are whole numbers"
     for label, line in lines(ax).items():
         expected = [max(math.sqrt(fun(x)), 1e-5) for x in paths[label].path]
         np.testing.assert_array_equal(line.get_xdata(), np.arange(len(expected)))
