@@ -53,6 +53,8 @@ class Quantile(NamedTuple):
 class NormalFit(FitResult):
     """The result of `fit_normal`; unpacks to ``mu, sigma``.
 
+    What all fits have is said in `FitResult`.
+
     Attributes
     ----------
     mu, sigma : (...) ndarray
@@ -60,8 +62,6 @@ class NormalFit(FitResult):
         the scatter beyond the noise.
     reml : bool
         Whether sigma maximises the restricted likelihood.
-
-    The other attributes are those of `FitResult`.
     """
 
     _positive: ClassVar[tuple[int, ...]] = (1,)
