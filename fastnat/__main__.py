@@ -35,8 +35,9 @@ examples:
 
 _FIT_ABOUT = """\
 Fit a normal distribution to each column of a .csv or .parquet file, or along an
-axis of a .npy or .npz file, and print estimates +- standard errors.  Maximum likelihood: mu is
-the mean, sigma the standard deviation with divisor n (n - 1 with --reml)."""
+axis of a .npy or .npz file, and print estimates +- standard errors.  Maximum
+likelihood: mu is the mean, sigma the standard deviation with divisor n (n - 1
+with --reml)."""
 
 _FIT_EXAMPLES = """\
 Limits, intervals, truncation and known noise are what they are to
@@ -58,7 +59,7 @@ examples:
   python -m fastnat fit pixels.npy --axis 0 --out estimates.npz
   python -m fastnat fit pixels.npy --axis=-2,-1 --out estimates.csv
   python -m fastnat fit archive.npz --columns pixels --axis 0
-  python -m fastnat fit trips.parquet --columns fare distance --nan-policy omit
+  python -m fastnat fit trips.parquet --columns fare --nan-policy omit
 """
 
 

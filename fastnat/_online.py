@@ -128,7 +128,8 @@ class OnlineNormal:
             raise ValueError(f"x of shape {values.shape} must be of shape {self.shape} or (..., n)")
         rows = values.reshape(self._n_series, values.shape[-1])
         low, high = (limit[:, None] for limit in self._limits)
-        if np.any(np.isinf(rows) & ~(self._limited & ((rows <= low) | (rows >= high)))):
+        beyond = ((rows <= low) & (low > -np.inf)) | ((rows >= high) & (high < np.inf))
+        if np.any(np.isinf(rows) & ~beyond):
             raise ValueError("x must be finite, NaN or beyond a limit")
         while self._waiting is not None and rows.shape[1]:
             self._begin(self._waiting, rows[:, : self.burn_in], n_threads)
