@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastnat import _blocks
+from fastnat import _blocks, _limits
 from fastnat._arrays import Array, as_array, as_integer, as_number, as_shape, check_n_threads
 from fastnat._normal_stats import NormalStats
 from fastnat.kernels import censored, codes, estimates, online
@@ -95,7 +95,10 @@ class OnlineNormal:
         self._waiting: NormalStats | None = None
         stats = NormalStats(self.shape, left=left, right=right, nan_policy="omit")
         self.left, self.right = stats.left, stats.right
-        self._limits = [np.ascontiguousarray(limit) for limit in stats._both_limits()]
+        self._limits = [
+            np.ascontiguousarray(limit)
+            for limit in _limits.of_problems(stats.left, stats.right, self.shape)
+        ]
         if self._limited:
             self._waiting = stats
         else:

@@ -189,6 +189,10 @@ def test_statistics_of_nothing():
         assert stats.fit().status == fastnat.Status.NO_DATA
         stats.update([])
         assert stats.fit().status == fastnat.Status.NO_DATA
+    stats = NormalStats()
+    _ = stats.fit()  # which decides nothing
+    stats.update(np.ones((3, 2)))
+    assert stats.shape == (3,)
     assert NormalStats((2, 3)).fit().status.shape == (2, 3)
     stats = NormalStats((0, 3))
     stats.update(np.empty((0, 3, 5)))
