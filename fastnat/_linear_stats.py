@@ -65,7 +65,7 @@ class LinearStats:
     ...     X = np.column_stack([np.ones(3), t])
     ...     stats.update(1.0 + 2.0 * t + np.cos(t), X)
     >>> stats.fit().coef.round(4)
-    array([1.2999, 1.8683])
+    array([1.5134, 1.7789])
     """
 
     def __init__(
