@@ -9,7 +9,7 @@ import pytest
 from conftest import COMPILED
 
 import fastnat
-from fastnat import geometry, kernels, plotting, special
+from fastnat import geometry, kernels, plotting, special, streaming
 
 ROOT = Path(__file__).parent.parent
 TEXTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -51,7 +51,12 @@ def test_links_to_files_lead_somewhere(path):
 
 def test_every_public_name_is_in_the_reference():
     listed = set((ROOT / "docs" / "api" / "index.rst").read_text().split())
-    modules = {"geometry": geometry, "plotting": plotting, "special": special}
+    modules = {
+        "geometry": geometry,
+        "plotting": plotting,
+        "special": special,
+        "streaming": streaming,
+    }
     names = set(fastnat.__all__) - {"kernels", "models", *modules}
     names |= {f"{module}.{name}" for module in modules for name in modules[module].__all__}
     functions = [name for name in kernels.__all__ if name not in ("DIGEST", "ascent", "root")]
