@@ -80,7 +80,7 @@ def page_of(run):
     day = datetime.fromtimestamp(run["date"] / 1000, UTC).date()
     yield (
         f"Commit {run['commit_hash'][:12]}, {day}; {machine.get('cpu', 'unknown processor')},"
-        f" {machine.get('num_cpu', '?')} processors; Python {run['python']}; one thread."
+        f" {machine.get('num_cpu', '?')} processors; {machine.get('os', 'unknown system')}."
     )
     for name, cases in sorted(values_of(run).items()):
         yield f"\n## {name}\n"

@@ -20,8 +20,7 @@ def tables():
 RUN = {
     "commit_hash": "0123456789abcdef",
     "date": 1_764_000_000_000,
-    "python": "3.11",
-    "params": {"cpu": "a processor", "num_cpu": "2"},
+    "params": {"cpu": "a processor", "num_cpu": "2", "os": "Linux 6"},
     "result_columns": ["result", "params", "version"],
     "results": {
         "bench_x.Shapes.time_fit": [[0.0123, 4.5e-9, None], [["'a'", "'b'", "'c'"]], "v"],
@@ -34,7 +33,7 @@ RUN = {
 
 def test_page_of_measurements(tables):
     page = list(tables.page_of(RUN))
-    assert "Commit 0123456789ab, 2025-11-24; a processor, 2 processors" in page[2]
+    assert page[2] == "Commit 0123456789ab, 2025-11-24; a processor, 2 processors; Linux 6."
     assert page[3:] == [
         "\n## x.Descent\n",
         "| case | one, time |",
