@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+SITE ?= docs/_build/html
 
 BIN := $(VENV)/bin
 
@@ -35,7 +36,7 @@ bench: $(VENV)/.stamp-bench
 	@cd asv_bench && $(abspath $(BIN))/asv run --quick --python=same --show-stderr
 
 docs: $(VENV)/.stamp-docs
-	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs $(SITE)
 
 clean:
 	rm -rf $(VENV) build dist asv_bench/env asv_bench/html asv_bench/results
