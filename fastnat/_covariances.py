@@ -8,8 +8,8 @@ from numpy.typing import ArrayLike
 from fastnat._arrays import Array, as_array
 
 # 1 / 3, 1 / 5, 1 / 7, ...: 2 s^3 times this series in s^2 is log((1 + s) / (1 - s)) - 2 s.  For
-# s^2 <= 1 / 9 the next term is below 2^-60.
-_ATANH = [1.0 / (2 * k + 3) for k in range(19)]
+# s^2 <= 0.045 the next term is below 2^-60.
+_ATANH = [1.0 / (2 * k + 3) for k in range(13)]
 
 _SYMMETRY = 1e-12  # products of matrices are symmetric to rounding only
 
@@ -19,15 +19,18 @@ def excess(r: Array, log1p: Array) -> Array:
 
     log1p : log(1 + r), read where r is not small (there it may know more than r does).
     """
-    near = np.abs(r - 0.25) <= 0.75
-    small = np.where(near, r, 0.0)
+    near = np.abs(r - 0.075) <= 0.425
+    out = np.asarray(r - log1p)
+    out[np.isposinf(r)] = np.inf
+    small = r[near]
     s = small / (2.0 + small)
     square = s * s
-    series = np.zeros_like(s)
-    for coefficient in reversed(_ATANH):
-        series = series * square + coefficient
-    far = np.where(np.isposinf(r), np.inf, r - np.where(np.isposinf(r), 0.0, log1p))
-    return np.where(near, s * (small - 2.0 * square * series), far)
+    series = np.full(s.shape, _ATANH[-1])
+    for coefficient in reversed(_ATANH[:-1]):
+        series *= square
+        series += coefficient
+    out[near] = s * (small - 2.0 * square * series)
+    return out
 
 
 # ---- arguments -------------------------------------------------------------------------------

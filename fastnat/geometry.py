@@ -358,9 +358,12 @@ def _differences(m1: Array, s1: Array, m2: Array, s2: Array) -> tuple[Array, Arr
     Differences first: those of numbers that are nearly equal are exact.
     """
     ratio = s1 / s2
-    close = (0.5 * s2 <= s1) & (s1 <= 2.0 * s2)
+    close = (ratio >= 0.5) & (ratio <= 2.0)
     q = np.where(close, (s1 - s2) / s2, ratio - 1.0)
-    log_ratio = np.where(ratio > _TINY, np.log(ratio), np.log(s1) - np.log(s2))
+    log_ratio = np.log(ratio)
+    tiny = ratio < _TINY
+    if np.any(tiny):
+        log_ratio = np.where(tiny, np.log(s1) - np.log(s2), log_ratio)
     return np.where(m1 == m2, 0.0, (m1 - m2) / s2), q, log_ratio
 
 

@@ -393,7 +393,7 @@ def convergence(
     ax = axes_of(ax)
     for (label, far), style in zip(lines.items(), styles(len(lines)), strict=True):
         ax.plot(far, **style, markevery=max(1, far.size // 12), linewidth=1.5, label=label)
+    ax.locator_params(axis="x", integer=True)
     ax.set_yscale("log")
-    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.grid(True, axis="y", color=PALE, linewidth=0.6)
     return finish(ax, "iteration", "distance from the target", len(lines))
