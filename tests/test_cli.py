@@ -25,6 +25,7 @@ import fastnat
 from fastnat import __main__ as cli
 from fastnat import _blocks, _files, _show, _stores
 from fastnat.__main__ import main
+from fastnat.streaming import NormalStats
 
 ROOT = Path(fastnat.__file__).parents[1]
 NAN = float("nan")
@@ -608,6 +609,25 @@ def test_parquet_of_what_needs_all_rows(run, table):
         got = dict(file)
     assert got.pop("names").tolist() == names.tolist()
     assert_equals_fit(got, fastnat.fit_normal(table["length"], left=3.0, groups=groups))
+
+
+@pytest.mark.usefixtures("table")
+def test_parquet_and_ctrl_c(run, here, monkeypatch):
+    """While it is read: no output, not even a part of it, and what was there stays."""
+    monkeypatch.setattr(_stores, "_ROWS", 37)
+    (here / "o.npz").write_bytes(b"as it was")
+    before = sorted(here.iterdir())
+    update = NormalStats.update
+
+    def interrupt(stats, x, **options):
+        update(stats, x, **options)
+        if stats.fit(cov_type=None).nobs[0] > 100:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(NormalStats, "update", interrupt)
+    assert refused(run, "fit", "x.parquet", "--out", "o.npz", code=130) == "interrupted"
+    assert sorted(here.iterdir()) == before
+    assert (here / "o.npz").read_bytes() == b"as it was"
 
 
 def test_parquet_with_missing_values(run, here):

@@ -2,6 +2,7 @@
 
 import io
 import operator
+import tracemalloc
 from fractions import Fraction
 from itertools import chain, pairwise
 
@@ -226,6 +227,33 @@ def test_what_does_not_go_together(rng):
         NormalStats().update(x, groups=np.zeros(10, int))
     with refused(ValueError, "groups needs statistics without left"):
         NormalStats(3, left=0.0).update(x, groups=np.zeros(10, int))
+
+
+def test_memory_does_not_grow(rng):
+    """A thousand chunks take as much as three; to keep them would take 640 MB."""
+    x = rng.standard_normal((scaled(10_000, 500), 3))
+    stats = NormalStats(left=0.0)
+    for _ in range(3):
+        stats.update(x)
+    tracemalloc.start()
+    try:
+        for _ in range(scaled(1000, 80)):
+            stats.update(x)
+        grown = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    # At most one more level: five moments, and three weights beyond limits.
+    assert grown < 1.5 * (8 * 8 * len(x)) + 1_000_000
+
+
+def test_stream_of_a_mapped_file(rng, tmp_path):
+    """In one pass, a tenth at a time."""
+    x = 1e7 + 0.1 * rng.standard_normal(scaled(300_000, 300))
+    np.save(tmp_path / "x.npy", x)
+    stats = NormalStats(left=1e7 - 0.03)
+    for chunk in np.array_split(np.load(tmp_path / "x.npy", mmap_mode="r"), 10):
+        stats.update(chunk)
+    assert_equal_fits(stats.fit(), fastnat.fit_normal(x, left=1e7 - 0.03))
 
 
 # Files
