@@ -62,7 +62,7 @@ for metric, color in (("expected", "C0"), ("empirical", "C3"), ("auto", "C2")):
         label=f"{metric}: {fit.nit} steps",
     )
 right.set(title="from 30 sigmas away", xlabel="step", ylabel="distance to the maximum")
-right.legend(loc=(0.40, 0.36), fontsize=9)
+right.legend(loc=(0.47, 0.36), fontsize=9)
 plt.show()
 
 # %%
