@@ -99,6 +99,7 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_memory": False,
+    "thumbnail_size": (600, 300),
     "remove_config_comments": True,
     "reset_modules": ("matplotlib", "gallery_style.reset"),
     "within_subsection_order": "gallery_style.place",
