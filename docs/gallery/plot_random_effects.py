@@ -13,10 +13,9 @@ import numpy as np
 import fastnat
 
 # %%
-# Ten studies of the effect of open education on cooperativeness, as W. Viechtbauer
-# (2005) gives them: Bias and efficiency of meta-analytic variance estimators in the
-# random-effects model, Journal of Educational and Behavioral Statistics 30, 261-293,
-# page 271.
+# Ten standardised mean differences with their variances, from W. Viechtbauer (2005),
+# Bias and efficiency of meta-analytic variance estimators in the random-effects model,
+# Journal of Educational and Behavioral Statistics 30, 261-293, page 271.
 
 effect = np.array(
     [-0.581, 0.530, 0.771, 1.031, 0.553, 0.295, 0.078, 0.573, -0.176, -0.232]
@@ -34,9 +33,10 @@ print(
 
 # %%
 # Eight schools: effects of coaching on test scores, from D. B. Rubin (1981), Estimation
-# in parallel randomized experiments, Journal of Educational Statistics 6, 377-401.
-# Here the likelihood is largest at tau = 0: BOUNDARY, which counts as success, and no
-# standard error of tau is made up.
+# in parallel randomized experiments, Journal of Educational Statistics 6, 377-401,
+# rounded as in Gelman and others, *Bayesian Data Analysis*.  Here the likelihood is
+# largest at tau = 0: BOUNDARY, which counts as success, and no standard error of tau is
+# made up.
 
 coaching = np.array([28.0, 8.0, -3.0, 7.0, -1.0, 1.0, 18.0, 12.0])
 school_error = np.array([15.0, 10.0, 16.0, 11.0, 9.0, 11.0, 10.0, 18.0])
@@ -63,7 +63,7 @@ def forest(ax, value, error, fit, title):
 
 
 fig, axes = plt.subplots(1, 2, figsize=(9.6, 4.2))
-forest(axes[0], effect, np.sqrt(variance), ml, f"open education: tau = {ml.sigma:.2f}")
+forest(axes[0], effect, np.sqrt(variance), ml, f"ten studies: tau = {ml.sigma:.2f}")
 forest(axes[1], coaching, school_error, schools, "eight schools: tau = 0")
 axes[0].legend(loc="lower right", fontsize=9)
 axes[0].set_xlabel("standardised difference")
