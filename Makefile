@@ -3,16 +3,18 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+SITE ?= docs/_build/html
 
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench docs clean
 
 help:
 	@echo "make demo   fit a million normal distributions"
 	@echo "make test   run the tests (ARGS='-k nan' hands options to pytest)"
 	@echo "make lint   ruff and mypy"
 	@echo "make bench  run every benchmark once on small data"
+	@echo "make docs   build the site in docs/_build/html"
 	@echo "make clean  remove $(VENV) and what was built"
 
 demo: $(VENV)/.stamp-cli
@@ -33,8 +35,12 @@ bench: $(VENV)/.stamp-bench
 	@cd asv_bench && $(abspath $(BIN))/asv machine --yes > /dev/null
 	@cd asv_bench && $(abspath $(BIN))/asv run --quick --python=same --show-stderr
 
+docs: $(VENV)/.stamp-docs
+	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs $(SITE)
+
 clean:
 	rm -rf $(VENV) build dist asv_bench/env asv_bench/html asv_bench/results
+	rm -rf docs/_build docs/api/generated docs/auto_gallery docs/sg_execution_times.rst
 	find fastnat tests asv_bench -name __pycache__ -prune -exec rm -rf {} +
 
 # One stamp for each extra of pyproject.toml that has been installed.

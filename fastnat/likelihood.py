@@ -163,14 +163,14 @@ class Model:
 class ModelFit(FitResult):
     """The result of `fit`; unpacks to the estimates, in the order of the model's parameters.
 
+    What all fits have is said in `FitResult`.
+
     Attributes
     ----------
     param_names : tuple of str
         The names of the parameters.
     path : (nit_max + 1, ..., p) ndarray or None
         With ``trace=True``, the accepted points from the start on; NaN after a problem's end.
-
-    The other attributes are those of `FitResult`.
     """
 
     def __init__(

@@ -29,6 +29,8 @@ Relative = Callable[[NDArray[np.int64]], Array]
 class MvnFit(FitResult):
     """The result of `fit_mvn`; unpacks to ``mean, covariance``.
 
+    What all fits have is said in `FitResult`.
+
     Attributes
     ----------
     mean : (..., d) ndarray
@@ -39,8 +41,6 @@ class MvnFit(FitResult):
         Standard errors of each element.
     params : (..., p) ndarray
         The mean, then the lower triangle of the covariance, row by row: p = d + d (d + 1) / 2.
-
-    The other attributes are those of `FitResult`.
     """
 
     def __init__(

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnat import _observed
+from fastnat import _limits, _observed
 from fastnat._arrays import (
     COVS,
     Array,
@@ -22,11 +22,10 @@ from fastnat._arrays import (
     check_n_threads,
     check_nan_policy,
 )
-from fastnat._closed_form import ClosedForm
+from fastnat._closed_form import ClosedForm, maximise
 from fastnat._reduce import Use, reduce_groups, reduce_moments
 from fastnat._searched import Searched
 from fastnat.kernels import codes, estimates
-from fastnat.kernels import normal as kernels
 from fastnat.result import FitResult, Status
 
 Shape = Callable[[Array], Array]
@@ -36,7 +35,15 @@ _MAX_ITER, _TOL = 100, 1e-12
 
 
 class Quantile(NamedTuple):
-    """A quantile of the fitted distribution and its standard error."""
+    """A quantile of the fitted distribution and its standard error.
+
+    Attributes
+    ----------
+    value : ndarray or float
+        The quantile.
+    stderr : ndarray or float
+        Its standard error.
+    """
 
     value: Any
     stderr: Any
@@ -45,6 +52,8 @@ class Quantile(NamedTuple):
 class NormalFit(FitResult):
     """The result of `fit_normal`; unpacks to ``mu, sigma``.
 
+    What all fits have is said in `FitResult`.
+
     Attributes
     ----------
     mu, sigma : (...) ndarray
@@ -52,8 +61,6 @@ class NormalFit(FitResult):
         the scatter beyond the noise.
     reml : bool
         Whether sigma maximises the restricted likelihood.
-
-    The other attributes are those of `FitResult`.
     """
 
     _positive: ClassVar[tuple[int, ...]] = (1,)
@@ -132,7 +139,7 @@ class NormalFit(FitResult):
         return self._rest.exact(level)
 
     def quantile(self, q: ArrayLike) -> Quantile:
-        """Quantiles of the fitted distribution, mu + z_q sigma.
+        """The quantiles mu + z_q sigma of the fitted distribution.
 
         Parameters
         ----------
@@ -202,7 +209,7 @@ def fit_normal(
     x : array_like
         Observations: real numbers of any dtype and layout.  The dimensions that ``axis`` does
         not name are independent problems.  With ``upper``, lower ends of intervals.  A
-        `scipy.stats.CensoredData` is understood, too.
+        ``scipy.stats.CensoredData`` is understood, too.
     upper : array_like, optional
         Upper ends: an observation is only known to lie between ``x`` and ``upper``.  Equal ends
         are a value known exactly; -inf or inf is no end at all; NaN at both is a missing value.
@@ -326,8 +333,7 @@ def _fit_complete(
     use = Use(None, True if nan_policy == "omit" else None, True if high else None)
 
     def finish(stats: Array, tally: Array | None, first: int, n_fits: int) -> None:  # noqa: ARG001
-        if kernels.finish(stats, n_fits, lost, first, out):
-            raise ValueError("weights must be finite and not negative, and so must their sum")
+        maximise(stats, n_fits, lost, first, out)
 
     def describe(shaped: Array) -> ClosedForm:
         return ClosedForm(shaped, cov_type, reml, weights is not None)
@@ -365,7 +371,7 @@ def _fit_observed(
             " instead of upper"
         )
     omit = nan_policy == "omit"
-    options = _observed.Options(omit, reml, COVS[cov_type], max_iter, tol, n_threads)
+    options = _limits.Options(omit, reml, COVS[cov_type], max_iter, tol, n_threads)
     found = _observed.solve(given, groups, axis, options)
 
     def describe(shaped: Array) -> Searched:

@@ -274,7 +274,7 @@ def fitted_density(
     x, upper, left, right, truncation, noise_std, weights : array_like
         One problem, as for `fastnat.fit_normal`; missing values are left out.
     bins : int, str or sequence, default "auto"
-        Bins of the values known exactly, as for `numpy.histogram_bin_edges`.
+        Bins of the values known exactly, as for ``numpy.histogram_bin_edges``.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure by default.
 

@@ -15,7 +15,7 @@ ConfIntMethod = Literal["wald", "profile", "exact"]
 
 
 class Status(enum.IntEnum):
-    """What became of a fit.  `success` is true for OK and BOUNDARY."""
+    """What became of a fit; ``success`` is true for OK and BOUNDARY."""
 
     OK = codes.OK
     BOUNDARY = codes.BOUNDARY

@@ -101,7 +101,7 @@ def hazard(x: ArrayLike) -> Any:
 
 
 def hazard_remainder(x: ArrayLike) -> Any:
-    """`hazard` less x, without cancellation: about 1 / x for large x.
+    """The hazard less x, without cancellation: about 1 / x for large x.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ def ndtr(x: ArrayLike) -> Any:
 
 
 def log_interval_prob(a: ArrayLike, b: ArrayLike) -> Any:
-    """log(Phi(b) - Phi(a)), without cancellation in the tails and for narrow intervals.
+    """The logarithm of Phi(b) - Phi(a), without cancellation in tails and for narrow intervals.
 
     Parameters
     ----------
@@ -224,7 +224,7 @@ _SCALARS = {
 
 @cache
 def low_level_callable(name: str) -> Any:
-    """A function of this module as `scipy.LowLevelCallable`, compiled when first asked for.
+    """A function of this module as ``scipy.LowLevelCallable``, compiled when first asked for.
 
     Parameters
     ----------
@@ -235,7 +235,7 @@ def low_level_callable(name: str) -> Any:
     Returns
     -------
     scipy.LowLevelCallable
-        For `scipy.integrate.quad` and others that call compiled code.
+        For ``scipy.integrate.quad`` and others that call compiled code.
 
     Raises
     ------

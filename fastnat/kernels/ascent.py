@@ -1,4 +1,4 @@
-"""The ascent: accept or halve, step, stop.  It is told values and never calls a model.
+"""The ascent: accept or halve, step, stop.  It is told values and never calls a model::
 
     start(state, theta, total, tol, floor, max_iter)
     while running:
@@ -37,7 +37,18 @@ _SMALLEST = 2.0**-60  # step sizes below it change nothing
 
 @kernel
 def state_size(p):
-    """The length of the state for ``p`` parameters."""
+    """Give the length of the state.
+
+    Parameters
+    ----------
+    p : int
+        The number of parameters.
+
+    Returns
+    -------
+    int
+        How many numbers the state has.
+    """
     return np.int64(BASE + 2 * p)
 
 
@@ -52,14 +63,23 @@ def new_tools(p):
 
 @kernel
 def start(state, theta, total, tol, floor, max_iter):
-    """Begin at ``theta`` (p,).
+    """Begin the ascent at a point.
 
-    state : (state_size(p),), out.
-    total : the total weight of the observations; decrements are divided by it.
-    tol : decrement at which to stop, after one more step; at once if it is below its square.
-    floor : a decrement below which an increase is due to rounding, and ends the ascent; with
-        ``tol`` 0 it is needed for that, for rounding can go on for ever.
-    max_iter : how many accepted steps, at most.
+    Parameters
+    ----------
+    state : (state_size(p),) ndarray
+        Out.
+    theta : (p,) ndarray
+        The point.
+    total : float
+        The total weight of the observations; decrements are divided by it.
+    tol : float
+        Decrement at which to stop, after one more step; at once if it is below its square.
+    floor : float
+        A decrement below which an increase is due to rounding, and ends the ascent; with ``tol``
+        0 it is needed for that, for rounding can go on for ever.
+    max_iter : int
+        How many accepted steps, at most.
     """
     for k in range(BASE):
         state[k] = 0.0
@@ -97,15 +117,27 @@ def accepts(state, loglik, grad):
 
 @kernel
 def advance(state, loglik, grad, metric, theta):
-    """Accept or reject the point on trial, given its values, and go on; returns a code.
+    """Accept or reject the point on trial, given its values, and go on.
 
-    loglik : to be increased.
-    grad : (p,), its gradient.
-    metric : (p, p), symmetric; not looked at if the point is rejected, else lost.
-    theta : (p,), in: the point on trial, out: the next one, or the last one accepted.
+    Parameters
+    ----------
+    state : (state_size(p),) ndarray
+        What `start` has begun.
+    loglik : float
+        The value, to be increased.
+    grad : (p,) ndarray
+        Its gradient.
+    metric : (p, p) ndarray
+        Symmetric; not looked at if the point is rejected, else lost.
+    theta : (p,) ndarray
+        In: the point on trial; out: the next one, or the last one accepted.
 
-    Codes: RUNNING; OK; UNBOUNDED, an infinite log-likelihood; MAX_ITER, out of steps, or none
-    ascends; INVALID_INPUT, no finite values at the start; NOT_IDENTIFIED, an unusable metric.
+    Returns
+    -------
+    int
+        A code: RUNNING; OK; UNBOUNDED, an infinite log-likelihood; MAX_ITER, out of steps, or
+        none ascends; INVALID_INPUT, no finite values at the start; NOT_IDENTIFIED, an unusable
+        metric.
     """
     p = theta.shape[0]
     base, step = state[BASE : BASE + p], state[BASE + p : BASE + 2 * p]
@@ -135,10 +167,19 @@ def advance(state, loglik, grad, metric, theta):
 def keep_sign(state, grad, factor, theta):
     """After RUNNING: let the last coordinate go at most half of its way to zero.
 
-    grad : (p,), what `advance` was given.
-    factor : (p, p), what `advance` has left in the metric: U of U'U, the upper triangle.
-    theta : (p,), in and out: the point on trial.
+    Parameters
+    ----------
+    state : (state_size(p),) ndarray
+        That of the ascent.
+    grad : (p,) ndarray
+        What `advance` was given.
+    factor : (p, p) ndarray
+        What `advance` has left in the metric: U of U'U, the upper triangle.
+    theta : (p,) ndarray
+        In and out: the point on trial.
 
+    Notes
+    -----
     Where the step would go further, it goes half of the way, and the other coordinates are
     solved for anew, given that.  Shortening the whole step instead can jam at the boundary.
     """

@@ -11,11 +11,21 @@ BLOCK = 512
 def accumulate(scores, weights, n, grad, fisher):
     """Add the sums and the sums of products of ``n`` observations' scores.
 
-    scores : (q, m >= n), q >= p; row j holds the scores of parameter j.
-    weights : (at least n,), not negative, or None; an observation of weight 0 is not looked at.
-    grad : (q,), added to: sum of w s, for all q rows.
-    fisher : (p, p), added to: sum of w s s', of the first p rows.  p may be 0.
+    Parameters
+    ----------
+    scores : (q, m) ndarray
+        Row j holds the scores of parameter j; q >= p, m >= n.
+    weights : (n,) ndarray or None
+        Not negative, and maybe longer; an observation of weight 0 is not looked at.
+    n : int
+        The number of observations.
+    grad : (q,) ndarray
+        Added to: sum of w s, for all q rows.
+    fisher : (p, p) ndarray
+        Added to: sum of w s s', of the first p rows.  p may be 0.
 
+    Notes
+    -----
     All are C-contiguous and float64.  The order of summation depends on n and on the number of
     rows.
     """

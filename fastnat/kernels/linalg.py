@@ -19,10 +19,18 @@ _TILE = 64  # problems whose entries stay in the first-level cache
 
 @kernel
 def cholesky(a):
-    """Factor the (p, p) matrix ``a`` = U'U in place; returns whether it is positive definite.
+    """Factor a matrix, a = U'U, in place.
 
-    Only the upper triangle is read and written.  If a pivot is not above ``SMALLEST_PIVOT`` of
-    its diagonal entry (or is NaN), the upper triangle is left half done.
+    Parameters
+    ----------
+    a : (p, p) ndarray
+        In: symmetric, of which only the upper triangle is read; out: U in it.  It is left half
+        done if a pivot is not above ``SMALLEST_PIVOT`` of its diagonal entry (or is NaN).
+
+    Returns
+    -------
+    bool
+        Whether the matrix is positive definite.
     """
     p = a.shape[0]
     for j in range(p):
@@ -43,7 +51,15 @@ def cholesky(a):
 
 @kernel
 def cholesky_solve(factor, b):
-    """Solve A x = b in place, given what `cholesky` left of A (p, p) and ``b`` (p,)."""
+    """Solve A x = b in place.
+
+    Parameters
+    ----------
+    factor : (p, p) ndarray
+        What `cholesky` has left of A.
+    b : (p,) ndarray
+        In: the right side; out: x.
+    """
     p = factor.shape[0]
     for m in range(p):
         row = factor[m]
@@ -60,7 +76,18 @@ def cholesky_solve(factor, b):
 
 @kernel
 def log_det(factor):
-    """log det A, given what `cholesky` left of A (p, p)."""
+    """Compute log det A.
+
+    Parameters
+    ----------
+    factor : (p, p) ndarray
+        What `cholesky` has left of A.
+
+    Returns
+    -------
+    float
+        The logarithm of the determinant.
+    """
     total = 0.0
     for j in range(factor.shape[0]):
         total += math.log(factor[j, j])
@@ -69,9 +96,17 @@ def log_det(factor):
 
 @kernel
 def cholesky_many(a):
-    """`cholesky` of many small matrices, ``a`` (p, p, n): problems are neighbours in memory.
+    """Factor many small matrices in place, as `cholesky` does one.
 
-    Returns how many are not positive definite; their factors hold NaN.
+    Parameters
+    ----------
+    a : (p, p, n) ndarray
+        The matrices: problems are neighbours in memory.
+
+    Returns
+    -------
+    int
+        How many are not positive definite; their factors hold NaN.
     """
     p, n = a.shape[0], a.shape[2]
     failed = 0
@@ -112,7 +147,15 @@ def _factor_row(a, j, here, scale):
 
 @kernel
 def cholesky_solve_many(factor, b):
-    """Solve many small systems in place: ``factor`` (p, p, n) of `cholesky_many`, ``b`` (p, n)."""
+    """Solve many small systems in place.
+
+    Parameters
+    ----------
+    factor : (p, p, n) ndarray
+        What `cholesky_many` has left of the matrices.
+    b : (p, n) ndarray
+        In: the right sides; out: the solutions.
+    """
     p, n = b.shape
     for first in range(0, n, _TILE):
         size = min(_TILE, n - first)

@@ -50,9 +50,17 @@ def interval(a, b, w):
 
 @helper
 def log_interval_prob(a, b):
-    """log(Phi(b) - Phi(a)) for a < b, either of which may be infinite; NaN for a > b.
+    """The logarithm of Phi(b) - Phi(a), without cancellation in the tails and for narrow intervals.
 
-    Without cancellation, in the tails and for narrow intervals.
+    Parameters
+    ----------
+    a, b : float
+        The ends, either of which may be infinite.
+
+    Returns
+    -------
+    float
+        Its value; -inf for a = b, NaN for a > b.
     """
     if not a < b:
         return -math.inf if a == b else math.nan

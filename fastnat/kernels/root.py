@@ -1,6 +1,6 @@
 """A root of a function of one variable: Newton's steps, kept within a bracket.
 
-Like the ascent, it is told values:
+Like the ascent, it is told values::
 
     x = start(state, lower, upper, rising)
     while x == x:
@@ -24,13 +24,25 @@ _FARTHEST_PROBE = 64.0
 
 @kernel
 def start(state, lower, upper, rising):
-    """Look between ``lower`` and ``upper``, where the function has opposite signs.
+    """Look between two points at which the function has opposite signs.
 
-    state : (SIZE,), out.
-    rising : whether the function is negative at ``lower`` and positive at ``upper``.
+    Parameters
+    ----------
+    state : (SIZE,) ndarray
+        Out.
+    lower, upper : float
+        The points.
+    rising : bool
+        Whether the function is negative at ``lower`` and positive at ``upper``.
 
-    Returns the first point to be told about, the middle.  Bisections halve the bracket: where it
-    spans many powers of ten, give the function a logarithm.
+    Returns
+    -------
+    float
+        The first point to be told about, the middle.
+
+    Notes
+    -----
+    Bisections halve the bracket: where it spans many powers of ten, give the function a logarithm.
     """
     state[LOWER], state[UPPER] = lower, upper
     state[SIGN] = -1.0 if rising else 1.0
@@ -49,12 +61,21 @@ def _middle(lower, upper):
 
 @kernel
 def advance(state, value, slope):
-    """Take note of the function at ``state[ROOT]`` and return the next point; NaN at the end.
+    """Take note of the function at ``state[ROOT]`` and go on.
 
-    value, slope : the function and its derivative there; a useless slope (0, NaN, the wrong
-        sign) costs a bisection.
+    Parameters
+    ----------
+    state : (SIZE,) ndarray
+        What `start` has begun.
+    value, slope : float
+        The function and its derivative there; a useless slope (0, NaN, the wrong sign) costs a
+        bisection.
 
-    Ends at a value of zero (or NaN), or when the bracket is as small as doubles allow.
+    Returns
+    -------
+    float
+        The next point; NaN at the end, which is a value of zero (or NaN), or a bracket as small
+        as doubles allow.
     """
     x = state[ROOT]
     if value == 0.0 or value != value:

@@ -181,7 +181,18 @@ def tail(x):
 
 @inlined
 def hazard(x):
-    """The hazard phi(x) / (1 - Phi(x)) of the normal distribution, the inverse Mills ratio."""
+    """The hazard phi(x) / (1 - Phi(x)) of the normal distribution, the inverse Mills ratio.
+
+    Parameters
+    ----------
+    x : float
+        Any number.
+
+    Returns
+    -------
+    float
+        Its value.
+    """
     p, q, numerator, density, _ = _parts(x)
     # The remainder for x >= 0, the hazard for x < 0: one division.
     above = select(x >= 0.0, p, density * numerator)
@@ -201,19 +212,52 @@ def hazards(x):
 
 @inlined
 def hazard_remainder(x):
-    """The hazard less x, without cancellation: about 1 / x for large x."""
+    """The hazard less x, without cancellation: about 1 / x for large x.
+
+    Parameters
+    ----------
+    x : float
+        Any number.
+
+    Returns
+    -------
+    float
+        Its value.
+    """
     return hazards(x)[1]
 
 
 @inlined
 def log_ndtr(x):
-    """log Phi(x), accurate in both tails."""
+    """The logarithm of Phi(x), accurate in both tails.
+
+    Parameters
+    ----------
+    x : float
+        Any number.
+
+    Returns
+    -------
+    float
+        Its value.
+    """
     return tail(-x)[2]
 
 
 @inlined
 def ndtr(x):
-    """Phi(x), accurate in both tails."""
+    """The normal distribution function Phi(x), accurate in both tails.
+
+    Parameters
+    ----------
+    x : float
+        Any number.
+
+    Returns
+    -------
+    float
+        Its value.
+    """
     _, q, numerator, density, _ = _parts(x)
     beyond = density * q / numerator
     return select(x >= 0.0, 1.0 - beyond, beyond)

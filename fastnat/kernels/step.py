@@ -11,18 +11,30 @@ _MOST = 1e9
 
 @kernel
 def natural_step(metric, grad, damping, step):
-    """Solve ``(metric + damping D) step = grad`` and return the decrement ``grad . step``.
+    """Solve ``(metric + damping D) step = grad`` and return the decrement ``grad' step``.
 
-    metric : (p, p), symmetric, both triangles; the upper one becomes the factor U of U'U.
-    grad : (p,).
-    damping : the least multiple of D, the absolute diagonal of the metric, that is added.  More
-        is added, ten times as much at a time, only if the metric does not factor.
-    step : (p,), out.
+    Parameters
+    ----------
+    metric : (p, p) ndarray
+        Symmetric, both triangles; the upper one becomes the factor U of U'U.
+    grad : (p,) ndarray
+        The gradient.
+    damping : float
+        The least multiple of D, the absolute diagonal of the metric, that is added.  More is
+        added, ten times as much at a time, only if the metric does not factor.
+    step : (p,) ndarray
+        Out.
 
-    The decrement is the squared length of the step in the metric, and twice the gain that a
-    quadratic model promises.  It is NaN, and so is the step, if no damping up to 1e9 helps (an
-    entry is NaN or infinite, or all are zero).
-    (Amari 1998, Neural Computation 10, 251-276; damping as in Marquardt 1963.)
+    Returns
+    -------
+    float
+        The decrement: the squared length of the step in the metric, and twice the gain that a
+        quadratic model promises.  It is NaN, and so is the step, if no damping up to 1e9 helps
+        (an entry is NaN or infinite, or all are zero).
+
+    Notes
+    -----
+    Amari (1998), Neural Computation 10, 251-276; damping as in Marquardt (1963).
     """
     p = metric.shape[0]
     for j in range(p):
@@ -63,15 +75,30 @@ def _damp(metric, diagonal, amount):
 def natural_step_mvn(root, grad_mean, grad_root, step_mean, step_root):
     """The natural gradient of any function of a mean and a root L of a covariance L L'.
 
-    root : (d, d), L, lower triangular.
-    grad_mean, grad_root : (d,), (d, d), the derivatives; of the latter the lower triangle.
-    step_mean, step_root : (d,), (d, d) lower triangular, out.
+    Parameters
+    ----------
+    root : (d, d) ndarray
+        L, lower triangular.
+    grad_mean : (d,) ndarray
+        The derivatives with respect to the mean.
+    grad_root : (d, d) ndarray
+        Those with respect to L, of which the lower triangle counts.
+    step_mean : (d,) ndarray
+        Out.
+    step_root : (d, d) ndarray
+        Out, lower triangular.
 
+    Returns
+    -------
+    float
+        The decrement, the gradient times the step.
+
+    Notes
+    -----
     The metric is the Fisher information of one observation of the multivariate normal.  Its
     inverse needs no solution of equations: the step is L L' times the first gradient, and L times
-    the lower triangle of L' times the second, its diagonal halved.  Returns the decrement, the
-    gradient times the step.  The root remains one for steps that leave its diagonal positive.
-    (Tan 2021, arXiv:2109.00375.)
+    the lower triangle of L' times the second, its diagonal halved.  The root remains one for
+    steps that leave its diagonal positive.  (Tan 2021, arXiv:2109.00375.)
     """
     d = root.shape[0]
     decrement = 0.0

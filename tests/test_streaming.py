@@ -1,0 +1,750 @@
+"""Statistics of streams: the fit of chunks is the fit of all, whatever their order."""
+
+import io
+import operator
+import tracemalloc
+from fractions import Fraction
+from itertools import chain, pairwise
+
+import numpy as np
+import pytest
+from conftest import refused, same_bits, scaled
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import norm
+from test_linear import ACCURACY, NIST, assert_close, floats, nist
+
+import fastnat
+from fastnat.streaming import LinearStats, MvnStats, NormalStats, OnlineNormal
+
+NAN = np.nan
+
+
+def assert_equal_fits(a, b, rtol=1e-12):
+    """Everything that two fits say is the same to rounding, the estimates to that of sigma."""
+    assert np.array_equal(a.status, b.status)
+    for name in ("sigma", "stderr", "nobs"):
+        np.testing.assert_allclose(getattr(a, name), getattr(b, name), rtol, 1e-300, err_msg=name)
+    known = np.where(np.isfinite(b.mu), b.mu, 0.0)
+    spread = rtol * np.nan_to_num(b.sigma, posinf=0.0) + 2 * np.spacing(np.abs(known))
+    with np.errstate(invalid="ignore"):
+        assert np.all((np.abs(a.mu - b.mu) <= spread) | same(a.mu, b.mu))
+    size = rtol * np.maximum(np.nan_to_num(b.nobs), 1.0)
+    with np.errstate(invalid="ignore"):
+        assert np.all((np.abs(a.loglik - b.loglik) <= 4 * size) | same(a.loglik, b.loglik))
+
+
+def same(a, b):
+    return (np.asarray(a) == b) | (np.isnan(a) & np.isnan(b))
+
+
+def in_chunks(rng, n, most):
+    """Slices of 0 to n, in any order."""
+    cuts = [0]
+    while cuts[-1] < n:
+        cuts.append(min(n, cuts[-1] + int(rng.integers(1, most))))
+    spans = [slice(*pair) for pair in pairwise(cuts)]
+    rng.shuffle(spans)
+    return spans
+
+
+LIMITS = {
+    "complete": {},
+    "left": {"left": -0.05},
+    "both": {"left": -0.05, "right": 0.1},
+    "of problems": {"left": np.array([-0.1, -np.inf, 0.0]), "right": 0.2},
+}
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e7])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("kind", LIMITS)
+def test_normal_stats_in_any_order(rng, kind, weighted, offset):
+    n = scaled(20_000, 150)
+    x = np.round(offset + 0.1 * rng.standard_normal((3, n)), 9)
+    w = rng.integers(0, 4, (3, n)) if weighted else None
+    limits = {name: offset + value for name, value in LIMITS[kind].items()}
+    stats, other = NormalStats(moments=4, **limits), NormalStats(moments=4, **limits)
+    for k, span in enumerate(in_chunks(rng, n, n // 10)):
+        to = stats if k % 3 else other
+        to.update(x[:, span], weights=None if w is None else w[:, span])
+    stats.merge(other)
+    columns = {k: v[:, None] if np.ndim(v) else v for k, v in limits.items()}
+    for cov_type in ("observed", "expected", "sandwich", "opg"):
+        fit = stats.fit(cov_type=cov_type)
+        want = fastnat.fit_normal(x, weights=w, cov_type=cov_type, **columns)
+        assert_equal_fits(fit, want)
+    # A profile is flat at its end: its root is known to the root of what rounding leaves there.
+    ends, same_ends = (f.conf_int(method="profile") for f in (fit, want))
+    np.testing.assert_allclose(ends, same_ends, 1e-10)
+    if kind == "complete":
+        assert_equal_fits(stats.fit(reml=True), fastnat.fit_normal(x, weights=w, reml=True))
+
+
+def test_normal_stats_keep_digits_of_many_chunks():
+    """Against rational numbers: one value at a time, sorted, far from zero."""
+    n = scaled(20_000, 300)
+    x = 1e7 + 0.1 * np.arange(n) / n
+    stats = NormalStats()
+    for value in x:
+        stats.update([value])
+    exact = [Fraction(v) for v in x.tolist()]
+    mean = sum(exact) / n
+    variance = sum((v - mean) ** 2 for v in exact) / n
+    fit = stats.fit()
+    assert abs(Fraction(float(fit.mu)) - mean) <= Fraction(np.spacing(1e7))
+    assert abs(Fraction(float(fit.sigma)) ** 2 / variance - 1) < Fraction(1, 10**13)
+
+
+@given(
+    st.lists(st.lists(st.integers(-8, 8), max_size=4), min_size=1, max_size=8),
+    st.randoms(use_true_random=False),
+    st.sampled_from([None, -2.0]),
+)
+def test_normal_stats_of_small_chunks(chunks, random, left):
+    """Every status: empty, equal, beyond the limit."""
+    stats = NormalStats((), left=left)
+    order = list(chunks)
+    random.shuffle(order)
+    for chunk in order:
+        other = NormalStats(left=left)
+        other.update(np.array(chunk, float))
+        stats.merge(other)
+    want = fastnat.fit_normal(np.array(list(chain(*chunks)), float), left=left)
+    assert_equal_fits(stats.fit(), want)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int16, ">f8"])
+def test_normal_stats_of_any_layout(rng, dtype):
+    x = (100 * rng.standard_normal((4, 30, 5))).astype(dtype)
+    for axis in (0, 1, 2, (0, 2), (-1, 0)):
+        stats = NormalStats(left=-20.0)
+        for half in np.array_split(x, 2, axis=axis if isinstance(axis, int) else axis[0]):
+            stats.update(half, axis=axis)
+        assert_equal_fits(stats.fit(), fastnat.fit_normal(x, left=-20.0, axis=axis))
+    x = x.transpose(2, 0, 1)
+    stats = NormalStats(left=np.full((5, 30), -20.0))
+    stats.update(x, axis=1)
+    assert_equal_fits(stats.fit(), fastnat.fit_normal(x, left=-20.0, axis=1))
+
+
+def test_normal_stats_and_missing_values(rng):
+    x = rng.standard_normal((3, 40))
+    x[1, 7] = NAN
+    for left in (None, -0.5):
+        for policy in ("propagate", "omit"):
+            stats = NormalStats(left=left, nan_policy=policy)
+            stats.update(x[:, :20])
+            stats.update(x[:, 20:])
+            want = fastnat.fit_normal(x, left=left, nan_policy=policy)
+            assert_equal_fits(stats.fit(), want)
+        stats = NormalStats(left=left, nan_policy="raise")
+        stats.update(x[:, 20:])
+        with refused(ValueError, "x contains NaN"):
+            stats.update(x[:, :20])
+        assert_equal_fits(stats.fit(), fastnat.fit_normal(x[:, 20:], left=left))
+
+
+def test_normal_stats_of_groups(rng):
+    n, n_groups = 600, 40
+    x, codes = rng.standard_normal(n), rng.integers(0, n_groups, n)
+    codes[codes == 7] = 8
+    stats = NormalStats(n_groups)
+    for span in in_chunks(rng, n, 100):
+        stats.update(x[span], groups=codes[span])
+    assert_equal_fits(stats.fit(), fastnat.fit_normal(x, groups=codes))
+    assert stats.fit().status[7] == fastnat.Status.NO_DATA
+
+
+def test_normal_stats_of_a_million(rng):
+    """One object, four numbers a chunk for each problem."""
+    n_fits = scaled(1_000_000, 20)
+    stats, chunks = NormalStats(n_fits), []
+    for k in range(3):
+        chunks.append(rng.standard_normal((n_fits, 4)) + k)
+        stats.update(chunks[-1])
+    assert_equal_fits(stats.fit(), fastnat.fit_normal(np.concatenate(chunks, axis=1)))
+
+
+def test_nothing_is_changed_by_a_chunk_that_is_refused(rng):
+    x = rng.standard_normal((2, 10))
+    stats = NormalStats()
+    stats.update(x)
+    before = stats.fit()
+    for bad in (-1.0, NAN, np.inf):
+        with refused(ValueError, "weights"):
+            stats.update(x, weights=np.where(x == x[1, 3], bad, 1.0))
+    with refused(ValueError, "x has problems of shape (3,)", "(2,)"):
+        stats.update(np.ones((3, 4)))
+    with refused(ValueError, "dimension"):
+        stats.update(1.0)
+    with refused(TypeError, "real numbers"):
+        stats.update(["a"])
+    after = stats.fit()
+    assert same_bits(before.params, after.params)
+    assert same_bits(before.nobs, after.nobs)
+
+
+def test_statistics_of_nothing():
+    for stats in (NormalStats(), NormalStats(()), NormalStats(left=0.0)):
+        assert stats.fit().status == fastnat.Status.NO_DATA
+        stats.update([])
+        assert stats.fit().status == fastnat.Status.NO_DATA
+    stats = NormalStats()
+    _ = stats.fit()  # which decides nothing
+    stats.update(np.ones((3, 2)))
+    assert stats.shape == (3,)
+    assert NormalStats((2, 3)).fit().status.shape == (2, 3)
+    stats = NormalStats((0, 3))
+    stats.update(np.empty((0, 3, 5)))
+    assert stats.fit().mu.shape == (0, 3)
+
+
+def test_what_does_not_go_together(rng):
+    x = rng.standard_normal(10)
+    for options in ({"left": 0.0}, {"right": 0.0}, {"moments": 4}, {"nan_policy": "omit"}):
+        with refused(ValueError, "other was made with", *options):
+            NormalStats().merge(NormalStats(**options))
+    with refused(ValueError, "other has problems of shape (2,)", "(3,)"):
+        NormalStats(3).merge(NormalStats(2))
+    with refused(TypeError, "other must be a NormalStats, not ndarray"):
+        NormalStats().merge(x)
+    with refused(ValueError, "moments=4"):
+        NormalStats().fit(cov_type="sandwich")
+    with refused(ValueError, "reml"):
+        NormalStats(left=0.0).fit(reml=True)
+    with refused(ValueError, "moments must be 2 or 4"):
+        NormalStats(moments=3)
+    with refused(ValueError, "left of shape (2,)", "(3,)"):
+        NormalStats(3, left=np.zeros(2))
+    with refused(ValueError, "left must not be above right"):
+        NormalStats(left=1.0, right=0.0)
+    with refused(ValueError, "shape must be between 0"):
+        NormalStats(-1)
+    with refused(ValueError, "groups must be below 3"):
+        NormalStats(3).update(x, groups=np.full(10, 3))
+    with refused(ValueError, "groups needs statistics made with a shape"):
+        NormalStats().update(x, groups=np.zeros(10, int))
+    with refused(ValueError, "groups needs statistics without left"):
+        NormalStats(3, left=0.0).update(x, groups=np.zeros(10, int))
+
+
+def test_memory_does_not_grow(rng):
+    """A thousand chunks take as much as three; to keep them would take 640 MB."""
+    x = rng.standard_normal((scaled(10_000, 500), 3))
+    stats = NormalStats(left=0.0)
+    for _ in range(3):
+        stats.update(x)
+    tracemalloc.start()
+    try:
+        for _ in range(scaled(1000, 80)):
+            stats.update(x)
+        grown = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    # At most one more level: five moments, and three weights beyond limits.
+    assert grown < 1.5 * (8 * 8 * len(x)) + 1_000_000
+
+
+def test_stream_of_a_mapped_file(rng, tmp_path):
+    """In one pass, a tenth at a time."""
+    x = 1e7 + 0.1 * rng.standard_normal(scaled(300_000, 300))
+    np.save(tmp_path / "x.npy", x)
+    stats = NormalStats(left=1e7 - 0.03)
+    for chunk in np.array_split(np.load(tmp_path / "x.npy", mmap_mode="r"), 10):
+        stats.update(chunk)
+    assert_equal_fits(stats.fit(), fastnat.fit_normal(x, left=1e7 - 0.03))
+
+
+# Files
+
+
+def saved(stats):
+    """Through a file, without pickle."""
+    file = io.BytesIO()
+    np.savez(file, **stats.to_arrays())
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as arrays:
+        return type(stats).from_arrays(arrays)
+
+
+@pytest.mark.parametrize("kind", LIMITS)
+def test_normal_stats_in_files(rng, kind):
+    x = rng.standard_normal((3, 90))
+    stats = NormalStats(moments=4, nan_policy="omit", **LIMITS[kind])
+    assert saved(stats).shape == stats.shape
+    stats.update(x[:, :50], weights=np.ones(50))
+    again = saved(stats)
+    assert same_bits(stats.fit().params, again.fit().params)
+    for each in (stats, again):
+        each.update(x[:, 50:])
+    assert_equal_fits(stats.fit(cov_type="opg"), again.fit(cov_type="opg"))
+    if kind == "complete":
+        with refused(ValueError, "unweighted"):
+            again.fit().conf_int(method="exact")
+
+
+def test_arrays_of_something_else():
+    arrays = NormalStats(2).to_arrays()
+    for key in arrays:
+        with refused(ValueError, f"'{key}' is missing"):
+            NormalStats.from_arrays({k: v for k, v in arrays.items() if k != key})
+        with refused(ValueError, "arrays["):
+            NormalStats.from_arrays(arrays | {key: np.array(["a", "b"], object)})
+    with refused(ValueError, "arrays are of version 2"):
+        NormalStats.from_arrays(arrays | {"version": np.array(2)})
+    with refused(ValueError, "arrays are those of 'MvnStats'"):
+        NormalStats.from_arrays(arrays | {"kind": np.array("MvnStats")})
+    with refused(ValueError, "arrays['stats'] cannot be"):
+        NormalStats.from_arrays(arrays | {"stats": np.zeros((5, 3))})
+
+
+def test_statistics_say_what_they_are():
+    stats = NormalStats(left=0.0)
+    assert repr(stats) == "<NormalStats: nobs = 0>"
+    stats.update(np.arange(6.0).reshape(2, 3))
+    assert repr(stats) == "<NormalStats: 2 problems, nobs = 6>"
+
+
+# Tables
+
+
+def tables(rng, shape, n, d, offset=0.0):
+    """Correlated columns."""
+    root = rng.standard_normal((d, d))
+    return offset + 0.1 * (rng.standard_normal((*shape, n, d)) @ root)
+
+
+def assert_equal_tables(a, b, rtol=1e-12):
+    """The same to rounding, in units of standard deviations."""
+    assert np.array_equal(a.status, b.status)
+    sd = np.sqrt(np.diagonal(b.covariance, axis1=-2, axis2=-1))
+    with np.errstate(invalid="ignore"):
+        assert np.all(
+            (np.abs(a.mean - b.mean) <= rtol * sd + 2 * np.spacing(np.abs(b.mean)))
+            | same(a.mean, b.mean)
+        )
+        units = sd[..., :, None] * sd[..., None, :]
+        assert np.all(
+            (np.abs(a.covariance - b.covariance) <= rtol * units) | same(a.covariance, b.covariance)
+        )
+        gap = np.abs(a.loglik - b.loglik) <= 1e-11 * np.maximum(b.nobs, 1.0)
+    assert np.all(gap | same(a.loglik, b.loglik))
+    np.testing.assert_allclose(a.nobs, b.nobs, 1e-14)
+    np.testing.assert_allclose(a.stderr, b.stderr, 1e-9)
+
+
+@pytest.mark.parametrize("d", [1, 3, 7])
+@pytest.mark.parametrize("shape", [(), (3,), (2, 2)])
+def test_mvn_stats_in_any_order(rng, shape, d):
+    n = scaled(2000, 30)
+    x = tables(rng, shape, n, d, 1e7)
+    w = rng.integers(0, 3, (*shape, n))
+    for weights in (None, w):
+        stats, other = MvnStats(), MvnStats()
+        for k, span in enumerate(in_chunks(rng, n, n // 5)):
+            own = None if weights is None else weights[..., span]
+            (stats if k % 3 else other).update(x[..., span, :], weights=own)
+        stats.merge(other)
+        assert_equal_tables(stats.fit(), fastnat.fit_mvn(x, weights=weights))
+        assert_equal_tables(saved(stats).fit(), fastnat.fit_mvn(x, weights=weights))
+
+
+def test_mvn_stats_of_a_long_table(rng):
+    """Longer than a segment: read in pieces, on threads."""
+    x = tables(rng, (), scaled(300_000, 40), 2)
+    stats = MvnStats()
+    stats.update(x)
+    assert same_bits(stats.fit().covariance, fastnat.fit_mvn(x).covariance)
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-8, 1e-4])
+def test_mvn_stats_and_rank(rng, noise):
+    """Collinear but for a little, which a scatter cannot see; a row at a time, too."""
+    n = 60
+    x = tables(rng, (2,), n, 3)
+    x[..., 2] = x[..., 0] + x[..., 1] + noise * rng.standard_normal((2, n))
+    want = fastnat.fit_mvn(x)
+    for size in (1, 2, 30, 60):
+        stats = MvnStats()
+        for k in range(0, n, size):
+            stats.update(x[:, k : k + size])
+        fit = stats.fit()
+        assert np.array_equal(fit.status, want.status)
+        np.testing.assert_allclose(fit.covariance, want.covariance, 1e-9, 1e-15)
+        if noise:
+            # Half of the digits that the noise leaves.
+            np.testing.assert_allclose(fit.loglik, want.loglik, 1e-7)
+
+
+@pytest.mark.parametrize("policy", ["propagate", "omit", "raise"])
+def test_mvn_stats_and_missing_rows(rng, policy):
+    x = tables(rng, (3,), 20, 2)
+    x[1, 4, 1] = NAN
+    stats = MvnStats(nan_policy=policy)
+    stats.update(x[:, 5:])
+    if policy == "raise":
+        with refused(ValueError, "X contains NaN"):
+            stats.update(x[:, :5])
+        assert_equal_tables(stats.fit(), fastnat.fit_mvn(x[:, 5:]))
+    else:
+        stats.update(x[:, :5])
+        assert_equal_tables(stats.fit(), fastnat.fit_mvn(x, nan_policy=policy))
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+def test_mvn_stats_by_pattern(rng, offset):
+    """The same maximum, to the tolerance of the search, and the same standard errors."""
+    n = scaled(400, 40)
+    x = tables(rng, (3,), n, 3, offset)
+    x[rng.random(x.shape) < 0.2] = NAN
+    x[0] = np.where(np.isnan(x[0]), offset, x[0])  # a complete one among them
+    w = rng.integers(0, 3, (3, n))
+    for weights in (None, w):
+        stats, other = MvnStats(nan_policy="mle"), MvnStats(nan_policy="mle")
+        for k, span in enumerate(in_chunks(rng, n, n // 3)):
+            own = None if weights is None else weights[:, span]
+            (other if k == 1 else stats).update(x[:, span], weights=own)
+        stats.merge(other)
+        for cov_type in ("observed", "expected"):
+            fit = saved(stats).fit(cov_type=cov_type)
+            want = fastnat.fit_mvn(x, weights=weights, nan_policy="mle", cov_type=cov_type)
+            assert_equal_tables(fit, want, 1e-12 if offset == 0.0 else 1e-9)
+            np.testing.assert_allclose(fit.stderr_correlation, want.stderr_correlation, 1e-8)
+
+
+def test_what_tables_refuse(rng):
+    x = tables(rng, (), 20, 2)
+    stats = MvnStats()
+    with refused(ValueError, "fit needs a chunk"):
+        stats.fit()
+    stats.update(x)
+    with refused(ValueError, "X has 3 columns", "have 2"):
+        stats.update(tables(rng, (), 5, 3))
+    with refused(ValueError, "X has problems of shape (1,)"):
+        stats.update(x[None])
+    with refused(ValueError, "weights"):
+        stats.update(x, weights=-np.ones(20))
+    with refused(ValueError, "other was made with nan_policy='mle'"):
+        stats.merge(MvnStats(nan_policy="mle"))
+    with refused(TypeError, "other must be a MvnStats"):
+        stats.merge(NormalStats())
+    with refused(ValueError, "cov_type='opg' needs the data"):
+        stats.fit(cov_type="opg")
+    with refused(ValueError, "weights"):
+        MvnStats(nan_policy="mle").update(x, weights=np.full(20, NAN))
+    stats.update(np.empty((0, 2)))
+    assert_equal_tables(stats.fit(), fastnat.fit_mvn(x))
+    assert repr(stats) == "<MvnStats: 2 columns, nobs = 20>"
+    assert MvnStats.from_arrays(MvnStats().to_arrays()).shape is None
+
+
+# Regressions
+
+
+def design(rng, n, p, offset=0.0):
+    x = offset + rng.standard_normal((n, p))
+    x[:, 0] = 1.0
+    return x
+
+
+def assert_equal_regressions(a, b, rtol=1e-12):
+    """The same to rounding, in units of standard errors of one observation."""
+    assert np.array_equal(a.status, b.status)
+    unit = np.nan_to_num(b.stderr, nan=1.0) * np.sqrt(b.nobs)[..., None]
+    with np.errstate(invalid="ignore"):
+        close = np.abs(a.params - b.params) <= rtol * unit + 8 * np.spacing(np.abs(b.params))
+        gap = np.abs(a.loglik - b.loglik) <= 1e-11 * np.maximum(b.nobs, 1.0)
+    assert np.all(close | same(a.params, b.params))
+    assert np.all(gap | same(a.loglik, b.loglik))
+    np.testing.assert_allclose(a.stderr, b.stderr, 1e-11)
+    np.testing.assert_allclose(a.cov_params, b.cov_params, 1e-10, 1e-12)
+    assert np.array_equal(a.nobs[a.success], b.nobs[a.success])
+    assert same_bits(a.nit, b.nit)
+
+
+@pytest.mark.parametrize("shape", [(), (3,)])
+@pytest.mark.parametrize("p", [1, 4])
+def test_linear_stats_in_any_order(rng, shape, p):
+    n = scaled(1000, 40)
+    x = design(rng, n, p)
+    y = x @ rng.standard_normal(p) + 0.1 * rng.standard_normal((*shape, n)) + 100.0
+    w = rng.integers(0, 3, (*shape, n)).astype(float)
+    for weights in (None, w):
+        stats, other = LinearStats(), LinearStats()
+        for k, span in enumerate(in_chunks(rng, n, n // 5)):
+            own = None if weights is None else weights[..., span]
+            (stats if k % 3 else other).update(y[..., span], x[span], weights=own)
+        stats.merge(other)
+        for reml in (False, True):
+            want = fastnat.fit_linear(y, x, weights=weights, reml=reml)
+            for each in (stats, saved(stats)):
+                assert_equal_regressions(each.fit(reml=reml), want)
+    unweighted = LinearStats()
+    unweighted.update(y, x)
+    exact, want = (f.conf_int(method="exact") for f in (unweighted.fit(), fastnat.fit_linear(y, x)))
+    np.testing.assert_allclose(exact, want, 1e-11)
+
+
+@pytest.mark.parametrize("name", ACCURACY)
+def test_linear_stats_of_certified_problems(name):
+    """NIST's linear regressions, two rows at a time."""
+    y, x = nist(name)
+    params, errors = ACCURACY[name]
+    stats = LinearStats()
+    for k in range(0, y.size, 2):
+        stats.update(y[k : k + 2], x[k : k + 2])
+    fit = stats.fit(reml=True)
+    # Each merge rounds: the least accurate coefficient may lose a digit.
+    assert_close(fit.coef, floats(NIST[name]["params"]), 10.0 * params)
+    assert_close(fit.stderr[:-1], floats(NIST[name]["stderr"]), 10.0 * errors)
+    assert_close(fit.sigma, float(NIST[name]["residual_sd"]), errors)
+
+
+def exact_least_squares(y, x):
+    """(coefficients, residual sum of squares) as rational numbers, from the normal equations."""
+    columns = [[Fraction(v) for v in column] for column in (*x.T.tolist(), y.tolist())]
+    gram = [[sum(map(operator.mul, a, b)) for b in columns] for a in columns]
+    p = len(columns) - 1
+    for k in range(p):
+        for i in range(p + 1):
+            if i != k:
+                factor = gram[i][k] / gram[k][k]
+                gram[i] = [a - factor * b for a, b in zip(gram[i], gram[k], strict=True)]
+    return [gram[k][p] / gram[k][k] for k in range(p)], gram[p][p]
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_linear_stats_keep_digits(rng, grouped):
+    """Far from zero, and where 1 is no column but a combination of columns."""
+    n = 120
+    x = design(rng, n, 4)
+    if grouped:
+        x = np.eye(4)[np.arange(n) % 4]
+    y = 1e7 + x @ rng.standard_normal(4) + 0.1 * rng.standard_normal(n)
+    stats = LinearStats()
+    for k in range(0, n, 10):
+        stats.update(y[k : k + 10], x[k : k + 10])
+    coef, rss = exact_least_squares(y, x)
+    fit = stats.fit()
+    assert abs(Fraction(float(fit.sigma)) ** 2 * n / rss - 1) < Fraction(1, 10**12)
+    for b, exact in zip(fit.coef.tolist(), coef, strict=True):
+        assert abs(Fraction(b) - exact) < 1e-13 + 2 * np.spacing(float(abs(exact)))
+
+
+def test_statuses_of_linear_stats(rng):
+    n = 12
+    x = design(rng, n, 3)
+    cases = {
+        "ok": (x @ [1.0, 2.0, 3.0] + rng.standard_normal(n), x),
+        "no rows": (np.empty(0), x[:0]),
+        "nan": (np.full(n, NAN), x),
+        "inf": (np.full(n, np.inf), x),
+        "dependent": (rng.standard_normal(n), np.column_stack([x, x[:, 1] - x[:, 2]])),
+        "zero": (rng.standard_normal(n), np.column_stack([x, np.zeros(n)])),
+        "perfect": (x @ [1.0, 2.0, 3.0], x),
+        "few": (rng.standard_normal(3), x[:3]),
+        "fewer": (rng.standard_normal(2), x[:2]),
+    }
+    for name, (y, design_) in cases.items():
+        for reml in (False, True):
+            stats = LinearStats()
+            for k in range(0, max(y.size, 1), 2):
+                stats.update(y[k : k + 2], design_[k : k + 2])
+            fit, want = stats.fit(reml=reml), fastnat.fit_linear(y, design_, reml=reml)
+            assert fit.status == want.status, name
+            assert fit.message == want.message, name
+            if name != "perfect":  # where the residuals are rounding
+                assert_equal_regressions(fit, want)
+
+
+def test_what_linear_stats_refuse(rng):
+    x = design(rng, 20, 3)
+    y = rng.standard_normal(20)
+    stats = LinearStats()
+    with refused(ValueError, "fit needs a chunk"):
+        stats.fit()
+    stats.update(y, x)
+    with refused(ValueError, "the chunk has 2 columns of X", "have 3"):
+        stats.update(y, x[:, :2])
+    with refused(ValueError, "the chunk has problems of shape (2,)"):
+        stats.update(np.stack([y, y]), x)
+    with refused(ValueError, "X of shape (19, 3)", "20"):
+        stats.update(y, x[1:])
+    with refused(ValueError, "X must be of shape"):
+        stats.update(y, y)
+    with refused(ValueError, "y must have"):
+        stats.update(1.0, x)
+    with refused(ValueError, "weights"):
+        stats.update(y, x, weights=np.full(20, NAN))
+    with refused(ValueError, "does not broadcast"):
+        stats.update(np.ones((2, 20)), np.ones((3, 20, 3)))
+    with refused(ValueError, "cov_type='sandwich' needs the data"):
+        stats.fit(cov_type="sandwich")
+    with refused(TypeError, "other must be a LinearStats"):
+        stats.merge(MvnStats())
+    with refused(ValueError, "other has 2 columns"):
+        other = LinearStats()
+        other.update(y, x[:, :2])
+        stats.merge(other)
+    strict = LinearStats(nan_policy="raise")
+    with refused(ValueError, "y or X contains NaN"):
+        strict.update(np.full(20, NAN), x)
+    assert strict.shape is None
+    omit = LinearStats(nan_policy="omit")
+    omit.update(np.where(y > 0.0, y, NAN), x)
+    assert_equal_regressions(omit.fit(), fastnat.fit_linear(y[y > 0.0], x[y > 0.0]))
+    assert repr(stats) == "<LinearStats: 3 columns, nobs = 20>"
+    assert LinearStats.from_arrays(LinearStats().to_arrays()).shape is None
+
+
+# Followed, not fitted
+
+
+def spans_of(n, rng):
+    cuts = np.sort(rng.integers(0, n, 5))
+    return [slice(*pair) for pair in pairwise([0, *cuts.tolist(), n])]
+
+
+def test_online_complete_is_the_running_maximum(rng):
+    x = 1e7 + 0.1 * rng.standard_normal((2, 3, 500))
+    x[0, 1, 7] = x[1, 2, 0] = NAN
+    online = OnlineNormal((2, 3))
+    online.update(x[..., 0])
+    for span in spans_of(499, rng):
+        online.update(x[..., 1:][..., span])
+    want = fastnat.fit_normal(x, nan_policy="omit")
+    np.testing.assert_allclose(online.mu, want.mu, 1e-16)
+    np.testing.assert_allclose(online.sigma, want.sigma, 1e-13)
+    np.testing.assert_allclose(online.stderr, want.stderr, 1e-13)
+    np.testing.assert_allclose(online.n_eff, want.nobs, 1e-12)
+    assert np.array_equal(online.nobs, want.nobs)
+    assert np.all(online.ready)
+
+
+def test_online_forgetting_is_a_weighted_fit(rng):
+    """The weights of an exponential window, from the first observation on."""
+    x, share = rng.standard_normal((4, 60)), 0.05
+    online = OnlineNormal(4, forgetting=share)
+    online.update(x)
+    w = (1.0 - share) ** np.arange(59, -1, -1)
+    want = fastnat.fit_normal(x, weights=w)
+    np.testing.assert_allclose(online.mu, want.mu, 0, 1e-14)
+    np.testing.assert_allclose(online.sigma, want.sigma, 1e-13)
+    np.testing.assert_allclose(online.n_eff, w.sum() ** 2 / (w**2).sum(), 1e-13)
+
+
+# The standard error of a variance from this many series; 4 of them are allowed.
+N_SERIES = scaled(4000, 40)
+MARGIN = 4.0 * np.sqrt(2.0 / N_SERIES)
+
+
+def crb(left, right=np.inf):
+    """Variances of mu and sigma of one observation from N(0, 1), by quadrature."""
+    info = np.zeros((2, 2))
+    for value, prob in ((left, norm.cdf(left)), (right, norm.sf(right))):
+        if prob:
+            sign = -1.0 if value == left else 1.0
+            score = sign * norm.pdf(value) / prob * np.array([1.0, value])
+            info += prob * np.outer(score, score)
+    z, w = np.polynomial.legendre.leggauss(200)
+    low, high = max(left, -10.0), min(right, 10.0)
+    z = 0.5 * (high - low) * (z + 1.0) + low
+    for z_k, w_k in zip(z, 0.5 * (high - low) * w, strict=True):
+        score = np.array([z_k, z_k * z_k - 1.0])
+        info += w_k * norm.pdf(z_k) * np.outer(score, score)
+    return np.diag(np.linalg.inv(info))
+
+
+@pytest.mark.parametrize("left", [-np.inf, 0.0, 1.0])
+def test_online_limits_reach_the_cramer_rao_bound(rng, left):
+    """Also where 84 % are censored: the metric of complete data would need 49 times as many."""
+    n = scaled(4000, 150)
+    x = 3.0 + 2.0 * rng.standard_normal((N_SERIES, n))
+    online = OnlineNormal(N_SERIES, left=3.0 + 2.0 * left, right=np.inf)
+    online.update(x)
+    assert np.mean(online.ready) > 0.99
+    errors = np.stack([online.mu - 3.0, online.sigma - 2.0])[:, online.ready] / 2.0
+    ratio = n * np.mean(errors**2, axis=1) / crb(left)
+    # The bound is that of many observations: of few, small-sample terms add some.
+    assert np.all(ratio < 1.0 + MARGIN + scaled(0.05, 1.0))
+    assert np.all(ratio > 1.0 - MARGIN - scaled(0.05, 0.3))
+    # And the standard errors that it reports are those of the bound, as sigma is known.
+    bound = 2.0 * np.sqrt(crb(left) / n)
+    np.testing.assert_allclose(np.median(online.stderr[online.ready], 0), bound, scaled(0.05, 0.3))
+
+
+@pytest.mark.parametrize("limited", [False, True])
+def test_online_forgetting_follows_a_drift(rng, limited):
+    """A level that moves: the best gain is that of the steady Kalman filter."""
+    n, q = scaled(1000, 150), 0.1
+    level = np.cumsum(q * rng.standard_normal((N_SERIES, n)), axis=1)
+    x = level + rng.standard_normal((N_SERIES, n))
+    best = 0.5 * (np.sqrt(q**4 + 4.0 * q**2) - q**2)
+    mse = {}
+    for share in (0.0, 0.25 * best, best, 4.0 * best):
+        # A limit that is never reached: steps of the other kind.
+        right = 1000.0 if limited else None
+        online = OnlineNormal(N_SERIES, forgetting=share, right=right)
+        online.update(x)
+        mse[share] = np.mean((online.mu - level[:, -1])[online.ready] ** 2)
+    assert min(mse, key=mse.get) == best
+    # Of the filter: the variance of its prediction, r, solves r**2 - q**2 r - q**2 = 0.
+    assert abs(mse[best] / best - 1.0) < MARGIN + scaled(0.1, 0.3)
+
+
+def test_online_waits_for_a_maximum(rng):
+    """A series that has shown nothing but its limit has no estimate; the others go on."""
+    x = rng.standard_normal((3, 400))
+    x[1] = -5.0
+    x[2, :300] = -5.0
+    online = OnlineNormal(3, left=-1.0, burn_in=20)
+    online.update(x[:, :200])
+    assert online.ready.tolist() == [True, False, False]
+    assert np.isnan(online.mu).tolist() == [False, True, True]
+    online.update(x[:, 200:])
+    assert online.ready.tolist() == [True, False, True]
+    assert online.nobs.tolist() == [400, 400, 400]
+    assert abs(online.mu[0]) < 0.3
+    whole = fastnat.fit_normal(x[2], left=-1.0)
+    assert abs(online.mu[2] - whole.mu) < 3.0 * whole.stderr[0]
+
+
+def test_online_results_do_not_depend_on_chunks_or_threads(rng):
+    n_series = scaled(200, 9)
+    x = rng.standard_normal((n_series, 120))
+    whole = OnlineNormal(n_series, left=-0.5, burn_in=20)
+    whole.update(x, n_threads=1)
+    parts = OnlineNormal(n_series, left=-0.5, burn_in=20)
+    for k in range(0, 120, 20):
+        parts.update(x[:, k : k + 20], n_threads=2)
+    assert same_bits(whole.mu, parts.mu)
+    assert same_bits(whole.sigma, parts.sigma)
+    one = OnlineNormal(left=-0.5, burn_in=20)
+    one.update(x[7])
+    assert one.mu == whole.mu[7]
+    assert isinstance(one.mu, float)
+
+
+def test_what_online_refuses():
+    with refused(ValueError, "forgetting must be at least 0"):
+        OnlineNormal(forgetting=1.0)
+    with refused(TypeError, "forgetting must be a number"):
+        OnlineNormal(forgetting="a")
+    with refused(ValueError, "burn_in"):
+        OnlineNormal(burn_in=1)
+    with refused(ValueError, "left of shape (2,)"):
+        OnlineNormal(3, left=[0.0, 1.0])
+    online = OnlineNormal(3)
+    with refused(ValueError, "x of shape (2,) must be of shape (3,)"):
+        online.update([1.0, 2.0])
+    with refused(ValueError, "x must be finite"):
+        online.update([1.0, np.inf, 2.0])
+    assert np.isnan(online.mu).all()
+    online.update(np.empty((3, 0)))
+    assert repr(online) == "<OnlineNormal: 3 series, nobs = 0>"
+    limited = OnlineNormal(right=1.0)
+    limited.update([np.inf, 0.0, -1.0])
+    assert repr(limited) == "<OnlineNormal: nobs = 3>"
+    with refused(ValueError, "x must be finite"):
+        limited.update(-np.inf)
