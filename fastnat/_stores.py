@@ -117,13 +117,18 @@ class Parquet:
         size = max(1, min(_ROWS, _NUMBERS // len(columns)))
         done = 0
         try:
-            for batch in self.file.iter_batches(size, columns=columns):
+            for batch in self._batches(size, columns):
                 done += batch.num_rows
                 values = np.stack([_numbers(batch.column(name)) for name in self.names])
                 extras = {role: self._extra(batch, role) for role in self.roles}
                 yield Chunk(values, extras, done)
         except self._error as error:
             raise self._unreadable(error) from error
+
+    def _batches(self, size: int, columns: list[str]) -> Iterator[Any]:
+        """One row group after the other: pyarrow keeps what it has read of those asked for."""
+        for group in range(self.file.num_row_groups):
+            yield from self.file.iter_batches(size, row_groups=[group], columns=columns)
 
     def _extra(self, batch: Any, role: str) -> Array:
         column = batch.column(self.roles[role])
