@@ -1,6 +1,6 @@
 """Fit Gaussian likelihoods by natural gradient: a million problems, or one huge one, in a call."""
 
-from fastnat import kernels, models, special
+from fastnat import kernels, models, special, streaming
 from fastnat._warmup import warmup
 from fastnat.descent import steepest_descent
 from fastnat.likelihood import Model, ModelFit, fit
@@ -28,6 +28,7 @@ __all__ = [
     "models",
     "special",
     "steepest_descent",
+    "streaming",
     "warmup",
 ]
 __version__ = "0.1.0"

@@ -127,6 +127,12 @@ def as_integer(name: str, value: Any, least: int) -> int:
     return n
 
 
+def as_shape(shape: Any) -> tuple[int, ...]:
+    """The shape of a batch."""
+    sizes = shape if isinstance(shape, tuple | list) else (shape,)
+    return tuple(as_integer("shape", size, 0) for size in sizes)
+
+
 def as_number(name: str, value: Any) -> float:
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number, not {value!r}")

@@ -11,6 +11,12 @@ from fastnat.kernels import codes
 from fastnat.kernels import normal as kernels
 
 
+def maximise(stats: Array, n_fits: int, lost: float, first: int, out: Array) -> None:
+    """Fit from the moments of complete data; arguments as of `fastnat.kernels.normal.finish`."""
+    if kernels.finish(stats, n_fits, lost, first, out):
+        raise ValueError("weights must be finite and not negative, and so must their sum")
+
+
 class ClosedForm:
     """The likelihood of complete data at its maximum.
 

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastnat import _limits
 from fastnat._arrays import Array, Problems, arrange, as_array, as_groups, reduced_axes
+from fastnat._limits import Options, Packed, check_weights, fit_packed, needs_high
 from fastnat._reduce import Use, reduce_moments
 from fastnat._rows import Columns, Fit, Groups, Rows
 from fastnat.kernels import (
@@ -18,7 +20,6 @@ from fastnat.kernels import (
     noise,
     noise_profile,
     noisy,
-    olsen_lanes,
     outcome,
     rows,
     truncated,
@@ -26,8 +27,6 @@ from fastnat.kernels import (
 )
 
 Ends = Callable[[float], Array]
-
-_INWARDS = np.array([[np.inf], [-np.inf]])
 
 
 class Given(NamedTuple):
@@ -53,17 +52,6 @@ class Given(NamedTuple):
         if self.noise is not None:
             return "noisy limits" if self.limited else "noisy ones"
         return "censored ones" if self.least is None else "truncated ones"
-
-
-class Options(NamedTuple):
-    """What is asked for, in the numbers of the kernels."""
-
-    omit: bool
-    reml: bool
-    cov: int
-    max_iter: int
-    tol: float
-    n_threads: int | None
 
 
 class Solution(NamedTuple):
@@ -217,14 +205,6 @@ def rows_of(given: Given, groups: Any, axis: Any) -> Rows:
     return Rows(columns, tuple(shape[a] for a in kept))
 
 
-def _check_weights(bad_weights: int) -> None:
-    if bad_weights:
-        raise ValueError("weights must be finite and not negative, and so must their sum")
-
-
-Packed = tuple[Array, Array, Array, Array, Array]
-
-
 def _compress(columns: Any, offsets: Any, omit: bool, cov: int) -> Packed:
     """Rows of observations to (moments of exact values, lists of the others, ...)."""
     n_fits = offsets.size - 1
@@ -233,24 +213,14 @@ def _compress(columns: Any, offsets: Any, omit: bool, cov: int) -> Packed:
     status, units = np.empty(n_fits, np.int8), np.empty(n_fits)
     x, upper, left, right, w = columns
     bad = compression.compress(x, upper, left, right, w, offsets, omit, lists, ends, status, units)
-    _check_weights(bad)
+    check_weights(bad)
     flag, stats = (
-        (True, np.empty((7, n_fits))) if _needs_high(cov) else (None, np.empty((5, n_fits)))
+        (True, np.empty((7, n_fits))) if needs_high(cov) else (None, np.empty((5, n_fits)))
     )
     weights = None if w is None else lists[compression.VALUE_W]
     values = lists[compression.VALUE]
     rows.reduce_rows(values, weights, ends[compression.VALUES], None, None, flag, 0, stats, None)
     return stats, lists, ends, status, units
-
-
-def _needs_high(cov: int) -> bool:
-    return cov in (outcome.COV_OPG, outcome.COV_SANDWICH)
-
-
-def _fit_censored(packed: Packed, starts: Array, options: Options, first: int, out: Array) -> None:
-    """Fit; the standard errors of the expected information are for others to add."""
-    cov = outcome.NO_COV if options.cov == outcome.COV_EXPECTED else options.cov
-    censored.fit(*packed, starts, cov, options.max_iter, options.tol, first, out)
 
 
 def _fitter(options: Options, limited: bool, out: Array) -> Fit:
@@ -271,11 +241,11 @@ def _fitter(options: Options, limited: bool, out: Array) -> Fit:
         else:
             packed = _compress((x, upper, left, right, w), offsets, omit, cov)
             starts = np.full((3, offsets.size - 1), np.nan)
-            _fit_censored(packed, starts, options, first, out)
+            fit_packed(packed, starts, options, first, out)
             if cov == outcome.COV_EXPECTED:
                 censored.expected_of_rows(x, left, right, w, offsets, first, out)
             return
-        _check_weights(bad)
+        check_weights(bad)
 
     return fit
 
@@ -343,24 +313,14 @@ def _limits_of_problems(given: Given, axis: Any) -> tuple[Problems, Array]:
 def _solve_common_limits(given: Given, axis: Any, options: Options) -> Solution:
     """Moments of the values between the limits, and the weight beyond them, say all."""
     problems, limits = _limits_of_problems(given, axis)
-    left, right = limits
-    inside = limits.copy()
-    np.nextafter(limits, _INWARDS, out=inside, where=np.isfinite(limits))
     out = np.empty((estimates.SIZE, problems.n_fits))
 
-    def finish(stats: Array, tally: Array | None, start: int, n_fits: int) -> None:
-        lists = np.empty((compression.N_LISTS, n_fits))
-        ends = np.empty((compression.N_KINDS, n_fits + 1), np.int64)
-        status, units = np.empty(n_fits, np.int8), np.empty(n_fits)
-        bad = compression.from_tally(stats, tally, left, right, start, lists, ends, status, units)
-        _check_weights(bad)
-        starts = np.empty((3, n_fits))
-        olsen_lanes.start_many(stats, lists, ends, units, starts)
-        _fit_censored((stats, lists, ends, status, units), starts, options, start, out)
-        if options.cov == outcome.COV_EXPECTED:
-            censored.expected_of_limits(left, right, start, n_fits, out)
+    def finish(stats: Array, tally: Array | None, start: int, n_fits: int) -> None:  # noqa: ARG001
+        assert tally is not None
+        _limits.fit(stats, tally, limits, options, start, out)
 
-    use = Use(inside, True if options.omit else None, True if _needs_high(options.cov) else None)
+    omit: Literal[True] | None = True if options.omit else None
+    use = Use(_limits.inside(limits), omit, True if needs_high(options.cov) else None)
     reduce_moments(problems, use, True, options.n_threads, finish)
 
     def ends(level: float) -> Array:

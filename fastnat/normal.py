@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnat import _observed
+from fastnat import _limits, _observed
 from fastnat._arrays import (
     COVS,
     Array,
@@ -22,11 +22,10 @@ from fastnat._arrays import (
     check_n_threads,
     check_nan_policy,
 )
-from fastnat._closed_form import ClosedForm
+from fastnat._closed_form import ClosedForm, maximise
 from fastnat._reduce import Use, reduce_groups, reduce_moments
 from fastnat._searched import Searched
 from fastnat.kernels import codes, estimates
-from fastnat.kernels import normal as kernels
 from fastnat.result import FitResult, Status
 
 Shape = Callable[[Array], Array]
@@ -326,8 +325,7 @@ def _fit_complete(
     use = Use(None, True if nan_policy == "omit" else None, True if high else None)
 
     def finish(stats: Array, tally: Array | None, first: int, n_fits: int) -> None:  # noqa: ARG001
-        if kernels.finish(stats, n_fits, lost, first, out):
-            raise ValueError("weights must be finite and not negative, and so must their sum")
+        maximise(stats, n_fits, lost, first, out)
 
     def describe(shaped: Array) -> ClosedForm:
         return ClosedForm(shaped, cov_type, reml, weights is not None)
@@ -365,7 +363,7 @@ def _fit_observed(
             " instead of upper"
         )
     omit = nan_policy == "omit"
-    options = _observed.Options(omit, reml, COVS[cov_type], max_iter, tol, n_threads)
+    options = _limits.Options(omit, reml, COVS[cov_type], max_iter, tol, n_threads)
     found = _observed.solve(given, groups, axis, options)
 
     def describe(shaped: Array) -> Searched:

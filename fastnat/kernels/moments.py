@@ -165,3 +165,10 @@ def merge_segments(parts, n_segments, step_problem, step_segment, high, first, s
                 store(merged, parts, i)
             distance *= 2
         store(load(parts, start), stats, first + p)
+
+
+@kernel
+def merge_columns(others, high, stats):
+    """Merge each column of ``others`` into that column of ``stats``: another part of its data."""
+    for j in range(stats.shape[1]):
+        store(merge(high, load(stats, j), load(others, j)), stats, j)

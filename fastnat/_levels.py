@@ -1,0 +1,108 @@
+"""What streams of statistics share: merges that keep their digits, and arrays for files."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from fastnat._arrays import Array
+
+Parts = tuple[Array, ...]
+
+_VERSION = 1
+_MOST = 64  # merges into one level before it moves up
+
+
+class Levels:
+    """Statistics of many chunks, merged a few at a time and then with each other.
+
+    A sum of n numbers one after the other has up to n rounding errors; here, where a level takes
+    64 chunks before it becomes one chunk of the next level, 64 for each factor of 64.
+
+    merge : merges the second tuple of arrays into the first, and may use it up.
+    """
+
+    def __init__(self, merge: Callable[[Parts, Parts], None]) -> None:
+        self._merge = merge
+        self._levels: list[Parts | None] = []
+        self._counts: list[int] = []
+
+    def add(self, parts: Parts) -> None:
+        """Add the statistics of a chunk, which are used up."""
+        for k in range(len(self._levels) + 1):
+            if k == len(self._levels):
+                self._levels.append(None)
+                self._counts.append(0)
+            level = self._levels[k]
+            if level is None:
+                level = parts
+            else:
+                self._merge(level, parts)
+            self._levels[k] = level
+            self._counts[k] += 1
+            if self._counts[k] < _MOST:
+                return
+            parts, self._levels[k], self._counts[k] = level, None, 0
+
+    def total(self) -> Parts | None:
+        """The statistics of all chunks, as new arrays; None if there were none."""
+        total: Parts | None = None
+        for level in self._levels:
+            if level is None:
+                continue
+            copy = tuple(array.copy() for array in level)
+            if total is None:
+                total = copy
+            else:
+                self._merge(copy, total)
+                total = copy
+        return total
+
+
+def label(name: str) -> dict[str, Array]:
+    """What says whose arrays these are."""
+    return {"kind": np.array(name), "version": np.array(_VERSION)}
+
+
+def check_label(name: str, arrays: Mapping[str, Any]) -> None:
+    """Refuse arrays of something else, or of a later version."""
+    found = str(get(name, arrays, "kind", "U"))
+    if found != name:
+        raise ValueError(f"arrays are those of {found!r}, not of {name}")
+    version = int(get(name, arrays, "version", "iu"))
+    if version != _VERSION:
+        raise ValueError(f"arrays are of version {version}; this fastnat reads version {_VERSION}")
+
+
+def get(
+    name: str,
+    arrays: Mapping[str, Any],
+    key: str,
+    kinds: str = "f",
+    shape: tuple[int, ...] | None = (),
+) -> Array:
+    """An array of ``to_arrays``, of these kinds of dtypes and this shape (None for any)."""
+    try:
+        array = np.asarray(arrays[key])
+    except KeyError:
+        raise ValueError(f"arrays are not those of {name}.to_arrays: {key!r} is missing") from None
+    if array.dtype.kind not in kinds or (shape is not None and array.shape != shape):
+        raise ValueError(
+            f"arrays[{key!r}] cannot be {array.dtype} of shape {array.shape} in those of {name}"
+        )
+    return array
+
+
+def get_shape(name: str, arrays: Mapping[str, Any]) -> tuple[int, ...] | None:
+    """The shape of the batch, which may not be known."""
+    sizes = get(name, arrays, "shape", "iu", None).reshape(-1).tolist()
+    return None if sizes == [-1] else tuple(sizes)
+
+
+def check_same(name: str, mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
+    """Refuse to merge what was made with other options."""
+    for option, value in mine.items():
+        if not np.array_equal(np.asarray(value), np.asarray(theirs[option])):
+            raise ValueError(
+                f"other was made with {option}={theirs[option]!r}, this {name} with {value!r}"
+            )

@@ -1,0 +1,90 @@
+"""Problems whose observations share their limits: from statistics to estimates."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastnat._arrays import Array
+from fastnat.kernels import (
+    censored,
+    censored_profile,
+    compression,
+    olsen_lanes,
+    outcome,
+)
+
+Packed = tuple[Array, Array, Array, Array, Array]
+
+_INWARDS = np.array([[np.inf], [-np.inf]])
+
+
+class Options(NamedTuple):
+    """What is asked for, in the numbers of the kernels."""
+
+    omit: bool
+    reml: bool
+    cov: int
+    max_iter: int
+    tol: float
+    n_threads: int | None
+
+
+def inside(limits: Array) -> Array:
+    """The values next to limits (2, ...), between which values are known exactly."""
+    between = limits.copy()
+    np.nextafter(limits, _INWARDS, out=between, where=np.isfinite(limits))
+    return between
+
+
+def needs_high(cov: int) -> bool:
+    """Whether this kind of covariance needs third and fourth moments."""
+    return cov in (outcome.COV_OPG, outcome.COV_SANDWICH)
+
+
+def check_weights(bad_weights: int) -> None:
+    if bad_weights:
+        raise ValueError("weights must be finite and not negative, and so must their sum")
+
+
+def fit_packed(packed: Packed, starts: Array, options: Options, first: int, out: Array) -> None:
+    """Fit; the standard errors of the expected information are for others to add."""
+    cov = outcome.NO_COV if options.cov == outcome.COV_EXPECTED else options.cov
+    censored.fit(*packed, starts, cov, options.max_iter, options.tol, first, out)
+
+
+def fit(
+    stats: Array, tally: Array, limits: Array, options: Options, first: int, out: Array
+) -> None:
+    """Fit problems of which the moments between the limits, and the weight beyond, say all.
+
+    stats, tally : (5 or 7, n) and (3, n) of problems ``first`` to ``first + n - 1``, as
+        `rows.reduce_rows` leaves them with the limits `inside`.
+    limits : (2, 1) or (2, at least first + n).
+    out : (estimates.SIZE, at least first + n), out.
+    """
+    packed = _pack(stats, tally, limits, first)
+    _, lists, ends, _, units = packed
+    starts = np.empty((3, units.size))
+    olsen_lanes.start_many(stats, lists, ends, units, starts)
+    fit_packed(packed, starts, options, first, out)
+    if options.cov == outcome.COV_EXPECTED:
+        censored.expected_of_limits(limits[0], limits[1], first, units.size, out)
+
+
+def profile(stats: Array, tally: Array, limits: Array, drop: float, fits: Array) -> Array:
+    """Ends of the profile intervals (4, n) of problems that were fitted from these statistics."""
+    _, lists, ends, _, units = _pack(stats, tally, limits, 0)
+    found = np.empty((4, units.size))
+    censored_profile.intervals(stats, lists, ends, units, drop, fits, 0, found)
+    return found
+
+
+def _pack(stats: Array, tally: Array, limits: Array, first: int) -> Packed:
+    n_fits = stats.shape[1]
+    lists = np.empty((compression.N_LISTS, n_fits))
+    ends = np.empty((compression.N_KINDS, n_fits + 1), np.int64)
+    status, units = np.empty(n_fits, np.int8), np.empty(n_fits)
+    left, right = limits
+    bad = compression.from_tally(stats, tally, left, right, first, lists, ends, status, units)
+    check_weights(bad)
+    return stats, lists, ends, status, units

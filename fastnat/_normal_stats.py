@@ -1,0 +1,434 @@
+"""`NormalStats`: what fits of normal distributions need to know of observations that are gone."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastnat import _blocks, _closed_form, _levels, _limits, _observed
+from fastnat._arrays import (
+    COVS,
+    Array,
+    CovType,
+    NanPolicy,
+    Problems,
+    arrange,
+    as_array,
+    as_integer,
+    as_shape,
+    as_tolerance,
+    check_cov_type,
+    check_flag,
+    check_n_threads,
+    check_nan_policy,
+)
+from fastnat._closed_form import ClosedForm
+from fastnat._reduce import Use, reduce_groups, reduce_moments
+from fastnat._searched import Searched
+from fastnat.kernels import deviations, estimates, moments
+from fastnat.normal import NormalFit
+
+_BLOCK = 1 << 13  # problems that are fitted at a time
+
+
+class NormalStats:
+    """Statistics of samples that come in chunks, for many problems at a time.
+
+    They are all that `fit_normal` needs: chunks are forgotten, memory does not grow, and the fit
+    is that of all observations at once, to rounding.
+
+    Parameters
+    ----------
+    shape : int or tuple of int, optional
+        The shape of the batch; by default that of the limits, or of the first chunk.
+    left, right : array_like, optional
+        Limits of every problem: values at or below ``left`` are only known to be so, and values
+        at or above ``right``.  Numbers, or arrays that broadcast to ``shape``.
+    moments : {2, 4}, default 2
+        4 for third and fourth moments as well, which ``cov_type="opg"`` and ``"sandwich"`` need.
+    nan_policy : {"propagate", "omit", "raise"}, default "propagate"
+        A missing value makes its problem's estimates NaN, is left out, or is refused with its
+        chunk.
+
+    Attributes
+    ----------
+    shape : tuple of int or None
+        The shape of the batch; None if it is not known yet.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument cannot be used.
+
+    Notes
+    -----
+    Statistics are merged as in Chan, Golub and LeVeque (1983), The American Statistician 37,
+    242-247, relative to origins in the data, and never more than 64 times one after the other: so
+    neither an offset nor the number of chunks costs digits.  A chunk that is refused leaves
+    everything as it was.
+
+    Examples
+    --------
+    >>> from fastnat.streaming import NormalStats
+    >>> stats = NormalStats(left=0.5)
+    >>> for chunk in ([0.5, 2.2], [0.9, 1.3, 0.5]):
+    ...     stats.update(chunk)
+    >>> stats.fit()
+    <NormalFit: mu = 0.8143230898 +- 0.484, sigma = 0.962369 +- 0.434, nobs = 5>
+    """
+
+    def __init__(
+        self,
+        shape: int | tuple[int, ...] | None = None,
+        *,
+        left: ArrayLike | None = None,
+        right: ArrayLike | None = None,
+        moments: int = 2,
+        nan_policy: NanPolicy = "propagate",
+    ) -> None:
+        check_nan_policy(nan_policy)
+        if as_integer("moments", moments, 2) not in (2, 4):
+            raise ValueError(f"moments must be 2 or 4, not {moments}")
+        given = _observed.read(0.0, None, left, right, None, None, None)
+        self.shape = None if shape is None else as_shape(shape)
+        self.nan_policy = nan_policy
+        self.moments = moments
+        self.weighted = False
+        self.left, self.right = given.left, given.right
+        for name, limit in (("left", given.left), ("right", given.right)):
+            if limit is not None and limit.ndim:
+                self._extend(name, limit)
+        self._levels = _levels.Levels(self._merge)
+
+    def _extend(self, name: str, limit: Array) -> None:
+        """Let a limit say the shape if nothing else does; else it must fit."""
+        if self.shape is None:
+            self.shape = limit.shape
+        try:
+            np.broadcast_to(limit, self.shape)
+        except ValueError:
+            raise ValueError(
+                f"{name} of shape {limit.shape} does not broadcast to the batch, {self.shape}"
+            ) from None
+
+    @property
+    def _limited(self) -> bool:
+        return self.left is not None or self.right is not None
+
+    @property
+    def _high(self) -> Any:
+        return True if self.moments == 4 else None
+
+    def _merge(self, into: _levels.Parts, other: _levels.Parts) -> None:
+        stats, tally = into
+        moments.merge_columns(other[0], self._high, stats)
+        tally += other[1]
+
+    def _both_limits(self) -> Array:
+        """(2, 1), or (2, n_fits) in the order of the batch."""
+        left = np.asarray(-np.inf if self.left is None else self.left, np.float64)
+        right = np.asarray(np.inf if self.right is None else self.right, np.float64)
+        if left.ndim == right.ndim == 0:
+            return np.array([[left], [right]])
+        assert self.shape is not None
+        return np.stack([np.broadcast_to(a, self.shape).reshape(-1) for a in (left, right)])
+
+    def __repr__(self) -> str:
+        total = self._levels.total()
+        nobs = 0.0 if total is None else float(_weights(*total).sum())
+        batch = "" if self.shape in (None, ()) else f"{math.prod(self.shape or ()):,} problems, "
+        return f"<NormalStats: {batch}nobs = {nobs:.10g}>"
+
+    def update(
+        self,
+        x: ArrayLike,
+        *,
+        weights: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        axis: int | tuple[int, ...] | None = -1,
+        n_threads: int | None = None,
+    ) -> None:
+        """Take in a chunk of observations.
+
+        Parameters
+        ----------
+        x, weights, groups, axis, n_threads : optional
+            As of `fit_normal`; without ``axis``, ``x`` has the shape of the batch.  With
+            ``groups``, which need a ``shape`` of one dimension and no limits, a chunk may have
+            any of the groups.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the chunk cannot be used; a negative, NaN or infinite weight is one reason.
+        """
+        check_n_threads(n_threads)
+        values = as_array("x", x)
+        factors = None if weights is None else as_array("weights", weights)
+        if groups is None:
+            parts = self._reduce(arrange(values, factors, axis), n_threads)
+        else:
+            parts = self._reduce_groups(values, factors, groups, axis, n_threads)
+        stats, _ = parts
+        _limits.check_weights(not np.all(_weights(*parts) < np.inf))
+        if self.nan_policy == "raise":
+            if np.any(np.isnan(stats[moments.MEAN]) & (stats[moments.W] > 0.0)):
+                raise ValueError("x contains NaN, and nan_policy is 'raise'")
+        self.weighted = self.weighted or weights is not None
+        self._levels.add(parts)
+
+    def _use(self) -> Use:
+        return Use(None, True if self.nan_policy == "omit" else None, self._high)
+
+    def _new(self) -> _levels.Parts:
+        assert self.shape is not None
+        n_fits, n_outside = math.prod(self.shape), deviations.N_OUTSIDE if self._limited else 0
+        return np.empty((self._use().n_stats, n_fits)), np.empty((n_outside, n_fits))
+
+    def _reduce(self, problems: Problems, n_threads: int | None) -> _levels.Parts:
+        shape = problems.to_result(np.empty((0, problems.n_fits))).shape[1:]
+        self._check_shape("x", shape)
+        self.shape = shape
+        use, limits = self._use(), None
+        if self._limited:
+            limits = self._both_limits()
+            if limits.shape[1] > 1 or problems.n_fits == 1:
+                limits = problems.from_result(limits.reshape(2, *shape))
+            use = use._replace(limits=_limits.inside(np.ascontiguousarray(limits)))
+        stats, tally = self._new()
+
+        def collect(part: Array, beyond: Array | None, first: int, n_fits: int) -> None:
+            stats[:, first : first + n_fits] = part
+            if beyond is not None:
+                tally[:, first : first + n_fits] = beyond
+
+        reduce_moments(problems, use, self._limited, n_threads, collect)
+        if problems.order is None:
+            return stats, tally
+        ordered = (np.ascontiguousarray(problems.to_result(a)) for a in (stats, tally))
+        return tuple(a.reshape(a.shape[0], -1) for a in ordered)
+
+    def _reduce_groups(
+        self, x: Array, weights: Array | None, groups: Any, axis: Any, n_threads: int | None
+    ) -> _levels.Parts:
+        if self._limited:
+            raise ValueError("groups needs statistics without left and right")
+        if self.shape is None or len(self.shape) != 1:
+            raise ValueError("groups needs statistics made with a shape, the number of groups")
+        rows = _observed.rows_of(_observed.Given(x, weights=weights), groups, axis)
+        if rows.n_fits > self.shape[0]:
+            raise ValueError(f"groups must be below {self.shape[0]}, but one is {rows.n_fits - 1}")
+        stats, tally = self._new()
+        stats[:] = 0.0
+        stats[moments.SCALE] = 1.0
+
+        def collect(part: Array, _: Array | None, first: int, n_fits: int) -> None:
+            stats[:, first : first + n_fits] = part
+
+        reduce_groups(rows, self._use(), n_threads, collect)
+        return stats, tally
+
+    def _check_shape(self, name: str, shape: tuple[int, ...]) -> None:
+        if self.shape is not None and shape != self.shape:
+            raise ValueError(
+                f"{name} has problems of shape {shape}, these statistics are of shape {self.shape}"
+            )
+
+    def merge(self, other: "NormalStats") -> None:
+        """Take in all that ``other`` has seen; it stays as it is.
+
+        Parameters
+        ----------
+        other : NormalStats
+            Made with the same options, and of the same shape.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is something else.
+        """
+        if not isinstance(other, NormalStats):
+            raise TypeError(f"other must be a NormalStats, not {type(other).__name__}")
+        _levels.check_same("NormalStats", self._options(), other._options())
+        if other.shape is None:
+            return
+        self._check_shape("other", other.shape)
+        self.shape = other.shape
+        total = other._levels.total()
+        self.weighted = self.weighted or other.weighted
+        if total is not None:
+            self._levels.add(total)
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "left": self.left,
+            "right": self.right,
+            "moments": self.moments,
+            "nan_policy": self.nan_policy,
+        }
+
+    def _total(self) -> _levels.Parts:
+        """The statistics of all chunks; those of none say that there are no data."""
+        total = self._levels.total()
+        if total is None:
+            self.shape = self.shape or ()
+            total = self._new()
+            for part in total:
+                part[:] = 0.0
+            total[0][moments.SCALE] = 1.0
+        return total
+
+    def fit(
+        self,
+        *,
+        reml: bool = False,
+        cov_type: CovType = "observed",
+        max_iter: int = 100,
+        tol: float = 1e-12,
+        n_threads: int | None = None,
+    ) -> NormalFit:
+        """Fit the observations so far; more may follow.
+
+        Parameters
+        ----------
+        reml, cov_type, max_iter, tol, n_threads : optional
+            As of `fit_normal`.
+
+        Returns
+        -------
+        NormalFit
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an option cannot be used, or needs ``moments=4``.
+        """
+        check_flag("reml", reml)
+        check_cov_type(cov_type)
+        check_n_threads(n_threads)
+        max_iter, tol = as_integer("max_iter", max_iter, 1), as_tolerance(tol)
+        if cov_type in ("opg", "sandwich") and self.moments != 4:
+            raise ValueError(f"cov_type={cov_type!r} needs statistics made with moments=4")
+        if reml and self._limited:
+            raise ValueError("reml=True needs values without limits or truncation")
+        if not self._limited:
+            return self._fit_complete(reml, cov_type)
+        return self._fit_limited(
+            _limits.Options(
+                self.nan_policy == "omit", False, COVS[cov_type], max_iter, tol, n_threads
+            ),
+            cov_type,
+        )
+
+    def _fit_complete(self, reml: bool, cov_type: CovType) -> NormalFit:
+        stats, _ = self._total()
+        if cov_type not in ("opg", "sandwich"):
+            stats = stats[: moments.M3]
+        out = np.empty((6 if stats.shape[0] > moments.M3 else 4, stats.shape[1]))
+        _closed_form.maximise(stats, stats.shape[1], 1.0 if reml else 0.0, 0, out)
+        weighted = self.weighted
+
+        def describe(shaped: Array) -> ClosedForm:
+            return ClosedForm(shaped, cov_type, reml, weighted)
+
+        return NormalFit(out, self._to_result(), describe, cov_type)
+
+    def _fit_limited(self, options: _limits.Options, cov_type: CovType) -> NormalFit:
+        stats, tally = self._total()
+        if not _limits.needs_high(options.cov):
+            stats = stats[: moments.M3]
+        limits, n_fits = self._both_limits(), stats.shape[1]
+        out = np.empty((estimates.SIZE, n_fits))
+        starts = range(0, n_fits, _BLOCK)
+
+        def work(i: int) -> None:
+            here = slice(starts[i], starts[i] + _BLOCK)
+            own = np.ascontiguousarray(stats[:, here]), np.ascontiguousarray(tally[:, here])
+            _limits.fit(*own, limits, options, starts[i], out)
+
+        _blocks.run(work, len(starts), options.n_threads, n_fits * _blocks.SERIAL_BYTES // 1000)
+        to_result = self._to_result()
+
+        def ends(level: float) -> Array:
+            from scipy.special import chdtri
+
+            drop = 0.5 * float(chdtri(1.0, 1.0 - level))
+            intervals: Array = to_result(_limits.profile(stats, tally, limits, drop, out))
+            return intervals
+
+        def describe(shaped: Array) -> Searched:
+            return Searched(shaped, False, "censored ones", ends)
+
+        return NormalFit(out, to_result, describe, cov_type)
+
+    def _to_result(self) -> Any:
+        shape = self.shape or ()
+        return lambda flat: flat.reshape(flat.shape[:-1] + shape)
+
+    def to_arrays(self) -> dict[str, Array]:
+        """All of it as arrays, for `numpy.savez`; none is of objects.
+
+        Returns
+        -------
+        dict of ndarray
+        """
+        shape = [-1] if self.shape is None else self.shape
+        stats, tally = self._total() if self.shape is not None else (np.empty((0, 0)),) * 2
+        none = np.empty(0)
+        return _levels.label("NormalStats") | {
+            "shape": np.array(shape, np.int64),
+            "left": none if self.left is None else np.asarray(self.left, np.float64),
+            "right": none if self.right is None else np.asarray(self.right, np.float64),
+            "moments": np.array(self.moments),
+            "nan_policy": np.array(self.nan_policy),
+            "weighted": np.array(self.weighted),
+            "stats": stats,
+            "tally": tally,
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Any]) -> "NormalStats":
+        """Statistics from what `to_arrays` gave, or from the file it was saved to.
+
+        Parameters
+        ----------
+        arrays : mapping of str to ndarray
+            Such as `numpy.load` returns.
+
+        Returns
+        -------
+        NormalStats
+
+        Raises
+        ------
+        ValueError
+            If the arrays are not those of a NormalStats, or of a later version.
+        """
+        name = "NormalStats"
+        _levels.check_label(name, arrays)
+        shape = _levels.get_shape(name, arrays)
+        left, right = (_levels.get(name, arrays, key, "f", None) for key in ("left", "right"))
+        new = cls(
+            shape,
+            left=left if left.size or left.ndim != 1 else None,
+            right=right if right.size or right.ndim != 1 else None,
+            moments=int(_levels.get(name, arrays, "moments", "iu")),
+            nan_policy=str(_levels.get(name, arrays, "nan_policy", "U")),  # type: ignore[arg-type]
+        )
+        new.weighted = bool(_levels.get(name, arrays, "weighted", "b"))
+        if shape is not None:
+            wanted = (part.shape for part in new._new())
+            parts = (
+                _levels.get(name, arrays, key, "f", size)
+                for key, size in zip(("stats", "tally"), wanted, strict=True)
+            )
+            new._levels.add(tuple(np.array(part, np.float64, order="C") for part in parts))
+        return new
+
+
+def _weights(stats: Array, tally: Array) -> Array:
+    """Total weight of each problem, what is beyond the limits included."""
+    total: Array = stats[moments.W] + tally.sum(axis=0)
+    return total
