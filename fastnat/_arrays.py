@@ -165,7 +165,7 @@ def as_groups(groups: Any, n_obs: int) -> NDArray[np.int64]:
         raise ValueError(f"groups must not be negative, but one is {codes.min()}")
     if n_obs and codes.max() > _MOST_GROUPS * max(n_obs, 1000):
         raise ValueError(f"groups must be 0, 1, 2 and so on, but one is {codes.max()}")
-    return codes.astype(np.int64)
+    return np.require(codes, np.int64, ["C", "A", "W"])  # as kernels read them
 
 
 def check_metric(matrix: Array) -> None:
