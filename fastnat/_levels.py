@@ -1,6 +1,6 @@
 """What streams of statistics share: merges that keep their digits, and arrays for files."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -91,6 +91,14 @@ def get(
             f"arrays[{key!r}] cannot be {array.dtype} of shape {array.shape} in those of {name}"
         )
     return array
+
+
+def get_all(
+    name: str, arrays: Mapping[str, Any], keys: Iterable[str], shapes: Iterable[tuple[int, ...]]
+) -> Parts:
+    """Copies of arrays of numbers, one for each key and shape."""
+    found = (get(name, arrays, k, "f", shape) for k, shape in zip(keys, shapes, strict=True))
+    return tuple(np.array(array, np.float64, order="C") for array in found)
 
 
 def get_shape(name: str, arrays: Mapping[str, Any]) -> tuple[int, ...] | None:

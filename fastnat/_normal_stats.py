@@ -420,11 +420,7 @@ class NormalStats:
         new.weighted = bool(_levels.get(name, arrays, "weighted", "b"))
         if shape is not None:
             wanted = (part.shape for part in new._new())
-            parts = (
-                _levels.get(name, arrays, key, "f", size)
-                for key, size in zip(("stats", "tally"), wanted, strict=True)
-            )
-            new._levels.add(tuple(np.array(part, np.float64, order="C") for part in parts))
+            new._levels.add(_levels.get_all(name, arrays, ("stats", "tally"), wanted))
         return new
 
 

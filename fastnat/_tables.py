@@ -1,7 +1,8 @@
 """Tables of observations to means and covariances: block by block, on threads."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -119,21 +120,122 @@ class Search(NamedTuple):
     tol: float
 
 
+class Block:
+    """Neighbouring problems, of which rows are read in one piece or in segments."""
+
+    def __init__(
+        self, source: Tables, index: Any, first: int, n_fits: int, segment: int | None = None
+    ) -> None:
+        self.source = source
+        self.index = index
+        self.first = first
+        self.n_fits = n_fits
+        self.segment = segment
+
+    @cached_property
+    def data(self) -> tuple[Array, Array | None]:
+        return self.source.part(self.index)
+
+    def pieces(self) -> Iterator[tuple[Array, Array | None, NDArray[np.int64]]]:
+        """All rows, piece by piece: values, weights, and where those of each problem begin."""
+        n_obs = self.source.n_obs
+        if self.segment is None:
+            yield *self.data, _blocks.offsets(self.n_fits, n_obs)
+            return
+        for begin in range(0, n_obs, self.segment):
+            stop = min(n_obs, begin + self.segment)
+            part = self.source.part((*self.index, slice(begin, stop)))
+            yield *part, _blocks.offsets(1, stop - begin)
+
+
+Finish = Callable[[Array, Block], None]
+
+
+def reduce(source: Tables, n_threads: int | None, work: int, finish: Finish) -> None:
+    """Reduce each problem to its statistics: ``finish(stats, block)`` gets them.
+
+    work : how much more is done with a byte than reading it.
+    finish : called once for every block of problems, from any thread.
+    """
+    if source.n_obs * source.d > SEGMENT:
+        _reduce_long(source, n_threads, finish)
+        return
+    blocks, d = source.blocks(), source.d
+
+    def reduce_block(i: int) -> None:
+        block = Block(source, *blocks[i])
+        stats = np.empty((block.n_fits, tables.n_stats(d)))
+        ends = _blocks.offsets(block.n_fits, source.n_obs)
+        tables.reduce_tables(*block.data, source.like, ends, d, stats)
+        finish(stats, block)
+
+    _blocks.run(reduce_block, len(blocks), n_threads, 8 * source.n_fits * source.n_obs * d * work)
+
+
+def _reduce_long(source: Tables, n_threads: int | None, finish: Finish) -> None:
+    """One problem after the other, each in segments whose statistics are merged in a tree."""
+    d, n_obs = source.d, source.n_obs
+    size = max(1, SEGMENT // d)
+    parts = np.empty((-(-n_obs // size), tables.n_stats(d)))
+
+    for f in range(source.n_fits):
+        index = np.unravel_index(f, source.batch) if source.batch else ()
+
+        def reduce_segment(i: int, index: Any = index) -> None:
+            begin, stop = i * size, min(n_obs, (i + 1) * size)
+            x, w = source.part((*index, slice(begin, stop)))
+            ends = np.array([0, stop - begin])
+            tables.reduce_tables(x, w, source.like, ends, d, parts[i : i + 1])
+
+        _blocks.run(reduce_segment, len(parts), n_threads, 8 * n_obs * d)
+        tables.merge_tables(parts, d)
+        finish(parts[:1], Block(source, index, f, 1, size))
+
+
+def maximise(stats: Array, out: Estimates) -> NDArray[np.int64]:
+    """Fit from statistics; the problems whose rank takes triangles to decide."""
+    work = np.empty((out.mean.shape[1],) * 2)
+    if mvn.finish(stats, out.mean, out.scatter, out.scale, work, out.numbers):
+        raise ValueError("weights must be finite and not negative, and so must their sum")
+    return np.flatnonzero(out.numbers[:, mvn.RANK] == mvn.DOUBTFUL)
+
+
+def triangles(block: Block, which: NDArray[np.int64], stats: Array, scatter: Array) -> Array:
+    """Those (len(which), d, d) of these problems of a block, in units of standard deviations."""
+    d = scatter.shape[-1]
+    found = np.zeros((which.size, d, d))
+    if which.size:
+        for x, w, offsets in block.pieces():
+            for r, b in zip(found, which, strict=True):
+                n = offsets[b + 1] - offsets[b]
+                mvn.triangle(x, w, offsets[b], n, stats[b], scatter[b], r)
+    return found
+
+
 def fit(source: Tables, out: Estimates, search: Search | None, n_threads: int | None) -> None:
     """Fit all problems; where entries are missing, if a search is asked for, else NAN_INPUT."""
-    if source.n_obs * source.d > SEGMENT:
-        _fit_long(source, out, search, n_threads)
-    else:
-        _fit_blocks(source, out, search, n_threads)
+
+    def finish(stats: Array, block: Block) -> None:
+        own = out.rows(block.first, block.n_fits)
+        which = maximise(stats, own)
+        decide(stats, which, triangles(block, which, stats, own.scatter), own)
+        if search is not None and np.any(own.numbers[:, mvn.STATUS] == codes.NAN_INPUT):
+            _fit_missing(*block.data, source.n_obs, block.first, own, search)
+
+    reduce(source, n_threads, 1 if search is None else _WORK, finish)
+
+
+def decide(stats: Array, which: NDArray[np.int64], found: Array, out: Estimates) -> None:
+    """Rank, status and log-likelihood of problems that `maximise` has left, by triangles."""
+    for r, b in zip(found, which, strict=True):
+        mvn.decide(stats[b], out.mean[b], out.scatter[b], r, out.numbers[b])
 
 
 def _fit_missing(
-    x: Array, w: Array | None, n: int, first: int, out: Estimates, search: Search | None
+    x: Array, w: Array | None, n: int, first: int, out: Estimates, search: Search
 ) -> None:
     """Fit those of neighbouring tables of n rows that have missing entries."""
     which = np.flatnonzero(out.numbers[:, mvn.STATUS] == codes.NAN_INPUT)
-    if search is None or not which.size:
-        return
     n_fits, d = out.mean.shape
     start = search.start[0][first : first + n_fits], search.start[1][first : first + n_fits]
     end = search.max_iter, search.tol
@@ -171,70 +273,3 @@ def relative_covariances(
 
     _blocks.run(work, which.size, n_threads, which.size * (8 * p * p + 64 * source.n_obs * d))
     return cov
-
-
-def _fit_block(
-    x: Array, w: Array | None, like: Any, offsets: NDArray[np.int64], d: int, out: Estimates
-) -> None:
-    """Fit neighbouring tables."""
-    stats = np.empty((offsets.size - 1, tables.n_stats(d)))
-    tables.reduce_tables(x, w, like, offsets, d, stats)
-    _finish(stats, d, out)
-    for b in np.flatnonzero(out.numbers[:, mvn.RANK] == mvn.DOUBTFUL):
-        r = np.zeros((d, d))
-        n = offsets[b + 1] - offsets[b]
-        mvn.triangle(x, w, offsets[b], n, stats[b], out.scatter[b], r)
-        mvn.decide(stats[b], out.mean[b], out.scatter[b], r, out.numbers[b])
-
-
-def _finish(stats: Array, d: int, out: Estimates) -> None:
-    if mvn.finish(stats, out.mean, out.scatter, out.scale, np.empty((d, d)), out.numbers):
-        raise ValueError("weights must be finite and not negative, and so must their sum")
-
-
-def _fit_blocks(
-    source: Tables, out: Estimates, search: Search | None, n_threads: int | None
-) -> None:
-    """Each block is a number of problems."""
-    blocks, d = source.blocks(), source.d
-
-    def work(i: int) -> None:
-        index, first, n_fits = blocks[i]
-        offsets, own = _blocks.offsets(n_fits, source.n_obs), out.rows(first, n_fits)
-        x, w = source.part(index)
-        _fit_block(x, w, source.like, offsets, d, own)
-        _fit_missing(x, w, source.n_obs, first, own, search)
-
-    n_bytes = 8 * source.n_fits * source.n_obs * d * (1 if search is None else _WORK)
-    _blocks.run(work, len(blocks), n_threads, n_bytes)
-
-
-def _fit_long(source: Tables, out: Estimates, search: Search | None, n_threads: int | None) -> None:
-    """One problem after the other, each in segments whose statistics are merged in a tree."""
-    d, n_obs = source.d, source.n_obs
-    size = max(1, SEGMENT // d)
-    parts = np.empty((-(-n_obs // size), tables.n_stats(d)))
-
-    for f in range(source.n_fits):
-        index = np.unravel_index(f, source.batch) if source.batch else ()
-        own = out.rows(f, 1)
-
-        def rows(i: int, index: Any = index) -> tuple[Array, Array | None, int]:
-            begin, stop = i * size, min(n_obs, (i + 1) * size)
-            return *source.part((*index, slice(begin, stop))), stop - begin
-
-        def work(i: int, rows: Callable[[int], Any] = rows) -> None:
-            x, w, n = rows(i)
-            tables.reduce_tables(x, w, source.like, np.array([0, n]), d, parts[i : i + 1])
-
-        _blocks.run(work, len(parts), n_threads, 8 * n_obs * d)
-        tables.merge_tables(parts, d)
-        _finish(parts[:1], d, own)
-        if own.numbers[0, mvn.RANK] == mvn.DOUBTFUL:
-            r = np.zeros((d, d))
-            for i in range(len(parts)):
-                x, w, n = rows(i)
-                mvn.triangle(x, w, 0, n, parts[0], own.scatter[0], r)
-            mvn.decide(parts[0], own.mean[0], own.scatter[0], r, own.numbers[0])
-        if search is not None and own.numbers[0, mvn.STATUS] == codes.NAN_INPUT:
-            _fit_missing(*source.part(index), n_obs, f, own, search)

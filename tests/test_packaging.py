@@ -120,7 +120,7 @@ FLOORS = [
         "kernels.rows",
         "kernels.tables",
     },
-    {"kernels.missing", "kernels.mvn_start"},
+    {"kernels.missing", "kernels.mvn_start", "kernels.triangles"},
     {"kernels.linear_frame", "kernels.linear_rows", "kernels.olsen_lanes", "kernels.outcome"},
     {
         "kernels.em",
@@ -156,10 +156,11 @@ FLOORS = [
     {"_climb", "_closed_form", "_levels", "_limits", "_model_check", "_rows", "_searched"},
     {"_tables", "descent", "result"},
     {"_reduce", "special"},
-    {"_existence", "_observed", "_summary"},
-    {"_linear"},
+    {"_existence", "_observed", "_summary", "_table_stats"},
+    {"_least_squares", "_linear"},
     {"likelihood", "linear", "multivariate", "normal"},
-    {"_normal_stats", "models"},
+    {"_mvn_stats", "_normal_stats", "_online", "models"},
+    {"_linear_stats"},
     {"streaming"},
     {"_warmup"},
     {""},  # fastnat itself: the public names

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fastnat
-from fastnat.streaming import NormalStats
+from fastnat.streaming import LinearStats, MvnStats, NormalStats
 
 NAN = np.nan
 
@@ -269,3 +269,277 @@ def test_statistics_say_what_they_are():
     assert repr(stats) == "<NormalStats: nobs = 0>"
     stats.update(np.arange(6.0).reshape(2, 3))
     assert repr(stats) == "<NormalStats: 2 problems, nobs = 6>"
+
+
+# Tables
+
+
+def tables(rng, shape, n, d, offset=0.0):
+    """Correlated columns."""
+    root = rng.standard_normal((d, d))
+    return offset + 0.1 * (rng.standard_normal((*shape, n, d)) @ root)
+
+
+def assert_equal_tables(a, b, rtol=1e-12):
+    """The same to rounding, in units of standard deviations."""
+    assert np.array_equal(a.status, b.status)
+    sd = np.sqrt(np.diagonal(b.covariance, axis1=-2, axis2=-1))
+    with np.errstate(invalid="ignore"):
+        assert np.all((np.abs(a.mean - b.mean) <= rtol * sd + 2 * np.spacing(np.abs(b.mean)))
+                      | same(a.mean, b.mean))
+        units = sd[..., :, None] * sd[..., None, :]
+        assert np.all((np.abs(a.covariance - b.covariance) <= rtol * units)
+                      | same(a.covariance, b.covariance))
+        gap = np.abs(a.loglik - b.loglik) <= 1e-11 * np.maximum(b.nobs, 1.0)
+    assert np.all(gap | same(a.loglik, b.loglik))
+    np.testing.assert_allclose(a.nobs, b.nobs, 1e-14)
+    np.testing.assert_allclose(a.stderr, b.stderr, 1e-9)
+
+
+@pytest.mark.parametrize("d", [1, 3, 7])
+@pytest.mark.parametrize("shape", [(), (3,), (2, 2)])
+def test_mvn_stats_in_any_order(rng, shape, d):
+    n = scaled(2000, 30)
+    x = tables(rng, shape, n, d, 1e7)
+    w = rng.integers(0, 3, (*shape, n))
+    for weights in (None, w):
+        stats, other = MvnStats(), MvnStats()
+        for k, span in enumerate(in_chunks(rng, n, n // 5)):
+            own = None if weights is None else weights[..., span]
+            (stats if k % 3 else other).update(x[..., span, :], weights=own)
+        stats.merge(other)
+        assert_equal_tables(stats.fit(), fastnat.fit_mvn(x, weights=weights))
+        assert_equal_tables(saved(stats).fit(), fastnat.fit_mvn(x, weights=weights))
+
+
+def test_mvn_stats_of_a_long_table(rng):
+    """Longer than a segment: read in pieces, on threads."""
+    x = tables(rng, (), scaled(300_000, 40), 2)
+    stats = MvnStats()
+    stats.update(x)
+    assert same_bits(stats.fit().covariance, fastnat.fit_mvn(x).covariance)
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-8, 1e-4])
+def test_mvn_stats_and_rank(rng, noise):
+    """Collinear but for a little, which a scatter cannot see; a row at a time, too."""
+    n = 60
+    x = tables(rng, (2,), n, 3)
+    x[..., 2] = x[..., 0] + x[..., 1] + noise * rng.standard_normal((2, n))
+    want = fastnat.fit_mvn(x)
+    for size in (1, 2, 30, 60):
+        stats = MvnStats()
+        for k in range(0, n, size):
+            stats.update(x[:, k : k + size])
+        fit = stats.fit()
+        assert np.array_equal(fit.status, want.status)
+        np.testing.assert_allclose(fit.covariance, want.covariance, 1e-9, 1e-15)
+        if noise:
+            # Half of the digits that the noise leaves.
+            np.testing.assert_allclose(fit.loglik, want.loglik, 1e-7)
+
+
+@pytest.mark.parametrize("policy", ["propagate", "omit", "raise"])
+def test_mvn_stats_and_missing_rows(rng, policy):
+    x = tables(rng, (3,), 20, 2)
+    x[1, 4, 1] = NAN
+    stats = MvnStats(nan_policy=policy)
+    stats.update(x[:, 5:])
+    if policy == "raise":
+        with refused(ValueError, "X contains NaN"):
+            stats.update(x[:, :5])
+        assert_equal_tables(stats.fit(), fastnat.fit_mvn(x[:, 5:]))
+    else:
+        stats.update(x[:, :5])
+        assert_equal_tables(stats.fit(), fastnat.fit_mvn(x, nan_policy=policy))
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+def test_mvn_stats_by_pattern(rng, offset):
+    """The same maximum, to the tolerance of the search, and the same standard errors."""
+    n = scaled(400, 40)
+    x = tables(rng, (3,), n, 3, offset)
+    x[rng.random(x.shape) < 0.2] = NAN
+    x[0] = np.where(np.isnan(x[0]), offset, x[0])  # a complete one among them
+    w = rng.integers(0, 3, (3, n))
+    for weights in (None, w):
+        stats, other = MvnStats(nan_policy="mle"), MvnStats(nan_policy="mle")
+        for k, span in enumerate(in_chunks(rng, n, n // 3)):
+            own = None if weights is None else weights[:, span]
+            (other if k == 1 else stats).update(x[:, span], weights=own)
+        stats.merge(other)
+        for cov_type in ("observed", "expected"):
+            fit = saved(stats).fit(cov_type=cov_type)
+            want = fastnat.fit_mvn(x, weights=weights, nan_policy="mle", cov_type=cov_type)
+            assert_equal_tables(fit, want, 1e-12 if offset == 0.0 else 1e-9)
+            np.testing.assert_allclose(fit.stderr_correlation, want.stderr_correlation, 1e-8)
+
+
+def test_what_tables_refuse(rng):
+    x = tables(rng, (), 20, 2)
+    stats = MvnStats()
+    with refused(ValueError, "fit needs a chunk"):
+        stats.fit()
+    stats.update(x)
+    with refused(ValueError, "X has 3 columns", "have 2"):
+        stats.update(tables(rng, (), 5, 3))
+    with refused(ValueError, "X has problems of shape (1,)"):
+        stats.update(x[None])
+    with refused(ValueError, "weights"):
+        stats.update(x, weights=-np.ones(20))
+    with refused(ValueError, "other was made with nan_policy='mle'"):
+        stats.merge(MvnStats(nan_policy="mle"))
+    with refused(TypeError, "other must be a MvnStats"):
+        stats.merge(NormalStats())
+    with refused(ValueError, "cov_type='opg' needs the data"):
+        stats.fit(cov_type="opg")
+    with refused(ValueError, "weights"):
+        MvnStats(nan_policy="mle").update(x, weights=np.full(20, NAN))
+    stats.update(np.empty((0, 2)))
+    assert_equal_tables(stats.fit(), fastnat.fit_mvn(x))
+    assert repr(stats) == "<MvnStats: 2 columns, nobs = 20>"
+    assert MvnStats.from_arrays(MvnStats().to_arrays()).shape is None
+
+
+# Regressions
+
+
+def design(rng, n, p, offset=0.0):
+    x = offset + rng.standard_normal((n, p))
+    x[:, 0] = 1.0
+    return x
+
+
+def assert_equal_regressions(a, b, rtol=1e-12):
+    """The same to rounding, in units of standard errors of one observation."""
+    assert np.array_equal(a.status, b.status)
+    unit = b.stderr * np.sqrt(b.nobs)[..., None]
+    with np.errstate(invalid="ignore"):
+        close = np.abs(a.params - b.params) <= rtol * unit + 8 * np.spacing(np.abs(b.params))
+        gap = np.abs(a.loglik - b.loglik) <= 1e-11 * np.maximum(b.nobs, 1.0)
+    assert np.all(close | same(a.params, b.params))
+    assert np.all(gap | same(a.loglik, b.loglik))
+    np.testing.assert_allclose(a.stderr, b.stderr, 1e-11)
+    np.testing.assert_allclose(a.cov_params, b.cov_params, 1e-10, 1e-12)
+    assert same_bits(a.nobs, b.nobs)
+    assert same_bits(a.nit, b.nit)
+
+
+@pytest.mark.parametrize("shape", [(), (3,)])
+@pytest.mark.parametrize("p", [1, 4])
+def test_linear_stats_in_any_order(rng, shape, p):
+    n = scaled(1000, 40)
+    x = design(rng, n, p)
+    y = x @ rng.standard_normal(p) + 0.1 * rng.standard_normal((*shape, n)) + 1e7
+    w = rng.integers(0, 3, (*shape, n)).astype(float)
+    for weights in (None, w):
+        stats, other = LinearStats(), LinearStats()
+        for k, span in enumerate(in_chunks(rng, n, n // 5)):
+            own = None if weights is None else weights[..., span]
+            (stats if k % 3 else other).update(y[..., span], x[span], weights=own)
+        stats.merge(other)
+        for reml in (False, True):
+            want = fastnat.fit_linear(y, x, weights=weights, reml=reml)
+            for each in (stats, saved(stats)):
+                assert_equal_regressions(each.fit(reml=reml), want)
+    unweighted = LinearStats()
+    unweighted.update(y, x)
+    exact, want = (
+        f.conf_int(method="exact") for f in (unweighted.fit(), fastnat.fit_linear(y, x))
+    )
+    np.testing.assert_allclose(exact, want, 1e-11)
+
+
+@pytest.mark.parametrize("name", ["longley", "wampler1", "norris", "filip"])
+def test_linear_stats_of_certified_problems(name):
+    """NIST's linear regressions, a row at a time."""
+    problem = regression(name)
+    stats = LinearStats()
+    for k in range(problem.y.size):
+        stats.update(problem.y[k : k + 1], problem.x[k : k + 1])
+    fit = stats.fit(reml=True)
+    np.testing.assert_allclose(fit.coef, problem.coef, problem.rtol)
+
+
+def test_linear_stats_keep_digits(rng):
+    """Groups instead of a constant: 1 is a combination of columns; against 50 digits."""
+    n = 300
+    x = np.zeros((n, 2))
+    x[np.arange(n), np.arange(n) % 2] = 1.0
+    y = np.round(1e7 + 0.1 * rng.standard_normal(n), 6)
+    stats = LinearStats()
+    for k in range(0, n, 10):
+        stats.update(y[k : k + 10], x[k : k + 10])
+    exact = [Fraction(v) for v in y.tolist()]
+    means = [sum(exact[k::2]) / (n // 2) for k in range(2)]
+    rss = sum((v - means[k % 2]) ** 2 for k, v in enumerate(exact))
+    fit = stats.fit()
+    for b, mean in zip(fit.coef.tolist(), means, strict=True):
+        assert abs(Fraction(b) - mean) <= 2 * Fraction(np.spacing(1e7))
+    assert abs(Fraction(float(fit.sigma)) ** 2 * n / rss - 1) < Fraction(1, 10**12)
+
+
+def test_statuses_of_linear_stats(rng):
+    n = 12
+    x = design(rng, n, 3)
+    cases = {
+        "ok": (x @ [1.0, 2.0, 3.0] + rng.standard_normal(n), x),
+        "no rows": (np.empty(0), x[:0]),
+        "nan": (np.full(n, NAN), x),
+        "inf": (np.full(n, np.inf), x),
+        "dependent": (rng.standard_normal(n), np.column_stack([x, x[:, 1] - x[:, 2]])),
+        "zero": (rng.standard_normal(n), np.column_stack([x, np.zeros(n)])),
+        "perfect": (x @ [1.0, 2.0, 3.0], x),
+        "few": (rng.standard_normal(3), x[:3]),
+        "fewer": (rng.standard_normal(2), x[:2]),
+    }
+    for name, (y, design_) in cases.items():
+        for reml in (False, True):
+            stats = LinearStats()
+            for k in range(0, max(y.size, 1), 2):
+                stats.update(y[k : k + 2], design_[k : k + 2])
+            fit, want = stats.fit(reml=reml), fastnat.fit_linear(y, design_, reml=reml)
+            assert fit.status == want.status, name
+            assert fit.message == want.message, name
+            if name != "perfect":  # where the residuals are rounding
+                assert_equal_regressions(fit, want)
+
+
+def test_what_linear_stats_refuse(rng):
+    x = design(rng, 20, 3)
+    y = rng.standard_normal(20)
+    stats = LinearStats()
+    with refused(ValueError, "fit needs a chunk"):
+        stats.fit()
+    stats.update(y, x)
+    with refused(ValueError, "the chunk has 2 columns of X", "have 3"):
+        stats.update(y, x[:, :2])
+    with refused(ValueError, "the chunk has problems of shape (2,)"):
+        stats.update(np.stack([y, y]), x)
+    with refused(ValueError, "X of shape (19, 3)", "20"):
+        stats.update(y, x[1:])
+    with refused(ValueError, "X must be of shape"):
+        stats.update(y, y)
+    with refused(ValueError, "y must have"):
+        stats.update(1.0, x)
+    with refused(ValueError, "weights"):
+        stats.update(y, x, weights=np.full(20, NAN))
+    with refused(ValueError, "does not broadcast"):
+        stats.update(np.ones((2, 20)), np.ones((3, 20, 3)))
+    with refused(ValueError, "cov_type='sandwich' needs the data"):
+        stats.fit(cov_type="sandwich")
+    with refused(TypeError, "other must be a LinearStats"):
+        stats.merge(MvnStats())
+    with refused(ValueError, "other has 2 columns"):
+        other = LinearStats()
+        other.update(y, x[:, :2])
+        stats.merge(other)
+    strict = LinearStats(nan_policy="raise")
+    with refused(ValueError, "y or X contains NaN"):
+        strict.update(np.full(20, NAN), x)
+    assert strict.shape is None
+    omit = LinearStats(nan_policy="omit")
+    omit.update(np.where(y > 0.0, y, NAN), x)
+    assert_equal_regressions(omit.fit(), fastnat.fit_linear(y[y > 0.0], x[y > 0.0]))
+    assert repr(stats) == "<LinearStats: 3 columns, nobs = 20>"
+    assert LinearStats.from_arrays(LinearStats().to_arrays()).shape is None

@@ -290,8 +290,12 @@ def _factor_of(half, weight):
 
 
 @helper
-def _merge(a, b, d):
-    """Merge a row of statistics into another; the origins of the heavier one stay."""
+def merge(a, b, d):
+    """Merge the row of statistics b into a; the origins of the heavier one stay.
+
+    If both have data, the first d cells of b become the gaps between their means, in the scales
+    of a.
+    """
     if b[3 * d] > a[3 * d]:
         for k in range(a.size):
             a[k], b[k] = b[k], a[k]
@@ -351,7 +355,7 @@ def merge_tables(parts, d):
     distance = 1
     while distance < parts.shape[0]:
         for s in range(0, parts.shape[0] - distance, 2 * distance):
-            _merge(parts[s], parts[s + distance], d)
+            merge(parts[s], parts[s + distance], d)
         distance *= 2
 
 

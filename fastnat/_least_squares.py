@@ -1,0 +1,124 @@
+"""Least squares from the statistics of tables whose last column is the response."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnat import _levels
+from fastnat._arrays import Array
+from fastnat._table_stats import COUNTS, STATS, TRIANGLES
+
+_REFINEMENTS = 2
+_DEPENDENT = 1e-12  # what is left of a column that depends on those before it, relative to it
+_PERFECT = 2.0**-50  # residuals that are rounding, relative to the values
+_SPLIT = 2.0**27 + 1.0
+
+
+class Regression(NamedTuple):
+    """Least squares of n problems with p columns.
+
+    coef : (n, p).  rss : (n,), in units of ``scale**2``.  scale : (n,), powers of two.
+    root : (n, p, p), upper triangular, whose square root' root is X'WX; NaN where columns are
+        dependent.
+    dependent : (n,), the first column that depends on those before it, or -1.
+    perfect : (n,), whether a plane goes through all values, but for rounding.
+    """
+
+    coef: Array
+    rss: Array
+    scale: Array
+    root: Array
+    dependent: NDArray[np.int64]
+    perfect: NDArray[np.bool_]
+
+
+def solve(parts: _levels.Parts) -> Regression:
+    """Solve by QR, refined with residuals that are computed in twice the digits.
+
+    The rows of the triangle about the means and the means themselves have the same sums of
+    squares and products as the data.  Means come first: of rows that differ in size, the large
+    ones must, so that the others keep their digits (Powell and Reid 1969; Higham, Accuracy and
+    Stability of Numerical Algorithms, section 19.4).  A response far from zero is no trouble after
+    the first solution has been taken from it.
+    """
+    stats, roots = parts[STATS], parts[TRIANGLES]
+    n, d = roots.shape[:2]
+    p = d - 1
+    total, scale = stats[:, 3 * d], stats[:, 2 * d : 3 * d]
+    means = np.sqrt(total)[:, None] * (stats[:, :d] / scale + stats[:, d : 2 * d])
+    rows = np.concatenate([means[:, None, :], roots], axis=1)
+    norms = np.sqrt(np.sum(np.square(rows), axis=1))
+    unit = np.ldexp(1.0, np.frexp(np.where(norms > 0.0, norms, 1.0))[1])
+    rows = rows / unit[:, None, :]
+    x, rest = rows[..., :p], rows[..., p]
+    coef = np.zeros((n, p))
+    triangle = np.empty((n, d, d))
+    dependent = np.full(n, -1)
+    for k in range(1 + _REFINEMENTS):
+        joint = np.concatenate([x, rest[..., None]], axis=2)
+        triangle = np.asarray(np.linalg.qr(joint, mode="r"))
+        if k == 0:
+            left = np.abs(np.diagonal(triangle, axis1=1, axis2=2))[:, :p]
+            gone = ~(left > _DEPENDENT * norms[:, :p] / unit[:, :p])
+            dependent = np.where(gone.any(axis=1), gone.argmax(axis=1), -1)
+            bad = dependent >= 0
+        upper = triangle[:, :p, :p].copy()
+        upper[bad] = np.eye(p)
+        coef = coef + np.linalg.solve(upper, triangle[:, :p, p:])[..., 0]
+        rest = _residuals(rows[..., p], x, coef)
+    rss = np.square(triangle[:, p, p]) * np.square(unit[:, p])
+    factor = unit[:, p:] * scale[:, p:] / (unit[:, :p] * scale[:, :p])
+    size = np.abs(coef) * norms[:, :p] / unit[:, :p] * unit[:, p:]
+    largest = (norms[:, p] + size.sum(axis=1)) / np.sqrt(total)
+    few = parts[COUNTS] <= p
+    perfect = few | ~(np.sqrt(rss / total) > _PERFECT * largest)
+    root = triangle[:, :p, :p] * (unit * scale)[:, None, :p]
+    root[bad] = np.nan
+    return Regression(coef * factor, rss, scale[:, p], root, dependent, perfect)
+
+
+def _residuals(y: Array, x: Array, coef: Array) -> Array:
+    """y - x coef (n, m), rounded once (Ogita, Rump and Oishi 2005, SIAM J. Sci. Comput. 26)."""
+    high, low = y.copy(), np.zeros(y.shape)
+    for j in range(coef.shape[1]):
+        product, lost = _product(x[..., j], -coef[:, None, j])
+        total = high + product
+        shifted = total - high
+        low += lost + ((high - (total - shifted)) + (product - shifted))
+        high = total
+    residuals: Array = high + low
+    return residuals
+
+
+def _product(a: Array, b: Array) -> tuple[Array, Array]:
+    """The product, and what rounding has taken from it (Dekker 1971)."""
+    product = a * b
+    a_high, b_high = _SPLIT * a, _SPLIT * b
+    a_high, b_high = a_high - (a_high - a), b_high - (b_high - b)
+    a_low, b_low = a - a_high, b - b_high
+    lost = ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
+    return product, lost
+
+
+def log_det(regression: Regression) -> Array:
+    """log det X'WX."""
+    diagonal = np.abs(np.diagonal(regression.root, axis1=1, axis2=2))
+    total: Array = 2.0 * np.log(diagonal).sum(axis=1)
+    return total
+
+
+def covariance(regression: Regression) -> tuple[Array, Array]:
+    """Roots of the diagonal of (X'WX)^-1, (n, p), and the correlations of it, (n, p, p)."""
+    n, p = regression.coef.shape
+    known = regression.dependent < 0
+    spread, corr = np.full((n, p), math.nan), np.full((n, p, p), math.nan)
+    inverse = np.linalg.solve(regression.root[known], np.broadcast_to(np.eye(p), (p, p)))
+    lengths = np.sqrt(np.sum(np.square(inverse), axis=2))
+    spread[known] = lengths
+    inverse = inverse / lengths[..., None]
+    corr[known] = inverse @ np.swapaxes(inverse, 1, 2)
+    diagonal = np.arange(p)
+    corr[:, diagonal, diagonal] = np.where(known, 1.0, math.nan)[:, None]
+    return spread, corr
