@@ -164,7 +164,10 @@ FLOORS = [
     {"streaming"},
     {"_warmup"},
     {""},  # fastnat itself: the public names
-    {"_files", "dask", "sklearn", "xarray"},
+    {"_chunk_stats", "_files", "_lazy", "sklearn", "xarray"},
+    {"_chunked"},
+    {"_map_reduce"},
+    {"dask"},
     {"__main__"},
 ]
 

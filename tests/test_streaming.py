@@ -285,11 +285,14 @@ def assert_equal_tables(a, b, rtol=1e-12):
     assert np.array_equal(a.status, b.status)
     sd = np.sqrt(np.diagonal(b.covariance, axis1=-2, axis2=-1))
     with np.errstate(invalid="ignore"):
-        assert np.all((np.abs(a.mean - b.mean) <= rtol * sd + 2 * np.spacing(np.abs(b.mean)))
-                      | same(a.mean, b.mean))
+        assert np.all(
+            (np.abs(a.mean - b.mean) <= rtol * sd + 2 * np.spacing(np.abs(b.mean)))
+            | same(a.mean, b.mean)
+        )
         units = sd[..., :, None] * sd[..., None, :]
-        assert np.all((np.abs(a.covariance - b.covariance) <= rtol * units)
-                      | same(a.covariance, b.covariance))
+        assert np.all(
+            (np.abs(a.covariance - b.covariance) <= rtol * units) | same(a.covariance, b.covariance)
+        )
         gap = np.abs(a.loglik - b.loglik) <= 1e-11 * np.maximum(b.nobs, 1.0)
     assert np.all(gap | same(a.loglik, b.loglik))
     np.testing.assert_allclose(a.nobs, b.nobs, 1e-14)
@@ -444,9 +447,7 @@ def test_linear_stats_in_any_order(rng, shape, p):
                 assert_equal_regressions(each.fit(reml=reml), want)
     unweighted = LinearStats()
     unweighted.update(y, x)
-    exact, want = (
-        f.conf_int(method="exact") for f in (unweighted.fit(), fastnat.fit_linear(y, x))
-    )
+    exact, want = (f.conf_int(method="exact") for f in (unweighted.fit(), fastnat.fit_linear(y, x)))
     np.testing.assert_allclose(exact, want, 1e-11)
 
 
