@@ -166,6 +166,10 @@ class Blocks(DaskMethodsMixin, FitResult):  # type: ignore[misc]
     __dask_scheduler__ = staticmethod(da.Array.__dask_scheduler__)
     __dask_optimize__ = staticmethod(da.Array.__dask_optimize__)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the input."""
+        return self.__dict__ | {"_refit": None}
+
     def __dask_graph__(self) -> Any:
         return self._blocks.__dask_graph__() if self._lazy else None
 
@@ -179,27 +183,28 @@ class Blocks(DaskMethodsMixin, FitResult):  # type: ignore[misc]
         return type(self).__name__, self._blocks.name
 
     def __dask_postcompute__(self) -> Any:
-        return self._computed, ()
+        return _assembled, (type(self), self._chunks, self._sample)
 
     def __dask_postpersist__(self) -> Any:
         rebuild, arguments = self._blocks.__dask_postpersist__()
-        return self._persisted, (rebuild, *arguments)
+        return _persisted, ((type(self), self._chunks, self._sample), rebuild, *arguments)
 
-    def _computed(self, nested: Any) -> Any:
-        """The fit itself if there is one block, else all of them."""
-        n_blocks = tuple(len(sizes) for sizes in self._chunks)
-        blocks = np.empty(n_blocks, object)
-        for place in np.ndindex(n_blocks):
-            fit = nested if n_blocks else nested[0]
-            for i in place:
-                fit = fit[i]
-            blocks[place] = fit
-        if blocks.size == 1:
-            return blocks.item()
-        return type(self)(blocks, self._chunks, self._sample)
 
-    def _persisted(self, graph: Any, rebuild: Any, *arguments: Any, **options: Any) -> Any:
-        return type(self)(rebuild(graph, *arguments, **options), self._chunks, self._sample)
+def _assembled(nested: Any, kind: type[Blocks], chunks: Any, sample: FitResult) -> Any:
+    """The fit itself if there is one block, else all of them."""
+    n_blocks = tuple(len(sizes) for sizes in chunks)
+    blocks = np.empty(n_blocks, object)
+    for place in np.ndindex(n_blocks):
+        fit = nested if n_blocks else nested[0]
+        for i in place:
+            fit = fit[i]
+        blocks[place] = fit
+    return blocks.item() if blocks.size == 1 else kind(blocks, chunks, sample)
+
+
+def _persisted(graph: Any, own: Any, rebuild: Any, *arguments: Any, **options: Any) -> Any:
+    kind, chunks, sample = own
+    return kind(rebuild(graph, *arguments, **options), chunks, sample)
 
 
 class NormalBlocks(Blocks, NormalFit):

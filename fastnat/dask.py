@@ -237,8 +237,9 @@ def fit_linear(
         "tol": tol,
         "n_threads": 1 if n_threads is None else n_threads,
     }
-    sources = _chunked.read(named | {"start": start}, _labels_of_rows).unified()
+    sources = _chunked.read(named | {"start": start}, _labels_of_rows)
     problem = _map_reduce.describe(sources, options)
+    sources = sources.unified()
     sample = _sample_of_linear(sources, problem, options)
     batch = tuple(range(-1 - len(problem.batch), -1))
     if sources.count((-1,)) == 1:
