@@ -443,7 +443,7 @@ def test_empty():
 
 @pytest.fixture(scope="module")
 def client():
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # of sockets, when workers are killed
         cluster = distributed.LocalCluster(processes=True, **options)
