@@ -1,13 +1,9 @@
 """The command line: `python -m fastnat fit FILE` and `python -m fastnat demo`."""
 
 import argparse
-import statistics
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib import resources
-from itertools import permutations
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -15,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastnat
-from fastnat import _blocks, _files
+from fastnat import _blocks, _files, _stores
 from fastnat._arrays import NanPolicy
+from fastnat._demo import demo
+from fastnat._show import print_fit, print_text
 from fastnat.normal import NormalFit, fit_normal
-from fastnat.result import ConfIntMethod, Status
+from fastnat.streaming import NormalStats
 
 Array = NDArray[Any]
 
 _PROGRESS_AFTER = 1.0  # seconds
-_SHOWN = 20  # problems in a table, at most
-_CERTIFIED_MEAN, _CERTIFIED_SD = "299.852400000000", "0.0790105478190518"
 
 _ABOUT = """\
 Maximum-likelihood fits of normal distributions: a million small samples, or
@@ -38,9 +34,10 @@ examples:
 """
 
 _FIT_ABOUT = """\
-Fit a normal distribution to each column of a .csv file, or along an axis of a
-.npy file, and print estimates +- standard errors.  Maximum likelihood: mu is
-the mean, sigma the standard deviation with divisor n (n - 1 with --reml)."""
+Fit a normal distribution to each column of a .csv or .parquet file, or along an
+axis of a .npy or .npz file, and print estimates +- standard errors.  Maximum
+likelihood: mu is the mean, sigma the standard deviation with divisor n (n - 1
+with --reml)."""
 
 _FIT_EXAMPLES = """\
 Limits, intervals, truncation and known noise are what they are to
@@ -50,6 +47,9 @@ A .csv file is UTF-8 text, its cells separated by commas.  Columns of text and
 blank lines are skipped.  A missing cell is empty, NA or nan.  If the first row
 holds nothing but numbers, columns are called column_1, column_2 and so on.
 
+A .parquet file is read in pieces, a .npy file where it is, and so is an array
+of a .npz file that is not compressed: they may be larger than the memory.
+
 examples:
   python -m fastnat fit lengths.csv --nan-policy omit
   python -m fastnat fit lengths.csv --columns left right --weights count --reml
@@ -58,6 +58,8 @@ examples:
   python -m fastnat fit survey.csv --columns effect --noise-std se
   python -m fastnat fit pixels.npy --axis 0 --out estimates.npz
   python -m fastnat fit pixels.npy --axis=-2,-1 --out estimates.csv
+  python -m fastnat fit archive.npz --columns pixels --axis 0
+  python -m fastnat fit trips.parquet --columns fare --nan-policy omit
 """
 
 
@@ -106,21 +108,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     fit.set_defaults(command=_fit)
     add = fit.add_argument
-    add("file", metavar="FILE", type=Path, help="a .csv or .npy file")
+    add("file", metavar="FILE", type=Path, help="a .csv, .parquet, .npy or .npz file")
     add(
         "--axis",
         type=_axis,
         default=argparse.SUPPRESS,
         metavar="A",
-        help=".npy: the axes of the observations of one sample, such as 0 or 0,1 or none for all"
-        " (default: the last)",
+        help=".npy, .npz: the axes of the observations of one sample, such as 0 or 0,1 or none for"
+        " all (default: the last)",
     )
-    add("--columns", nargs="+", metavar="NAME", help=".csv: the columns to fit (default: all)")
+    add(
+        "--columns",
+        nargs="+",
+        metavar="NAME",
+        help=".csv, .parquet: the columns to fit (default: all); .npz: the array",
+    )
     add(
         "--weights",
         metavar="W",
-        help="frequency weights: the name of a column for .csv, a .npy file that broadcasts with"
-        " FILE for .npy",
+        help="frequency weights: the name of a column for .csv and .parquet, of an array for .npz,"
+        " a .npy file that broadcasts with FILE for .npy",
     )
     add(
         "--nan-policy",
@@ -151,15 +158,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--reml", action="store_true", help="restricted maximum likelihood: divisor n - 1")
     add("--out", type=Path, metavar="FILE", help="write all estimates to this .csv or .npz file")
-    demo = commands.add_parser(
+    show = commands.add_parser(
         "demo",
         help="fit a classic, then a million samples, then one huge one",
         description="Fit Michelson's speed of light against the values that NIST certifies, then"
         " a million samples, then one huge one, both timed against NumPy.",
         allow_abbrev=False,
     )
-    demo.set_defaults(command=_demo)
-    demo.add_argument(
+    show.set_defaults(command=lambda options: demo(options.fits))
+    show.add_argument(
         "--fits",
         type=_positive,
         default=1_000_000,
@@ -234,12 +241,24 @@ class _Input(NamedTuple):
 
 def _fit(options: argparse.Namespace) -> None:
     path = options.file
-    _files.check_input(path)
-    is_csv = path.suffix.lower() == ".csv"
+    kind = _files.check_input(path)
     if options.out is not None:
-        inputs = [path] if is_csv else [path, *map(Path, _roles(options).values())]
-        _files.check_output(options.out, inputs)
-    data = _read_csv(options) if is_csv else _read_npy(options)
+        others = _roles(options).values() if kind == ".npy" else ()
+        _files.check_output(options.out, [path, *map(Path, others)])
+    fit, names, skipped = _READERS[kind](options)
+    if options.out is not None:  # before anything is printed: `head` may close the pipe
+        with _progress("Writing") as report:
+            _files.write_fit(options.out, fit, names, report)
+    print_fit(path, fit, names, skipped)
+    if options.out is not None:
+        print_text(f"All estimates are in {options.out}.")
+
+
+_Result = tuple[NormalFit, list[str] | None, list[str]]  # and names, and those skipped
+
+
+def _fit_arrays(options: argparse.Namespace, data: _Input) -> _Result:
+    """Fit what is in memory, or mapped into it."""
     with _progress("Fitting") as report:
         token = _blocks.on_block.set(report)
         try:
@@ -254,15 +273,26 @@ def _fit(options: argparse.Namespace) -> None:
                 reml=options.reml,
             )
         except (TypeError, ValueError) as error:
-            raise _files.Refused(f"{path}: {error}") from error
+            raise _files.Refused(f"{options.file}: {error}") from error
         finally:
             _blocks.on_block.reset(token)
-    if options.out is not None:  # before anything is printed: `head` may close the pipe
-        with _progress("Writing") as report:
-            _files.write_fit(options.out, fit, data.names, report)
-    _print_fit(path, fit, data)
-    if options.out is not None:
-        _print(f"All estimates are in {options.out}.")
+    return fit, data.names, data.skipped
+
+
+def _fit_chunks(options: argparse.Namespace, table: _stores.Parquet) -> _Result:
+    """Fit columns of which no more is in memory than a chunk of rows."""
+    try:
+        stats = NormalStats(
+            len(table.names), left=options.left, right=options.right, nan_policy=options.nan_policy
+        )
+        with _progress("Fitting") as report:
+            for chunk in table.chunks():
+                stats.update(chunk.values, weights=chunk.extras.get("weights"))
+                report(chunk.done, table.n_rows)
+        fit = stats.fit(reml=options.reml)
+    except (TypeError, ValueError) as error:
+        raise _files.Refused(f"{options.file}: {error}") from error
+    return fit, table.names, table.skipped
 
 
 def _roles(options: argparse.Namespace) -> dict[str, str]:
@@ -276,25 +306,52 @@ def _roles(options: argparse.Namespace) -> dict[str, str]:
     return {role: name for role, name in named.items() if name is not None}
 
 
-def _read_csv(options: argparse.Namespace) -> _Input:
-    if "axis" in options:
-        raise _files.Refused("--axis is for .npy files; a .csv file is fitted column by column", 2)
+def _fit_csv(options: argparse.Namespace) -> _Result:
+    _refuse_axis(options)
     with options.file.open("rb") as file, _progress("Reading") as report:
         label = str(options.file)
         sample = _files.read_csv(file, label, options.columns, _roles(options), report)
+    return _fit_arrays(options, _by_columns(options, *sample))
+
+
+def _fit_parquet(options: argparse.Namespace) -> _Result:
+    _refuse_axis(options)
+    table = _stores.Parquet(options.file, options.columns, _roles(options))
+    if options.truncation is None and not _roles(options).keys() - {"weights"}:
+        return _fit_chunks(options, table)
+    return _fit_arrays(options, _by_columns(options, table.names, *table.read(), table.skipped))
+
+
+def _refuse_axis(options: argparse.Namespace) -> None:
+    if "axis" in options:
+        kind = options.file.suffix.lower()
+        raise _files.Refused(
+            f"--axis is for .npy and .npz files; a {kind} file is fitted column by column", 2
+        )
+
+
+def _by_columns(
+    options: argparse.Namespace,
+    names: list[str],
+    values: Array,
+    extras: dict[str, Array],
+    skipped: list[str],
+) -> _Input:
+    """Each column is a problem, or each group of the only one."""
     if options.group is None:
-        return _Input(sample.values, sample.extras, -1, sample.names, sample.skipped)
-    if len(sample.names) != 1:
-        names = ", ".join(map(repr, sample.names))
-        raise _files.Refused(f"--group needs one column to fit, named by --columns, not {names}", 2)
-    groups, codes = np.unique(sample.extras["groups"], return_inverse=True)
-    extras: dict[str, Any] = sample.extras | {"groups": codes.reshape(-1)}
-    return _Input(sample.values[0], extras, -1, groups.tolist(), sample.skipped)
+        return _Input(values, extras, -1, names, skipped)
+    if len(names) != 1:
+        listed = ", ".join(map(repr, names))
+        raise _files.Refused(
+            f"--group needs one column to fit, named by --columns, not {listed}", 2
+        )
+    groups, codes = np.unique(extras["groups"], return_inverse=True)
+    return _Input(values[0], extras | {"groups": codes.reshape(-1)}, -1, groups.tolist(), skipped)
 
 
-def _read_npy(options: argparse.Namespace) -> _Input:
+def _fit_npy(options: argparse.Namespace) -> _Result:
     if options.columns is not None:
-        raise _files.Refused("--columns is for .csv files; a .npy file has no names", 2)
+        raise _files.Refused("--columns is for files with names; a .npy file has none", 2)
     extras: dict[str, Any] = {}
     for role, name in _roles(options).items():
         if not name.lower().endswith(".npy"):
@@ -302,153 +359,24 @@ def _read_npy(options: argparse.Namespace) -> _Input:
             raise _files.Refused(f"--{option} must be a .npy file if FILE is one, not {name!r}", 2)
         extras[role] = _files.read_npy(Path(name))
     values = _files.read_npy(options.file)
-    return _Input(values, extras, getattr(options, "axis", -1), None, [])
+    return _fit_arrays(options, _Input(values, extras, getattr(options, "axis", -1), None, []))
 
 
-def _print(text: str) -> None:
-    """Print what may hold other people's characters, whatever the terminal can show."""
-    encoding = sys.stdout.encoding or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+def _fit_npz(options: argparse.Namespace) -> _Result:
+    columns, roles = options.columns or [], _roles(options)
+    if len(columns) > 1 or (roles and not columns):
+        raise _files.Refused("--columns must name the one array of the .npz file to fit", 2)
+    values, *others = _stores.read_npz(options.file, [*columns, *roles.values()])
+    extras = dict(zip(roles, others, strict=True))
+    return _fit_arrays(options, _Input(values, extras, getattr(options, "axis", -1), None, []))
 
 
-def _print_fit(path: Path, fit: NormalFit, data: _Input) -> None:
-    shape = np.shape(fit.mu)
-    status = np.reshape(fit.status, -1)
-    n_fits = status.size
-    shown = list(range(n_fits))
-    if n_fits > _SHOWN:
-        shown = [*range(_SHOWN // 2), *range(n_fits - _SHOWN // 2, n_fits)]
-    called = [_printable(label) for label in _files.labels(data.names, shape, shown)]
-    mu, sigma = np.reshape(fit.mu, -1)[shown], np.reshape(fit.sigma, -1)[shown]
-    errors = fit.stderr.reshape(-1, 2)[shown]
-    rows = [["name" if data.names is not None else "index" * bool(shape), "n"]]
-    rows[0] += ["mu", "+- se", "sigma", "+- se", "status"]
-    for i, label in enumerate(called):
-        numbers = (*_number(mu[i], errors[i, 0]), *_number(sigma[i], errors[i, 1]))
-        n_obs = f"{np.reshape(fit.nobs, -1)[shown[i]]:.10g}"
-        rows.append([label, n_obs, *numbers, Status(int(status[shown[i]])).name.lower()])
-    lines = _align(rows)
-    if n_fits > _SHOWN:
-        lines.insert(1 + _SHOWN // 2, "...")
-    counts = f": {fit.message}" if shape else ""
-    method = "restricted maximum likelihood" if fit.reml else "maximum likelihood"
-    _print(f"{path}, {method}{counts}\n\n" + "\n".join(lines) + "\n")
-    for code in map(Status, np.unique(status).tolist()):
-        message = code.message
-        if code is Status.NAN_INPUT:
-            message = "A value is missing or NaN; --nan-policy omit leaves such values out."
-        if code is not Status.OK:
-            _print(f"{code.name.lower()}: {message}")
-    if data.skipped:
-        names = ", ".join(map(repr, data.skipped[:_SHOWN])) + ", ..." * (len(data.skipped) > _SHOWN)
-        _print(f"Skipped as text: {names}")
-
-
-def _printable(label: tuple[Any, ...]) -> str:
-    """The label on one line, without control characters, and not too long."""
-    text = ",".join(map(str, label))
-    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-    return text if len(text) <= 40 else text[:37] + "..."
-
-
-def _number(value: float, error: float) -> tuple[str, str]:
-    """Estimate and standard error, to the third digit of the latter."""
-    if not (np.isfinite(value) and np.isfinite(error) and error > 0.0):
-        return f"{value:.10g}", "" if np.isnan(error) else f"{error:.3g}"
-    decimals = max(0, 2 - int(np.floor(np.log10(error))))
-    if decimals <= 12 and max(abs(value), error) < 10.0 ** (15 - decimals):
-        return f"{value:.{decimals}f}", f"{error:.{decimals}f}"
-    return f"{value:.10g}", f"{error:.3g}"
-
-
-def _align(rows: list[list[str]]) -> list[str]:
-    """Names and statuses to the left, numbers with their points below each other."""
-    first, *middle, last = (list(column) for column in zip(*rows, strict=True))
-    columns = [[cell.ljust(max(map(len, first))) for cell in first] if any(first) else []]
-    for head, *cells in middle:
-        fraction = [len(cell) - cell.find(".") if "." in cell else 0 for cell in cells]
-        most = max(fraction, default=0)
-        cells = [cell + " " * (most - n) for cell, n in zip(cells, fraction, strict=True)]
-        width = max(map(len, [head, *cells]))
-        columns.append([cell.rjust(width) for cell in [head, *cells]])
-    columns.append(last)
-    lines = zip(*filter(None, columns), strict=True)
-    return ["  ".join(line).rstrip() for line in lines]
-
-
-def _demo(options: argparse.Namespace) -> None:
-    n_fits, n_obs = options.fits, 32
-    print(f"fastnat {fastnat.__version__}, NumPy {np.__version__}\n", flush=True)
-    print("Getting the kernels ready (the first run compiles them, which takes some seconds) ...")
-    seconds = _timed(lambda: [fit_normal(np.zeros(n)) for n in (n_obs, 10 * n_fits)])[0]
-    print(f"... {_duration(seconds)}\n", flush=True)
-    _demo_michelson()
-    rng = np.random.default_rng(1879)
-    print(f"A batch: {n_fits:,} samples of {n_obs} made-up values", flush=True)
-    _race(rng.normal(5.0, 2.0, (n_fits, n_obs)))
-    print(f"One huge sample: {10 * n_fits:,} made-up values", flush=True)
-    _race(rng.normal(5.0, 2.0, 10 * n_fits))
-
-
-def _demo_michelson() -> None:
-    source = resources.files("fastnat").joinpath("data", "michelson.csv")
-    with source.open("rb") as file:
-        sample = _files.read_csv(file, "michelson.csv", None, {}, lambda _done, _total: None)
-    x = sample.values[0]
-    fit, restricted = fit_normal(x), fit_normal(x, reml=True)
-    rows = [["", "estimate", "std. error", "95 % interval", ""]]
-    ways: list[tuple[str, NormalFit, ConfIntMethod]] = [
-        ("maximum likelihood", fit, "wald"),
-        ("restricted (reml=True)", restricted, "exact"),
-    ]
-    for name, result, method in ways:
-        ends = result.conf_int(0.95, method=method)
-        for k, (parameter, digits) in enumerate((("mean", 12), ("sd", 16))):
-            estimate, error = result.params[k], result.stderr[k]
-            interval = f"{ends[k, 0]:.4f} to {ends[k, 1]:.4f}"
-            words = [f"{name}: {parameter}", f"{estimate:.{digits}f}", f"{error:.4f}", interval]
-            rows.append([*words, method])
-    rows.append(["certified by NIST: mean", _CERTIFIED_MEAN, "", "", ""])
-    rows.append(["certified by NIST: sd", _CERTIFIED_SD, "", "", ""])
-    print(f"Michelson's speed of light, {x.size} measurements of 1879, millions of m/s\n")
-    print("\n".join(_align(rows)))
-    off = abs(restricted.sigma / float(_CERTIFIED_SD) - 1.0)
-    print(f"\nThe restricted sd is off by {off:.1g} of itself: 299.85 has no exact binary form.\n")
-
-
-def _race(x: Array) -> None:
-    """Time fits against NumPy, in turns, since a busy machine is slower for both."""
-    ways: dict[str, Callable[[], Any]] = {
-        "fastnat": lambda: fit_normal(x),
-        "fastnat, with standard errors": lambda: fit_normal(x).stderr,
-        "NumPy, np.mean and np.std": lambda: (np.mean(x, axis=-1), np.std(x, axis=-1)),
-    }
-    seconds: dict[str, list[float]] = {way: [] for way in ways}
-    results = {way: run() for way, run in ways.items()}  # not timed: the first time is special
-    for order in permutations(ways):  # whoever follows NumPy finds less of x in the caches
-        for way in order:
-            seconds[way].append(_timed(ways[way])[0])
-    fit, (mean, sd) = results["fastnat"], results["NumPy, np.mean and np.std"]
-    medians = {way: statistics.median(times) for way, times in seconds.items()}
-    numpy = medians["NumPy, np.mean and np.std"]
-    rows = [["", "median of 6", "speed"]]
-    rows += [[way, _duration(t), f"{numpy / t:.1f} x"] for way, t in medians.items()]
-    off = max(np.max(np.abs(fit.mu - mean)), np.max(np.abs(fit.sigma - sd)))
-    print("\n".join(f"  {line}" for line in _align(rows)))
-    if x.ndim > 1:
-        print(f"  {fit.message}")
-    print(f"  The estimates differ by {off:.1g} at most; NumPy gives no standard errors.")
-    print(f"  Processors: up to {_blocks.cpu_count()} for fastnat, one for NumPy.\n", flush=True)
-
-
-def _timed(run: Callable[[], Any]) -> tuple[float, Any]:
-    start = time.perf_counter()
-    result = run()
-    return time.perf_counter() - start, result
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.2f} s" if seconds >= 1.0 else f"{1e3 * seconds:.3g} ms"
+_READERS = {
+    ".csv": _fit_csv,
+    ".npy": _fit_npy,
+    ".npz": _fit_npz,
+    ".parquet": _fit_parquet,
+}
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ Report = Callable[[int, int], object]
 _CHUNK = 512  # rows of text at a time: more would leave the cache, and be collected as garbage
 _ROWS = 1 << 14  # rows written at a time
 _MISSING = ("", "NA")  # and whatever float() reads as NaN
-_INPUTS = (".csv", ".npy")
+_INPUTS = (".csv", ".npy", ".npz", ".parquet")
 _OUTPUTS = (".csv", ".npz")
 
 
@@ -45,10 +45,13 @@ class Sample(NamedTuple):
     skipped: list[str]  # columns of text
 
 
-def check_input(path: Path) -> None:
-    """Refuse a file whose name does not say how to read it."""
-    if path.suffix.lower() not in _INPUTS:
-        raise Refused(f"{path}: the name of the input must end in {' or '.join(_INPUTS)}", 2)
+def check_input(path: Path) -> str:
+    """How to read a file, by its name; refuse one whose name does not say it."""
+    kind = path.suffix.lower()
+    if kind not in _INPUTS:
+        known = f"{', '.join(_INPUTS[:-1])} or {_INPUTS[-1]}"
+        raise Refused(f"{path}: the name of the input must end in {known}", 2)
+    return kind
 
 
 def check_output(path: Path, inputs: Sequence[Path]) -> None:
@@ -100,7 +103,10 @@ def read_csv(
     try:
         chunks = _chunks(text, label)
         names = next(chunks)[0][0]
-        readers = _select(names, label, columns, roles)
+        readers = [
+            _Column(label, name, names.index(name), columns is not None)
+            for name in select_names(names, label, columns, roles)
+        ]
         extras = {role: _extra(names, label, role, name) for role, name in roles.items()}
         for i, (rows, lines) in enumerate(chunks):
             cells = list(zip(*rows, strict=True))
@@ -164,20 +170,19 @@ def _unlike(label: str, line: int, found: int, width: int) -> Refused:
     return Refused(f"{label}, line {line}: {cells}, but the first row has {width}")
 
 
-def _select(
+def select_names(
     names: list[str], label: str, columns: Sequence[str] | None, roles: Mapping[str, str]
-) -> list["_Column"]:
-    """The columns to fit."""
+) -> list[str]:
+    """The columns to fit; all that are named have to be there, once."""
     taken = set(roles.values())
     wanted = [name for name in names if name not in taken] if columns is None else columns
     for role, name in roles.items():
         if name in wanted:
             what = _WORDS[role]
             raise Refused(f"{label}: column {name!r} holds {what} and cannot be fitted too", 2)
-    return [
-        _Column(label, name, _position(names, name, label), columns is not None)
-        for name in dict.fromkeys(wanted)
-    ]
+    for name in (*wanted, *roles.values()):
+        _position(names, name, label)
+    return list(dict.fromkeys(wanted))
 
 
 _WORDS = {

@@ -13,6 +13,7 @@ from fastnat._table_stats import COUNTS, STATS, TRIANGLES
 _REFINEMENTS = 2
 _DEPENDENT = 1e-12  # what is left of a column that depends on those before it, relative to it
 _PERFECT = 2.0**-50  # residuals that are rounding, relative to the values
+_SAME = 2.0**-46  # how close to 1 a combination of columns is that is rounding
 _SPLIT = 2.0**27 + 1.0
 
 
@@ -39,44 +40,58 @@ def solve(parts: _levels.Parts) -> Regression:
 
     The rows of the triangle about the means and the means themselves have the same sums of
     squares and products as the data.  Means come first: of rows that differ in size, the large
-    ones must, so that the others keep their digits (Powell and Reid 1969; Higham, Accuracy and
-    Stability of Numerical Algorithms, section 19.4).  A response far from zero is no trouble after
-    the first solution has been taken from it.
+    ones must, so that the others keep their digits (Higham, Accuracy and Stability of Numerical
+    Algorithms, section 19.4).  Where 1 is a combination of columns, the mean of the response is
+    taken from it, so that it does not matter how far from zero it is.
     """
     stats, roots = parts[STATS], parts[TRIANGLES]
     n, d = roots.shape[:2]
     p = d - 1
-    total, scale = stats[:, 3 * d], stats[:, 2 * d : 3 * d]
-    means = np.sqrt(total)[:, None] * (stats[:, :d] / scale + stats[:, d : 2 * d])
-    rows = np.concatenate([means[:, None, :], roots], axis=1)
+    weight, scale = np.sqrt(stats[:, 3 * d]), stats[:, 2 * d : 3 * d]
+    means = stats[:, :d] / scale + stats[:, d : 2 * d]
+    rows = np.concatenate([(weight[:, None] * means)[:, None, :], roots], axis=1)
     norms = np.sqrt(np.sum(np.square(rows), axis=1))
     unit = np.ldexp(1.0, np.frexp(np.where(norms > 0.0, norms, 1.0))[1])
-    rows = rows / unit[:, None, :]
-    x, rest = rows[..., :p], rows[..., p]
-    coef = np.zeros((n, p))
-    triangle = np.empty((n, d, d))
-    dependent = np.full(n, -1)
+    x = rows[..., :p] / unit[:, None, :p]
+    one = np.zeros((n, d + 1))
+    one[:, 0] = weight
+    of_one, left, _, _ = _fit(x, one, norms / unit)
+    size = 1.0 + np.sum(np.abs(of_one) * norms[:, :p] / unit[:, :p], axis=1) / weight
+    constant = left <= _SAME * size * weight
+    y = rows[..., p].copy()
+    shift = np.where(constant, stats[:, p] + scale[:, p] * stats[:, d + p], 0.0)
+    gap = (stats[:, p] - shift) / scale[:, p] + stats[:, d + p]
+    y[:, 0] = weight * gap
+    coef, left, root, dependent = _fit(x, y, norms / unit)
+    factor = scale[:, p:] / (unit[:, :p] * scale[:, :p])
+    coef = coef * factor + of_one * (shift / scale[:, p])[:, None] * factor
+    largest = np.sum(np.abs(coef / factor) * norms[:, :p] / unit[:, :p], axis=1) + norms[:, p]
+    perfect = (parts[COUNTS] <= p) | ~(left > _PERFECT * largest)
+    root = root * (unit * scale)[:, None, :p]
+    return Regression(coef, np.square(left), scale[:, p], root, dependent, perfect)
+
+
+def _fit(x: Array, y: Array, norms: Array) -> tuple[Array, Array, Array, NDArray[np.int64]]:
+    """(coefficients, length of the residuals, root, first dependent column or -1)."""
+    n, _, p = x.shape
+    coef, rest = np.zeros((n, p)), y
+    dependent, bad = np.full(n, -1), np.zeros(n, bool)
+    triangle = np.empty((n, p + 1, p + 1))
     for k in range(1 + _REFINEMENTS):
         joint = np.concatenate([x, rest[..., None]], axis=2)
         triangle = np.asarray(np.linalg.qr(joint, mode="r"))
         if k == 0:
             left = np.abs(np.diagonal(triangle, axis1=1, axis2=2))[:, :p]
-            gone = ~(left > _DEPENDENT * norms[:, :p] / unit[:, :p])
+            gone = ~(left > _DEPENDENT * norms[:, :p])
             dependent = np.where(gone.any(axis=1), gone.argmax(axis=1), -1)
             bad = dependent >= 0
         upper = triangle[:, :p, :p].copy()
         upper[bad] = np.eye(p)
         coef = coef + np.linalg.solve(upper, triangle[:, :p, p:])[..., 0]
-        rest = _residuals(rows[..., p], x, coef)
-    rss = np.square(triangle[:, p, p]) * np.square(unit[:, p])
-    factor = unit[:, p:] * scale[:, p:] / (unit[:, :p] * scale[:, :p])
-    size = np.abs(coef) * norms[:, :p] / unit[:, :p] * unit[:, p:]
-    largest = (norms[:, p] + size.sum(axis=1)) / np.sqrt(total)
-    few = parts[COUNTS] <= p
-    perfect = few | ~(np.sqrt(rss / total) > _PERFECT * largest)
-    root = triangle[:, :p, :p] * (unit * scale)[:, None, :p]
+        rest = _residuals(y, x, coef)
+    root = triangle[:, :p, :p].copy()
     root[bad] = np.nan
-    return Regression(coef * factor, rss, scale[:, p], root, dependent, perfect)
+    return coef, np.abs(triangle[:, p, p]), root, dependent
 
 
 def _residuals(y: Array, x: Array, coef: Array) -> Array:

@@ -1,5 +1,6 @@
 """What streams of statistics share: merges that keep their digits, and arrays for files."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -107,10 +108,29 @@ def get_shape(name: str, arrays: Mapping[str, Any]) -> tuple[int, ...] | None:
     return None if sizes == [-1] else tuple(sizes)
 
 
-def check_same(name: str, mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
-    """Refuse to merge what was made with other options."""
-    for option, value in mine.items():
-        if not np.array_equal(np.asarray(value), np.asarray(theirs[option])):
+def check_other(mine: Any, other: Any, *options: str) -> None:
+    """Refuse to merge what is something else, or was made with other options."""
+    name = type(mine).__name__
+    if not isinstance(other, type(mine)):
+        raise TypeError(f"other must be a {name}, not {type(other).__name__}")
+    for option in options:
+        own, found = getattr(mine, option), getattr(other, option)
+        if not np.array_equal(np.asarray(own), np.asarray(found)):
             raise ValueError(
-                f"other was made with {option}={theirs[option]!r}, this {name} with {value!r}"
+                f"other was made with {option}={found!r}, these statistics with {own!r}"
             )
+
+
+def check_shape(name: str, shape: tuple[int, ...], own: tuple[int, ...] | None) -> None:
+    """Refuse a chunk, or statistics, of another batch."""
+    if own is not None and shape != own:
+        raise ValueError(
+            f"{name} has problems of shape {shape}, these statistics are of shape {own}"
+        )
+
+
+def describe(stats: Any, nobs: float, *words: str) -> str:
+    """What `repr` says of statistics."""
+    batch = [f"{math.prod(stats.shape):,} problems"] if stats.shape else []
+    text = ", ".join([*batch, *words, f"nobs = {nobs:.10g}"])
+    return f"<{type(stats).__name__}: {text}>"

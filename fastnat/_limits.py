@@ -29,6 +29,32 @@ class Options(NamedTuple):
     n_threads: int | None
 
 
+def check_batch(
+    left: Array | None, right: Array | None, shape: tuple[int, ...] | None
+) -> tuple[int, ...] | None:
+    """The shape of the batch, which limits of problems say if nothing else does."""
+    for name, limit in (("left", left), ("right", right)):
+        if limit is None or not limit.ndim:
+            continue
+        shape = limit.shape if shape is None else shape
+        try:
+            np.broadcast_to(limit, shape)
+        except ValueError:
+            raise ValueError(
+                f"{name} of shape {limit.shape} does not broadcast to the batch, {shape}"
+            ) from None
+    return shape
+
+
+def of_problems(left: Array | None, right: Array | None, shape: tuple[int, ...]) -> Array:
+    """Limits (2, 1), or (2, n_fits) in the order of the batch."""
+    low = np.asarray(-np.inf if left is None else left, np.float64)
+    high = np.asarray(np.inf if right is None else right, np.float64)
+    if low.ndim == high.ndim == 0:
+        return np.array([[low], [high]])
+    return np.stack([np.broadcast_to(a, shape).reshape(-1) for a in (low, high)])
+
+
 def inside(limits: Array) -> Array:
     """The values next to limits (2, ...), between which values are known exactly."""
     between = limits.copy()

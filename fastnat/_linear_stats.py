@@ -65,7 +65,7 @@ class LinearStats:
     ...     X = np.column_stack([np.ones(3), t])
     ...     stats.update(1.0 + 2.0 * t + np.cos(t), X)
     >>> stats.fit().coef.round(4)
-    array([1.2999, 1.8683])
+    array([1.5134, 1.7789])
     """
 
     def __init__(
@@ -82,11 +82,10 @@ class LinearStats:
         self._levels = _table_stats.levels()
 
     def __repr__(self) -> str:
-        batch = "" if self.shape in (None, ()) else f"{math.prod(self.shape or ()):,} problems, "
-        columns = "" if self.n_columns is None else f"{self.n_columns} columns, "
+        columns = [] if self.n_columns is None else [f"{self.n_columns} columns"]
         total = self._levels.total()
         nobs = 0.0 if total is None else float(_table_stats.weight(total).sum())
-        return f"<LinearStats: {batch}{columns}nobs = {nobs:.10g}>"
+        return _levels.describe(self, nobs, *columns)
 
     def update(
         self,
@@ -119,10 +118,7 @@ class LinearStats:
         self._levels.add(parts)
 
     def _check_shape(self, name: str, shape: tuple[int, ...], n_columns: int | None) -> None:
-        if self.shape is not None and shape != self.shape:
-            raise ValueError(
-                f"{name} has problems of shape {shape}, these statistics are of shape {self.shape}"
-            )
+        _levels.check_shape(name, shape, self.shape)
         if self.n_columns is not None and n_columns != self.n_columns:
             raise ValueError(
                 f"{name} has {n_columns} columns of X, these statistics have {self.n_columns}"
@@ -141,10 +137,7 @@ class LinearStats:
         TypeError, ValueError
             If it is something else.
         """
-        if not isinstance(other, LinearStats):
-            raise TypeError(f"other must be a LinearStats, not {type(other).__name__}")
-        mine, theirs = ({"nan_policy": s.nan_policy} for s in (self, other))
-        _levels.check_same("LinearStats", mine, theirs)
+        _levels.check_other(self, other, "nan_policy")
         if other.shape is None:
             return
         self._check_shape("other", other.shape, other.n_columns or self.n_columns)

@@ -84,12 +84,9 @@ class MvnStats:
         self._patterns: dict[tuple[bool, ...], _levels.Levels] = {}
 
     def __repr__(self) -> str:
-        batch = "" if self.shape in (None, ()) else f"{math.prod(self.shape or ()):,} problems, "
-        columns = "" if self.n_dim is None else f"{self.n_dim} columns, "
-        nobs = 0.0
-        for _, parts in self._totals():
-            nobs += float(_table_stats.weight(parts).sum())
-        return f"<MvnStats: {batch}{columns}nobs = {nobs:.10g}>"
+        columns = [] if self.n_dim is None else [f"{self.n_dim} columns"]
+        nobs = sum(float(_table_stats.weight(parts).sum()) for _, parts in self._totals())
+        return _levels.describe(self, nobs, *columns)
 
     def update(
         self, X: ArrayLike, *, weights: ArrayLike | None = None, n_threads: int | None = None
@@ -126,10 +123,7 @@ class MvnStats:
         self._patterns[pattern].add(parts)
 
     def _check_shape(self, name: str, shape: tuple[int, ...], d: int | None) -> None:
-        if self.shape is not None and shape != self.shape:
-            raise ValueError(
-                f"{name} has problems of shape {shape}, these statistics are of shape {self.shape}"
-            )
+        _levels.check_shape(name, shape, self.shape)
         if self.n_dim is not None and d != self.n_dim:
             raise ValueError(f"{name} has {d} columns, these statistics have {self.n_dim}")
 
@@ -146,10 +140,7 @@ class MvnStats:
         TypeError, ValueError
             If it is something else.
         """
-        if not isinstance(other, MvnStats):
-            raise TypeError(f"other must be a MvnStats, not {type(other).__name__}")
-        mine, theirs = ({"nan_policy": s.nan_policy} for s in (self, other))
-        _levels.check_same("MvnStats", mine, theirs)
+        _levels.check_other(self, other, "nan_policy")
         if other.shape is None:
             return
         self._check_shape("other", other.shape, other.n_dim or self.n_dim)

@@ -56,6 +56,10 @@ class NormalStats:
     ----------
     shape : tuple of int or None
         The shape of the batch; None if it is not known yet.
+    left, right, moments, nan_policy : optional
+        As they were given.
+    weighted : bool
+        Whether a chunk has had weights.
 
     Raises
     ------
@@ -97,21 +101,8 @@ class NormalStats:
         self.moments = moments
         self.weighted = False
         self.left, self.right = given.left, given.right
-        for name, limit in (("left", given.left), ("right", given.right)):
-            if limit is not None and limit.ndim:
-                self._extend(name, limit)
+        self.shape = _limits.check_batch(given.left, given.right, self.shape)
         self._levels = _levels.Levels(self._merge)
-
-    def _extend(self, name: str, limit: Array) -> None:
-        """Let a limit say the shape if nothing else does; else it must fit."""
-        if self.shape is None:
-            self.shape = limit.shape
-        try:
-            np.broadcast_to(limit, self.shape)
-        except ValueError:
-            raise ValueError(
-                f"{name} of shape {limit.shape} does not broadcast to the batch, {self.shape}"
-            ) from None
 
     @property
     def _limited(self) -> bool:
@@ -126,20 +117,10 @@ class NormalStats:
         moments.merge_columns(other[0], self._high, stats)
         tally += other[1]
 
-    def _both_limits(self) -> Array:
-        """(2, 1), or (2, n_fits) in the order of the batch."""
-        left = np.asarray(-np.inf if self.left is None else self.left, np.float64)
-        right = np.asarray(np.inf if self.right is None else self.right, np.float64)
-        if left.ndim == right.ndim == 0:
-            return np.array([[left], [right]])
-        assert self.shape is not None
-        return np.stack([np.broadcast_to(a, self.shape).reshape(-1) for a in (left, right)])
-
     def __repr__(self) -> str:
         total = self._levels.total()
         nobs = 0.0 if total is None else float(_weights(*total).sum())
-        batch = "" if self.shape in (None, ()) else f"{math.prod(self.shape or ()):,} problems, "
-        return f"<NormalStats: {batch}nobs = {nobs:.10g}>"
+        return _levels.describe(self, nobs)
 
     def update(
         self,
@@ -182,22 +163,23 @@ class NormalStats:
     def _use(self) -> Use:
         return Use(None, True if self.nan_policy == "omit" else None, self._high)
 
-    def _new(self) -> _levels.Parts:
-        assert self.shape is not None
-        n_fits, n_outside = math.prod(self.shape), deviations.N_OUTSIDE if self._limited else 0
-        return np.empty((self._use().n_stats, n_fits)), np.empty((n_outside, n_fits))
+    def _empty(self, shape: tuple[int, ...]) -> _levels.Parts:
+        n_fits, n_outside = math.prod(shape), deviations.N_OUTSIDE if self._limited else 0
+        stats = np.zeros((self._use().n_stats, n_fits))
+        stats[moments.SCALE] = 1.0
+        return stats, np.zeros((n_outside, n_fits))
 
     def _reduce(self, problems: Problems, n_threads: int | None) -> _levels.Parts:
         shape = problems.to_result(np.empty((0, problems.n_fits))).shape[1:]
-        self._check_shape("x", shape)
+        _levels.check_shape("x", shape, self.shape)
         self.shape = shape
         use, limits = self._use(), None
         if self._limited:
-            limits = self._both_limits()
+            limits = _limits.of_problems(self.left, self.right, self.shape or ())
             if limits.shape[1] > 1 or problems.n_fits == 1:
                 limits = problems.from_result(limits.reshape(2, *shape))
             use = use._replace(limits=_limits.inside(np.ascontiguousarray(limits)))
-        stats, tally = self._new()
+        stats, tally = self._empty(self.shape)
 
         def collect(part: Array, beyond: Array | None, first: int, n_fits: int) -> None:
             stats[:, first : first + n_fits] = part
@@ -220,21 +202,13 @@ class NormalStats:
         rows = _observed.rows_of(_observed.Given(x, weights=weights), groups, axis)
         if rows.n_fits > self.shape[0]:
             raise ValueError(f"groups must be below {self.shape[0]}, but one is {rows.n_fits - 1}")
-        stats, tally = self._new()
-        stats[:] = 0.0
-        stats[moments.SCALE] = 1.0
+        stats, tally = self._empty(self.shape)
 
         def collect(part: Array, _: Array | None, first: int, n_fits: int) -> None:
             stats[:, first : first + n_fits] = part
 
         reduce_groups(rows, self._use(), n_threads, collect)
         return stats, tally
-
-    def _check_shape(self, name: str, shape: tuple[int, ...]) -> None:
-        if self.shape is not None and shape != self.shape:
-            raise ValueError(
-                f"{name} has problems of shape {shape}, these statistics are of shape {self.shape}"
-            )
 
     def merge(self, other: "NormalStats") -> None:
         """Take in all that ``other`` has seen; it stays as it is.
@@ -249,36 +223,19 @@ class NormalStats:
         TypeError, ValueError
             If it is something else.
         """
-        if not isinstance(other, NormalStats):
-            raise TypeError(f"other must be a NormalStats, not {type(other).__name__}")
-        _levels.check_same("NormalStats", self._options(), other._options())
+        _levels.check_other(self, other, "left", "right", "moments", "nan_policy")
         if other.shape is None:
             return
-        self._check_shape("other", other.shape)
+        _levels.check_shape("other", other.shape, self.shape)
         self.shape = other.shape
         total = other._levels.total()
         self.weighted = self.weighted or other.weighted
         if total is not None:
             self._levels.add(total)
 
-    def _options(self) -> dict[str, Any]:
-        return {
-            "left": self.left,
-            "right": self.right,
-            "moments": self.moments,
-            "nan_policy": self.nan_policy,
-        }
-
     def _total(self) -> _levels.Parts:
         """The statistics of all chunks; those of none say that there are no data."""
-        total = self._levels.total()
-        if total is None:
-            self.shape = self.shape or ()
-            total = self._new()
-            for part in total:
-                part[:] = 0.0
-            total[0][moments.SCALE] = 1.0
-        return total
+        return self._levels.total() or self._empty(self.shape or ())
 
     def fit(
         self,
@@ -339,7 +296,10 @@ class NormalStats:
         stats, tally = self._total()
         if not _limits.needs_high(options.cov):
             stats = stats[: moments.M3]
-        limits, n_fits = self._both_limits(), stats.shape[1]
+        limits, n_fits = (
+            _limits.of_problems(self.left, self.right, self.shape or ()),
+            stats.shape[1],
+        )
         out = np.empty((estimates.SIZE, n_fits))
         starts = range(0, n_fits, _BLOCK)
 
@@ -419,7 +379,7 @@ class NormalStats:
         )
         new.weighted = bool(_levels.get(name, arrays, "weighted", "b"))
         if shape is not None:
-            wanted = (part.shape for part in new._new())
+            wanted = (part.shape for part in new._empty(shape))
             new._levels.add(_levels.get_all(name, arrays, ("stats", "tally"), wanted))
         return new
 

@@ -12,6 +12,7 @@ from fastnat.linear import fit_linear
 from fastnat.models import normal
 from fastnat.multivariate import fit_mvn
 from fastnat.normal import fit_normal
+from fastnat.streaming import LinearStats, MvnStats, NormalStats, OnlineNormal
 
 
 def warmup(*names: str) -> None:
@@ -24,8 +25,9 @@ def warmup(*names: str) -> None:
     Parameters
     ----------
     *names : str
-        Functions to warm up: "fit_normal", "fit_linear", "fit_mvn", "fit" (all but the user's own
-        functions, which numba cannot cache: about 1.5 s once a process and model).  By default all.
+        What to warm up: "fit_normal", "fit_linear", "fit_mvn", "streaming", "fit" (all but the
+        user's own functions, which numba cannot cache: about 1.5 s once a process and model).  By
+        default all.
 
     Raises
     ------
@@ -86,9 +88,27 @@ def _fit_mvn() -> None:
         _ = fit_mvn(x[:, :2], weights=weights, nan_policy="mle").stderr
 
 
+def _streaming() -> None:
+    """Merges, with limits and without, and steps of both kinds."""
+    x = np.arange(6.0)
+    for left, moments in product((None, 1.0), (2, 4)):
+        stats = NormalStats(left=left, moments=moments)
+        for half in (x[:3], x[3:]):
+            stats.update(half)
+        _ = stats.fit()
+    tables, regressions = MvnStats(), LinearStats()
+    for _ in range(2):
+        tables.update(np.column_stack([x, np.square(x)]))
+        regressions.update(np.sin(x), np.column_stack([np.ones(6), x]))
+    _ = tables.fit(), regressions.fit()
+    for left in (None, 1.0):
+        OnlineNormal(left=left, burn_in=2).update(x)
+
+
 _WARMUPS: dict[str, Callable[[], None]] = {
     "fit_normal": _fit_normal,
     "fit_linear": _fit_linear,
     "fit_mvn": _fit_mvn,
+    "streaming": _streaming,
     "fit": _fit,
 }

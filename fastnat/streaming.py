@@ -3,5 +3,6 @@
 from fastnat._linear_stats import LinearStats
 from fastnat._mvn_stats import MvnStats
 from fastnat._normal_stats import NormalStats
+from fastnat._online import OnlineNormal
 
-__all__ = ["LinearStats", "MvnStats", "NormalStats"]
+__all__ = ["LinearStats", "MvnStats", "NormalStats", "OnlineNormal"]

@@ -28,3 +28,5 @@ def test_every_public_function_has_a_benchmark():
     for name in fastnat.__all__:
         if inspect.isfunction(getattr(fastnat, name)):
             assert f"fastnat.{name}(" in text, f"no benchmark calls fastnat.{name}"
+    for name in fastnat.streaming.__all__:
+        assert f"fastnat.streaming.{name}(" in text, f"no benchmark makes a {name}"

@@ -15,14 +15,17 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import tqdm
+from pyarrow import parquet
 from scipy import stats
 
 import fastnat
 from fastnat import __main__ as cli
-from fastnat import _blocks, _files
+from fastnat import _blocks, _files, _show, _stores
 from fastnat.__main__ import main
+from fastnat.streaming import NormalStats
 
 ROOT = Path(fastnat.__file__).parents[1]
 NAN = float("nan")
@@ -467,7 +470,9 @@ def test_npy_options(arrays, run):
     assert "w.npy" in refused(run, "fit", "x.npy", "--weights", "w.csv", code=2).replace(
         "csv", "npy"
     )
-    assert "--columns is for .csv" in refused(run, "fit", "x.npy", "--columns", "a", code=2)
+    assert "--columns is for files with names" in refused(
+        run, "fit", "x.npy", "--columns", "a", code=2
+    )
     assert "axis 2 is out of range" in refused(run, "fit", "x.npy", "--axis", "2")
 
 
@@ -514,6 +519,143 @@ def test_npy_that_cannot_be_fitted(run, x, words):
     sentence = refused(run, "fit", "x.npy")
     assert sentence.startswith("x.npy: ")
     assert words in sentence
+
+
+# .npz and .parquet
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_npz(run, save, order):
+    x = np.asarray(np.random.default_rng(5).normal(size=(4, 7)), order=order)
+    w = np.arange(7.0)
+    save("x.npz", pixels=x, counts=w)
+    argv = ["--columns", "pixels", "--weights", "counts", "--out", "o.npz"]
+    assert run("fit", "x.npz", *argv)[0] == 0
+    with np.load("o.npz") as file:
+        assert_equals_fit(dict(file), fastnat.fit_normal(x, weights=w))
+    save("x.npz", x.T)
+    assert run("fit", "x.npz", "--axis", "0", "--left", "-0.5", "--out", "o.npz")[0] == 0
+    with np.load("o.npz") as file:
+        assert_equals_fit(dict(file), fastnat.fit_normal(x, left=-0.5))
+
+
+def test_npz_is_mapped_not_read(run):
+    """Unless it is compressed."""
+    np.savez("x.npz", a=np.zeros((3, 5)), b=np.arange(4, dtype=np.int16))
+    for array in _stores.read_npz(Path("x.npz"), ["a", "b"]):
+        assert isinstance(array, np.memmap)
+    assert run("fit", "x.npz", "--columns", "b")[0] == 0
+    np.savez("x.npz", np.empty((0, 3)))
+    assert _stores.read_npz(Path("x.npz"), [])[0].shape == (0, 3)
+
+
+def test_npz_that_cannot_be_fitted(run):
+    np.savez("x.npz", a=np.zeros(3), b=np.array([{}], object))
+    assert "--columns must name one of the arrays, 'a', 'b'" in refused(run, "fit", "x.npz", code=2)
+    assert "no array 'c'; there are 'a', 'b'" in refused(run, "fit", "x.npz", "--columns", "c")
+    words = refused(run, "fit", "x.npz", "--columns", "a", "b", code=2)
+    assert "--columns must name the one array" in words
+    words = refused(run, "fit", "x.npz", "--weights", "a", code=2)
+    assert "--columns must name the one array" in words
+    assert "Object arrays cannot be loaded" in refused(run, "fit", "x.npz", "--columns", "b")
+    whole = Path("x.npz").read_bytes()
+    for content in (b"", b"PK", whole[:200], whole.replace(b"NUMPY", b"LUMPY")):
+        Path("x.npz").write_bytes(content)
+        assert refused(run, "fit", "x.npz", "--columns", "a").startswith("x.npz: not arrays that")
+
+
+@pytest.fixture
+def table(here):
+    """A table of 300 rows in row groups of 100, and what is in it."""
+    rng = np.random.default_rng(6)
+    columns = {
+        "length": rng.normal(5.0, 2.0, 300),
+        "count": rng.integers(0, 4, 300),
+        "site": np.array(["north", "south", "west"])[rng.integers(0, 3, 300)],
+        "small": rng.normal(size=300).astype(np.float32),
+    }
+    parquet.write_table(pa.table(columns), here / "x.parquet", row_group_size=100)
+    return columns
+
+
+def test_parquet(run, table, monkeypatch):
+    """In pieces; the same as from memory."""
+    monkeypatch.setattr(_stores, "_ROWS", 37)
+    code, out, _ = run("fit", "x.parquet", "--out", "o.npz")
+    assert code == 0
+    assert "Skipped as text: 'site'" in out
+    with np.load("o.npz") as file:
+        got = dict(file)
+    assert got.pop("names").tolist() == ["length", "count", "small"]
+    numbers = np.stack([table[name].astype(float) for name in ("length", "count", "small")])
+    want = fastnat.fit_normal(numbers)
+    for name in ("mu", "sigma", "stderr", "loglik", "nobs"):
+        np.testing.assert_allclose(got[name], getattr(want, name), 1e-12)
+    argv = ["--columns", "length", "--weights", "count", "--left", "3", "--out", "o.npz"]
+    assert run("fit", "x.parquet", *argv)[0] == 0
+    with np.load("o.npz") as file:
+        got = dict(file)
+    want = fastnat.fit_normal(table["length"][None], weights=table["count"], left=3.0)
+    for name in ("mu", "sigma", "stderr", "loglik", "nobs"):
+        np.testing.assert_allclose(got[name], getattr(want, name), 1e-12)
+
+
+def test_parquet_of_what_needs_all_rows(run, table):
+    argv = ["--columns", "length", "--group", "site", "--left", "3", "--out", "o.npz"]
+    assert run("fit", "x.parquet", *argv)[0] == 0
+    names, groups = np.unique(table["site"], return_inverse=True)
+    with np.load("o.npz") as file:
+        got = dict(file)
+    assert got.pop("names").tolist() == names.tolist()
+    assert_equals_fit(got, fastnat.fit_normal(table["length"], left=3.0, groups=groups))
+
+
+@pytest.mark.usefixtures("table")
+def test_parquet_and_ctrl_c(run, here, monkeypatch):
+    """While it is read: no output, not even a part of it, and what was there stays."""
+    monkeypatch.setattr(_stores, "_ROWS", 37)
+    (here / "o.npz").write_bytes(b"as it was")
+    before = sorted(here.iterdir())
+    update = NormalStats.update
+
+    def interrupt(stats, x, **options):
+        update(stats, x, **options)
+        if stats.fit(cov_type=None).nobs[0] > 100:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(NormalStats, "update", interrupt)
+    assert refused(run, "fit", "x.parquet", "--out", "o.npz", code=130) == "interrupted"
+    assert sorted(here.iterdir()) == before
+    assert (here / "o.npz").read_bytes() == b"as it was"
+
+
+def test_parquet_with_missing_values(run, here):
+    columns = {"a": [1.0, None, 2.5, 4.0], "b": [1, 2, None, 4]}
+    parquet.write_table(pa.table(columns), here / "x.parquet")
+    out = run("fit", "x.parquet")[1]
+    assert "2 fits: 2 nan_input" in out
+    assert "2 fits: 2 ok" in run("fit", "x.parquet", "--nan-policy", "omit")[1]
+    assert "contains NaN" in refused(run, "fit", "x.parquet", "--nan-policy", "raise")
+
+
+def test_parquet_that_cannot_be_fitted(run, table, here, monkeypatch):
+    assert "no column 'x'; there are" in refused(run, "fit", "x.parquet", "--columns", "x")
+    words = refused(run, "fit", "x.parquet", "--columns", "site")
+    assert "column 'site' holds string, not numbers" in words
+    assert "--axis is for" in refused(run, "fit", "x.parquet", "--axis", "0", code=2)
+    words = refused(run, "fit", "x.parquet", "--group", "site", code=2)
+    assert "--group needs one column to fit" in words
+    words = refused(run, "fit", "x.parquet", "--columns", "count", "--weights", "small")
+    assert "weights must be finite" in words
+    parquet.write_table(pa.table({"site": table["site"]}), here / "y.parquet")
+    assert "no column of numbers" in refused(run, "fit", "y.parquet")
+    whole = (here / "x.parquet").read_bytes()
+    for content in (b"", whole[:500], b"PAR1" * 20):
+        (here / "y.parquet").write_bytes(content)
+        assert refused(run, "fit", "y.parquet").startswith("y.parquet: not a table that can be")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert "pip install 'fastnat[parquet]'" in refused(run, "fit", "x.parquet")
 
 
 # The table
@@ -571,7 +713,7 @@ def test_table_of_a_batch_is_short(run, n_fits, n_lines):
     ],
 )
 def test_numbers_are_shown_to_their_error(value, error, want):
-    assert cli._number(value, error) == want
+    assert _show._number(value, error) == want
 
 
 @pytest.mark.usefixtures("here")
@@ -699,7 +841,7 @@ def test_failing_write_leaves_nothing_behind(run, here, monkeypatch, name, old, 
 def test_input_that_is_not_there(run):
     assert refused(run, "fit", "none.csv") == "none.csv: No such file or directory"
     assert refused(run, "fit", "none.npy") == "none.npy: No such file or directory"
-    assert "must end in .csv or .npy" in refused(run, "fit", "none.xlsx", code=2)
+    assert "must end in .csv, .npy, .npz or .parquet" in refused(run, "fit", "none.xlsx", code=2)
 
 
 @pytest.mark.parametrize(

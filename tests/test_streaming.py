@@ -1,6 +1,8 @@
 """Statistics of streams: the fit of chunks is the fit of all, whatever their order."""
 
 import io
+import operator
+import tracemalloc
 from fractions import Fraction
 from itertools import chain, pairwise
 
@@ -9,9 +11,11 @@ import pytest
 from conftest import refused, same_bits, scaled
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import norm
+from test_linear import ACCURACY, NIST, assert_close, floats, nist
 
 import fastnat
-from fastnat.streaming import LinearStats, MvnStats, NormalStats
+from fastnat.streaming import LinearStats, MvnStats, NormalStats, OnlineNormal
 
 NAN = np.nan
 
@@ -186,6 +190,10 @@ def test_statistics_of_nothing():
         assert stats.fit().status == fastnat.Status.NO_DATA
         stats.update([])
         assert stats.fit().status == fastnat.Status.NO_DATA
+    stats = NormalStats()
+    _ = stats.fit()  # which decides nothing
+    stats.update(np.ones((3, 2)))
+    assert stats.shape == (3,)
     assert NormalStats((2, 3)).fit().status.shape == (2, 3)
     stats = NormalStats((0, 3))
     stats.update(np.empty((0, 3, 5)))
@@ -219,6 +227,33 @@ def test_what_does_not_go_together(rng):
         NormalStats().update(x, groups=np.zeros(10, int))
     with refused(ValueError, "groups needs statistics without left"):
         NormalStats(3, left=0.0).update(x, groups=np.zeros(10, int))
+
+
+def test_memory_does_not_grow(rng):
+    """A thousand chunks take as much as three; to keep them would take 640 MB."""
+    x = rng.standard_normal((scaled(10_000, 500), 3))
+    stats = NormalStats(left=0.0)
+    for _ in range(3):
+        stats.update(x)
+    tracemalloc.start()
+    try:
+        for _ in range(scaled(1000, 80)):
+            stats.update(x)
+        grown = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    # At most one more level: five moments, and three weights beyond limits.
+    assert grown < 1.5 * (8 * 8 * len(x)) + 1_000_000
+
+
+def test_stream_of_a_mapped_file(rng, tmp_path):
+    """In one pass, a tenth at a time."""
+    x = 1e7 + 0.1 * rng.standard_normal(scaled(300_000, 300))
+    np.save(tmp_path / "x.npy", x)
+    stats = NormalStats(left=1e7 - 0.03)
+    for chunk in np.array_split(np.load(tmp_path / "x.npy", mmap_mode="r"), 10):
+        stats.update(chunk)
+    assert_equal_fits(stats.fit(), fastnat.fit_normal(x, left=1e7 - 0.03))
 
 
 # Files
@@ -416,7 +451,7 @@ def design(rng, n, p, offset=0.0):
 def assert_equal_regressions(a, b, rtol=1e-12):
     """The same to rounding, in units of standard errors of one observation."""
     assert np.array_equal(a.status, b.status)
-    unit = b.stderr * np.sqrt(b.nobs)[..., None]
+    unit = np.nan_to_num(b.stderr, nan=1.0) * np.sqrt(b.nobs)[..., None]
     with np.errstate(invalid="ignore"):
         close = np.abs(a.params - b.params) <= rtol * unit + 8 * np.spacing(np.abs(b.params))
         gap = np.abs(a.loglik - b.loglik) <= 1e-11 * np.maximum(b.nobs, 1.0)
@@ -424,7 +459,7 @@ def assert_equal_regressions(a, b, rtol=1e-12):
     assert np.all(gap | same(a.loglik, b.loglik))
     np.testing.assert_allclose(a.stderr, b.stderr, 1e-11)
     np.testing.assert_allclose(a.cov_params, b.cov_params, 1e-10, 1e-12)
-    assert same_bits(a.nobs, b.nobs)
+    assert np.array_equal(a.nobs[a.success], b.nobs[a.success])
     assert same_bits(a.nit, b.nit)
 
 
@@ -433,7 +468,7 @@ def assert_equal_regressions(a, b, rtol=1e-12):
 def test_linear_stats_in_any_order(rng, shape, p):
     n = scaled(1000, 40)
     x = design(rng, n, p)
-    y = x @ rng.standard_normal(p) + 0.1 * rng.standard_normal((*shape, n)) + 1e7
+    y = x @ rng.standard_normal(p) + 0.1 * rng.standard_normal((*shape, n)) + 100.0
     w = rng.integers(0, 3, (*shape, n)).astype(float)
     for weights in (None, w):
         stats, other = LinearStats(), LinearStats()
@@ -451,33 +486,50 @@ def test_linear_stats_in_any_order(rng, shape, p):
     np.testing.assert_allclose(exact, want, 1e-11)
 
 
-@pytest.mark.parametrize("name", ["longley", "wampler1", "norris", "filip"])
+@pytest.mark.parametrize("name", ACCURACY)
 def test_linear_stats_of_certified_problems(name):
-    """NIST's linear regressions, a row at a time."""
-    problem = regression(name)
+    """NIST's linear regressions, two rows at a time."""
+    y, x = nist(name)
+    params, errors = ACCURACY[name]
     stats = LinearStats()
-    for k in range(problem.y.size):
-        stats.update(problem.y[k : k + 1], problem.x[k : k + 1])
+    for k in range(0, y.size, 2):
+        stats.update(y[k : k + 2], x[k : k + 2])
     fit = stats.fit(reml=True)
-    np.testing.assert_allclose(fit.coef, problem.coef, problem.rtol)
+    # Each merge rounds: the least accurate coefficient may lose a digit.
+    assert_close(fit.coef, floats(NIST[name]["params"]), 10.0 * params)
+    assert_close(fit.stderr[:-1], floats(NIST[name]["stderr"]), 10.0 * errors)
+    assert_close(fit.sigma, float(NIST[name]["residual_sd"]), errors)
 
 
-def test_linear_stats_keep_digits(rng):
-    """Groups instead of a constant: 1 is a combination of columns; against 50 digits."""
-    n = 300
-    x = np.zeros((n, 2))
-    x[np.arange(n), np.arange(n) % 2] = 1.0
-    y = np.round(1e7 + 0.1 * rng.standard_normal(n), 6)
+def exact_least_squares(y, x):
+    """(coefficients, residual sum of squares) as rational numbers, from the normal equations."""
+    columns = [[Fraction(v) for v in column] for column in (*x.T.tolist(), y.tolist())]
+    gram = [[sum(map(operator.mul, a, b)) for b in columns] for a in columns]
+    p = len(columns) - 1
+    for k in range(p):
+        for i in range(p + 1):
+            if i != k:
+                factor = gram[i][k] / gram[k][k]
+                gram[i] = [a - factor * b for a, b in zip(gram[i], gram[k], strict=True)]
+    return [gram[k][p] / gram[k][k] for k in range(p)], gram[p][p]
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_linear_stats_keep_digits(rng, grouped):
+    """Far from zero, and where 1 is no column but a combination of columns."""
+    n = 120
+    x = design(rng, n, 4)
+    if grouped:
+        x = np.eye(4)[np.arange(n) % 4]
+    y = 1e7 + x @ rng.standard_normal(4) + 0.1 * rng.standard_normal(n)
     stats = LinearStats()
     for k in range(0, n, 10):
         stats.update(y[k : k + 10], x[k : k + 10])
-    exact = [Fraction(v) for v in y.tolist()]
-    means = [sum(exact[k::2]) / (n // 2) for k in range(2)]
-    rss = sum((v - means[k % 2]) ** 2 for k, v in enumerate(exact))
+    coef, rss = exact_least_squares(y, x)
     fit = stats.fit()
-    for b, mean in zip(fit.coef.tolist(), means, strict=True):
-        assert abs(Fraction(b) - mean) <= 2 * Fraction(np.spacing(1e7))
     assert abs(Fraction(float(fit.sigma)) ** 2 * n / rss - 1) < Fraction(1, 10**12)
+    for b, exact in zip(fit.coef.tolist(), coef, strict=True):
+        assert abs(Fraction(b) - exact) < 1e-13 + 2 * np.spacing(float(abs(exact)))
 
 
 def test_statuses_of_linear_stats(rng):
@@ -544,3 +596,155 @@ def test_what_linear_stats_refuse(rng):
     assert_equal_regressions(omit.fit(), fastnat.fit_linear(y[y > 0.0], x[y > 0.0]))
     assert repr(stats) == "<LinearStats: 3 columns, nobs = 20>"
     assert LinearStats.from_arrays(LinearStats().to_arrays()).shape is None
+
+
+# Followed, not fitted
+
+
+def spans_of(n, rng):
+    cuts = np.sort(rng.integers(0, n, 5))
+    return [slice(*pair) for pair in pairwise([0, *cuts.tolist(), n])]
+
+
+def test_online_complete_is_the_running_maximum(rng):
+    x = 1e7 + 0.1 * rng.standard_normal((2, 3, 500))
+    x[0, 1, 7] = x[1, 2, 0] = NAN
+    online = OnlineNormal((2, 3))
+    online.update(x[..., 0])
+    for span in spans_of(499, rng):
+        online.update(x[..., 1:][..., span])
+    want = fastnat.fit_normal(x, nan_policy="omit")
+    np.testing.assert_allclose(online.mu, want.mu, 1e-16)
+    np.testing.assert_allclose(online.sigma, want.sigma, 1e-13)
+    np.testing.assert_allclose(online.stderr, want.stderr, 1e-13)
+    np.testing.assert_allclose(online.n_eff, want.nobs, 1e-12)
+    assert np.array_equal(online.nobs, want.nobs)
+    assert np.all(online.ready)
+
+
+def test_online_forgetting_is_a_weighted_fit(rng):
+    """The weights of an exponential window, from the first observation on."""
+    x, share = rng.standard_normal((4, 60)), 0.05
+    online = OnlineNormal(4, forgetting=share)
+    online.update(x)
+    w = (1.0 - share) ** np.arange(59, -1, -1)
+    want = fastnat.fit_normal(x, weights=w)
+    np.testing.assert_allclose(online.mu, want.mu, 0, 1e-14)
+    np.testing.assert_allclose(online.sigma, want.sigma, 1e-13)
+    np.testing.assert_allclose(online.n_eff, w.sum() ** 2 / (w**2).sum(), 1e-13)
+
+
+# The standard error of a variance from this many series; 4 of them are allowed.
+N_SERIES = scaled(4000, 40)
+MARGIN = 4.0 * np.sqrt(2.0 / N_SERIES)
+
+
+def crb(left, right=np.inf):
+    """Variances of mu and sigma of one observation from N(0, 1), by quadrature."""
+    info = np.zeros((2, 2))
+    for value, prob in ((left, norm.cdf(left)), (right, norm.sf(right))):
+        if prob:
+            sign = -1.0 if value == left else 1.0
+            score = sign * norm.pdf(value) / prob * np.array([1.0, value])
+            info += prob * np.outer(score, score)
+    z, w = np.polynomial.legendre.leggauss(200)
+    low, high = max(left, -10.0), min(right, 10.0)
+    z = 0.5 * (high - low) * (z + 1.0) + low
+    for z_k, w_k in zip(z, 0.5 * (high - low) * w, strict=True):
+        score = np.array([z_k, z_k * z_k - 1.0])
+        info += w_k * norm.pdf(z_k) * np.outer(score, score)
+    return np.diag(np.linalg.inv(info))
+
+
+@pytest.mark.parametrize("left", [-np.inf, 0.0, 1.0])
+def test_online_limits_reach_the_cramer_rao_bound(rng, left):
+    """Also where 84 % are censored: the metric of complete data would need 49 times as many."""
+    n = scaled(4000, 150)
+    x = 3.0 + 2.0 * rng.standard_normal((N_SERIES, n))
+    online = OnlineNormal(N_SERIES, left=3.0 + 2.0 * left, right=np.inf)
+    online.update(x)
+    assert np.mean(online.ready) > 0.99
+    errors = np.stack([online.mu - 3.0, online.sigma - 2.0])[:, online.ready] / 2.0
+    ratio = n * np.mean(errors**2, axis=1) / crb(left)
+    # The bound is that of many observations: of few, small-sample terms add some.
+    assert np.all(ratio < 1.0 + MARGIN + scaled(0.05, 1.0))
+    assert np.all(ratio > 1.0 - MARGIN - scaled(0.05, 0.3))
+    # And the standard errors that it reports are those of the bound, as sigma is known.
+    bound = 2.0 * np.sqrt(crb(left) / n)
+    np.testing.assert_allclose(np.median(online.stderr[online.ready], 0), bound, scaled(0.05, 0.3))
+
+
+@pytest.mark.parametrize("limited", [False, True])
+def test_online_forgetting_follows_a_drift(rng, limited):
+    """A level that moves: the best gain is that of the steady Kalman filter."""
+    n, q = scaled(1000, 150), 0.1
+    level = np.cumsum(q * rng.standard_normal((N_SERIES, n)), axis=1)
+    x = level + rng.standard_normal((N_SERIES, n))
+    best = 0.5 * (np.sqrt(q**4 + 4.0 * q**2) - q**2)
+    mse = {}
+    for share in (0.0, 0.25 * best, best, 4.0 * best):
+        # A limit that is never reached: steps of the other kind.
+        right = 1000.0 if limited else None
+        online = OnlineNormal(N_SERIES, forgetting=share, right=right)
+        online.update(x)
+        mse[share] = np.mean((online.mu - level[:, -1])[online.ready] ** 2)
+    assert min(mse, key=mse.get) == best
+    # Of the filter: the variance of its prediction, r, solves r**2 - q**2 r - q**2 = 0.
+    assert abs(mse[best] / best - 1.0) < MARGIN + scaled(0.1, 0.3)
+
+
+def test_online_waits_for_a_maximum(rng):
+    """A series that has shown nothing but its limit has no estimate; the others go on."""
+    x = rng.standard_normal((3, 400))
+    x[1] = -5.0
+    x[2, :300] = -5.0
+    online = OnlineNormal(3, left=-1.0, burn_in=20)
+    online.update(x[:, :200])
+    assert online.ready.tolist() == [True, False, False]
+    assert np.isnan(online.mu).tolist() == [False, True, True]
+    online.update(x[:, 200:])
+    assert online.ready.tolist() == [True, False, True]
+    assert online.nobs.tolist() == [400, 400, 400]
+    assert abs(online.mu[0]) < 0.3
+    whole = fastnat.fit_normal(x[2], left=-1.0)
+    assert abs(online.mu[2] - whole.mu) < 3.0 * whole.stderr[0]
+
+
+def test_online_results_do_not_depend_on_chunks_or_threads(rng):
+    n_series = scaled(200, 9)
+    x = rng.standard_normal((n_series, 120))
+    whole = OnlineNormal(n_series, left=-0.5, burn_in=20)
+    whole.update(x, n_threads=1)
+    parts = OnlineNormal(n_series, left=-0.5, burn_in=20)
+    for k in range(0, 120, 20):
+        parts.update(x[:, k : k + 20], n_threads=2)
+    assert same_bits(whole.mu, parts.mu)
+    assert same_bits(whole.sigma, parts.sigma)
+    one = OnlineNormal(left=-0.5, burn_in=20)
+    one.update(x[7])
+    assert one.mu == whole.mu[7]
+    assert isinstance(one.mu, float)
+
+
+def test_what_online_refuses():
+    with refused(ValueError, "forgetting must be at least 0"):
+        OnlineNormal(forgetting=1.0)
+    with refused(TypeError, "forgetting must be a number"):
+        OnlineNormal(forgetting="a")
+    with refused(ValueError, "burn_in"):
+        OnlineNormal(burn_in=1)
+    with refused(ValueError, "left of shape (2,)"):
+        OnlineNormal(3, left=[0.0, 1.0])
+    online = OnlineNormal(3)
+    with refused(ValueError, "x of shape (2,) must be of shape (3,)"):
+        online.update([1.0, 2.0])
+    with refused(ValueError, "x must be finite"):
+        online.update([1.0, np.inf, 2.0])
+    assert np.isnan(online.mu).all()
+    online.update(np.empty((3, 0)))
+    assert repr(online) == "<OnlineNormal: 3 series, nobs = 0>"
+    limited = OnlineNormal(right=1.0)
+    limited.update([np.inf, 0.0, -1.0])
+    assert repr(limited) == "<OnlineNormal: nobs = 3>"
+    with refused(ValueError, "x must be finite"):
+        limited.update(-np.inf)

@@ -1,0 +1,156 @@
+"""Files of arrays and columns that need not fit into memory: .npz archives and .parquet tables."""
+
+import struct
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastnat._files import Array, Refused, select_names
+
+_ROWS = 1 << 20  # of a table, read at a time, if so few numbers
+_NUMBERS = 1 << 22  # read at a time
+_LOCAL_HEADER = 30  # bytes of the fixed part of a zip file's local header
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+
+
+def read_npz(path: Path, names: Sequence[str]) -> list[Array]:
+    """Arrays of these names; those that are not compressed are mapped into memory.
+
+    names : no name at all is that of the only array.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            known = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
+            if not names and len(known) != 1:
+                raise Refused(f"{path}: --columns must name one of the arrays, {_listed(known)}", 2)
+            return [_read_member(path, archive, name, known) for name in names or known]
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise Refused(f"{path}: not arrays that can be read ({reason})") from error
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:10])) + ", ..." * (len(names) > 10)
+
+
+def _read_member(path: Path, archive: zipfile.ZipFile, name: str, known: Sequence[str]) -> Array:
+    if name not in known:
+        raise Refused(f"{path}: there is no array {name!r}; there are {_listed(known)}")
+    info = archive.getinfo(f"{name}.npy")
+    if info.compress_type == zipfile.ZIP_STORED:
+        mapped = _map_member(path, info.header_offset)
+        if mapped is not None:
+            return mapped
+    with archive.open(info) as file:
+        array: Array = np.lib.format.read_array(file, allow_pickle=False)
+    return array
+
+
+def _map_member(path: Path, header: int) -> Array | None:
+    """A stored array, mapped; None if it is of a kind that must be read."""
+    with path.open("rb") as file:
+        file.seek(header + _LOCAL_HEADER - 4)
+        file.seek(sum(struct.unpack("<HH", file.read(4))), 1)
+        read_header = _HEADERS.get(np.lib.format.read_magic(file))
+        if read_header is None:
+            return None
+        shape, fortran, dtype = read_header(file)
+        if dtype.hasobject or 0 in shape:
+            return None
+        order: Any = "F" if fortran else "C"
+        return np.memmap(path, dtype, "r", file.tell(), shape, order)
+
+
+class Chunk(NamedTuple):
+    """Rows ``done - n`` to ``done`` of columns (k, n), and what goes with them, (n,) each."""
+
+    values: Array
+    extras: dict[str, Array]
+    done: int
+
+
+class Parquet:
+    """Columns of a .parquet file, read in chunks of rows.
+
+    columns, roles : as of `fastnat._files.read_csv`.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str] | None, roles: Mapping[str, str]) -> None:
+        try:
+            from pyarrow import ArrowException, parquet
+        except ImportError as error:
+            raise Refused(
+                f"{path}: a .parquet file needs pyarrow: pip install 'fastnat[parquet]'"
+            ) from error
+        self.path, self.roles = path, roles
+        self._error = ArrowException
+        try:
+            self.file = parquet.ParquetFile(path)
+        except ArrowException as error:
+            raise self._unreadable(error) from error
+        fields = {field.name: field.type for field in self.file.schema_arrow}
+        wanted = select_names(list(fields), str(path), columns, roles)
+        numeric = [name for name in wanted if _is_numeric(fields[name])]
+        others = [name for role, name in roles.items() if role != "groups"]
+        for name in [*(wanted if columns is not None else []), *others]:
+            if not _is_numeric(fields[name]):
+                raise Refused(f"{path}: column {name!r} holds {fields[name]}, not numbers")
+        if not numeric:
+            raise Refused(f"{path}: there is no column of numbers to fit")
+        self.names = numeric
+        self.skipped = [name for name in wanted if name not in numeric]
+        self.n_rows: int = self.file.metadata.num_rows
+
+    def _unreadable(self, error: Exception) -> Refused:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        return Refused(f"{self.path}: not a table that can be read ({reason})")
+
+    def chunks(self) -> Iterator[Chunk]:
+        """All rows, in order."""
+        columns = list(dict.fromkeys([*self.names, *self.roles.values()]))
+        size = max(1, min(_ROWS, _NUMBERS // len(columns)))
+        done = 0
+        try:
+            for batch in self.file.iter_batches(size, columns=columns):
+                done += batch.num_rows
+                values = np.stack([_numbers(batch.column(name)) for name in self.names])
+                extras = {role: self._extra(batch, role) for role in self.roles}
+                yield Chunk(values, extras, done)
+        except self._error as error:
+            raise self._unreadable(error) from error
+
+    def _extra(self, batch: Any, role: str) -> Array:
+        column = batch.column(self.roles[role])
+        if role != "groups":
+            return _numbers(column)
+        if column.null_count:
+            raise Refused(f"{self.path}, column {self.roles[role]!r}: a group has no name")
+        return np.array(column.to_pylist(), dtype=str)
+
+    def read(self) -> tuple[Array, dict[str, Array]]:
+        """All rows at once."""
+        chunks = list(self.chunks())
+        empty = np.empty((len(self.names), 0))
+        values = np.concatenate([empty, *(chunk.values for chunk in chunks)], axis=1)
+        extras = {
+            role: np.concatenate([chunk.extras[role] for chunk in chunks] or [np.empty(0)])
+            for role in self.roles
+        }
+        return values, extras
+
+
+def _is_numeric(kind: Any) -> bool:
+    from pyarrow import types
+
+    return bool(types.is_integer(kind) or types.is_floating(kind))
+
+
+def _numbers(column: Any) -> Array:
+    """A column as floats, NaN where there is none."""
+    return np.asarray(column.to_numpy(zero_copy_only=False), np.float64)
