@@ -10,7 +10,8 @@ import dask
 import dask.array as da
 import numpy as np
 from dask.array.core import unify_chunks
-from dask.delayed import delayed
+from dask.base import compute_as_if_collection
+from dask.highlevelgraph import HighLevelGraph
 
 from fastnat._arrays import Array, as_array
 from fastnat._lazy import Blocks, Get
@@ -177,23 +178,29 @@ def merged(
     parts : statistics in place of each chunk, with ``merge``; the first ``n_batch`` dimensions are
         those of the batch.
     """
-    pieces = parts.to_delayed()
-    n_blocks = parts.numblocks[:n_batch]
-    fits = []
-    for place in product(*(range(n) for n in n_blocks)):
-        level = list(pieces[place].ravel()) if n_batch < parts.ndim else [pieces[place]]
+    n_blocks = parts.numblocks
+    name, graph = f"merged-{parts.name}", dict[Any, Any]()
+    ends: list[Any] = []
+    for place in product(*(range(n) for n in n_blocks[:n_batch])):
+        rest = product(*(range(n) for n in n_blocks[n_batch:]))
+        level: list[Any] = [(parts.name, *place, *other) for other in rest]
+        depth = 0
         while len(level) > 1:
-            level = [_merge(level[k : k + _FAN_IN]) for k in range(0, len(level), _FAN_IN)]
-        fits.append(delayed(finish)(level[0]))
-    done = np.empty(len(fits), object)
-    done[:] = dask.compute(*fits)
-    fit: Any = done[0]
-    if done.size != 1:
-        fit = kind(done.reshape(n_blocks), parts.chunks[:n_batch], sample)
+            depth += 1
+            groups = [level[k : k + _FAN_IN] for k in range(0, len(level), _FAN_IN)]
+            level = [(name, depth, *place, k) for k in range(len(groups))]
+            graph |= {key: (_merge, group) for key, group in zip(level, groups, strict=True)}
+        ends.append((name, 0, *place, 0))
+        graph[ends[-1]] = (finish, level[0])
+    whole = HighLevelGraph.from_collections(name, graph, dependencies=[parts])
+    done = np.empty(len(ends), object)
+    done[:] = compute_as_if_collection(da.Array, whole, ends)
+    fit: Any = done[0] if done.size == 1 else None
+    if fit is None:
+        fit = kind(done.reshape(n_blocks[:n_batch]), parts.chunks[:n_batch], sample)
     return cast("F", fit)
 
 
-@delayed  # type: ignore[untyped-decorator]
 def _merge(parts: list[Any]) -> Any:
     """Merge statistics, which others may still need as they are."""
     total = copy.deepcopy(parts[0])
