@@ -83,6 +83,7 @@ def as_array(name: str, value: ArrayLike) -> Array:
         elif not name.startswith(("x", "data")) or name == "x0":
             way_out = "a plain array"
         raise TypeError(f"{name} is a masked array; pass {way_out} instead")
+    _refuse_lazy_and_labelled(name, value)
     try:
         array = np.asarray(value)
     except ValueError as error:
@@ -90,6 +91,21 @@ def as_array(name: str, value: ArrayLike) -> Array:
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} must hold real numbers, not {array.dtype}")
     return array
+
+
+def _refuse_lazy_and_labelled(name: str, value: object) -> None:
+    """Say which function takes an object of xarray or Dask, which may not be imported here."""
+    kind = type(value)
+    if kind.__module__.startswith("xarray."):
+        raise TypeError(
+            f"{name} is a {kind.__name__} of xarray: call fastnat.xarray.fit_normal, or pass"
+            " to_numpy() of it"
+        )
+    if kind.__module__.startswith("dask"):
+        raise TypeError(
+            f"{name} is a {kind.__name__} of Dask: call the function of the same name in"
+            " fastnat.dask, or pass compute() of it"
+        )
 
 
 def bad_choice(name: str, value: object, choices: Sequence[object]) -> ValueError:
@@ -149,7 +165,7 @@ def as_groups(groups: Any, n_obs: int) -> NDArray[np.int64]:
         raise ValueError(f"groups must not be negative, but one is {codes.min()}")
     if n_obs and codes.max() > _MOST_GROUPS * max(n_obs, 1000):
         raise ValueError(f"groups must be 0, 1, 2 and so on, but one is {codes.max()}")
-    return codes.astype(np.int64)
+    return np.require(codes, np.int64, ["C", "A", "W"])  # as kernels read them
 
 
 def check_metric(matrix: Array) -> None:

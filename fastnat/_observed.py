@@ -183,7 +183,7 @@ def broadcast(given: Given, values: str = "x") -> tuple[Given, tuple[int, ...]]:
 
 def solve(given: Given, groups: Any, axis: Any, options: Options) -> Solution:
     """Fit every problem with what its observations need."""
-    if groups is None and _limits_are_common(given, axis):
+    if groups is None and limits_are_common(given, axis):
         return _solve_common_limits(given, axis, options)
     source = rows_of(given, groups, axis)
     out = np.empty((estimates.SIZE, source.n_fits))
@@ -277,7 +277,7 @@ def _profiler(options: Options, source: Rows, fits: Array) -> Ends:
     return ends
 
 
-def _limits_are_common(given: Given, axis: Any) -> bool:
+def limits_are_common(given: Given, axis: Any) -> bool:
     """Whether all observations of a problem share their limits, and nothing else is special."""
     if any(a is not None for a in (given.upper, given.least, given.noise)):
         return False

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fastnat import _blocks
 from fastnat._arrays import Array
+from fastnat.kernels import grouping
 
 Columns = tuple[Array | None, ...]
 Fit = Callable[[Columns, NDArray[np.int64], int], None]
@@ -58,13 +59,22 @@ class Groups(Rows):
     """Ragged problems: one-dimensional arrays, and to which problem each observation belongs."""
 
     def __init__(self, columns: Columns, groups: NDArray[np.int64]) -> None:
-        counts = np.bincount(groups)
+        counts = np.zeros(int(np.max(groups, initial=-1)) + 1, np.int64)
+        ascending = grouping.count(groups, counts)
         self.offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        if np.any(groups[1:] < groups[:-1]):
-            order = np.argsort(groups, kind="stable")
-            columns = tuple(None if c is None or c.ndim == 0 else c[order] for c in columns)
+        if not ascending:
+            columns = tuple(None if c is None else self._gather(c, groups) for c in columns)
         super().__init__(columns, (counts.size,))
         self.n_obs = groups.size // max(counts.size, 1)
+
+    def _gather(self, column: Array, groups: NDArray[np.int64]) -> Array:
+        """The column in the order of the groups."""
+        if column.strides == (0,):  # one number for all
+            return column
+        gathered = np.empty(column.size)
+        values = _blocks.flat(column, float32=False)
+        grouping.collect(groups, values, self.offsets[:-1].copy(), gathered)
+        return gathered
 
     def _cut(self) -> list[tuple[Any, int, int]]:
         blocks, first = [], 0

@@ -60,6 +60,7 @@ def _fit_normal() -> None:
         fit_normal(x, truncation=(-1.0, 9.0), weights=weights)
         fit_normal(x, noise_std=1.0, weights=weights)
     fit_normal(np.arange(SEGMENT + 1.0))
+    fit_normal(x[0], groups=[1, 0, 1])
 
 
 def _fit() -> None:

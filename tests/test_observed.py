@@ -675,6 +675,36 @@ def test_groups(kind, rng):
         assert fit.nobs[g] == alone.nobs
 
 
+@pytest.mark.parametrize("options", [{}, {"left": 0.0}, {"weights": True}])
+def test_groups_in_any_order_and_layout(options, rng):
+    """The order within a group is kept, so results have the same bits; layouts do not matter."""
+    n = scaled(5000, 200)
+    codes, x = rng.integers(0, 30, n), rng.normal(size=n)
+    order = np.argsort(codes, kind="stable")
+    weights = rng.integers(0, 4, n)
+    if "weights" in options:
+        options = {"weights": weights}
+    fit = fastnat.fit_normal(x, groups=codes, **options)
+    in_order = {name: v[order] if np.ndim(v) else v for name, v in options.items()}
+    assert_same_bits(fit, fastnat.fit_normal(x[order], groups=codes[order], **in_order))
+    codes.flags.writeable = False
+    other = np.empty((n, 2))
+    other[:, 1] = x
+    for groups in (codes, codes.astype(np.uint8), np.repeat(codes, 2)[::2], codes.tolist()):
+        assert_same_bits(fit, fastnat.fit_normal(other[:, 1], groups=groups, **options))
+    single = x.astype(np.float32)
+    assert_same_bits(
+        fastnat.fit_normal(single, groups=codes, **options),
+        fastnat.fit_normal(single.astype(float), groups=codes, **options),
+    )
+
+
+def test_groups_of_one_value_repeated():
+    """A column of one broadcast number is not sorted."""
+    fit = fastnat.fit_normal(np.broadcast_to(3.0, 4), groups=[1, 0, 1, 0], noise_std=1.0)
+    assert fit.mu.tolist() == [3.0, 3.0]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_profile_intervals(kind, rng):
     """At the ends the log-likelihood, maximised over the other parameter, is lower by chi2 / 2."""

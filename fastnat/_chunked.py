@@ -1,0 +1,232 @@
+"""Arguments that are Dask arrays: labels of their dimensions, chunks, blocks of problems, trees."""
+
+import copy
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, NamedTuple, TypeVar, cast
+
+import dask
+import dask.array as da
+import numpy as np
+from dask.array.core import unify_chunks
+from dask.base import compute_as_if_collection
+from dask.highlevelgraph import HighLevelGraph
+
+from fastnat._arrays import Array, as_array
+from fastnat._lazy import Blocks, Get
+from fastnat.result import FitResult
+
+F = TypeVar("F", bound=FitResult)
+
+_FAN_IN = 8  # statistics that one task merges
+BOUNDS = ("truncation[0]", "truncation[1]")
+
+
+class Sources(NamedTuple):
+    """The arguments that are arrays, by name, with the labels of their dimensions."""
+
+    arrays: dict[str, da.Array]
+    labels: dict[str, tuple[Any, ...]]
+    numbers: dict[str, Any]  # the arguments that are single numbers
+
+    def unified(self) -> "Sources":
+        """With chunks of the same sizes along a label."""
+        pairs = [v for name in self.arrays for v in (self.arrays[name], self.labels[name])]
+        _, arrays = unify_chunks(*pairs)
+        return self._replace(arrays=dict(zip(self.arrays, arrays, strict=True)))
+
+    def without(self, *names: str) -> "Sources":
+        arrays = {name: a for name, a in self.arrays.items() if name not in names}
+        return self._replace(arrays=arrays)
+
+    def count(self, labels: Iterable[Any]) -> int:
+        """In how many chunks one problem is, at most."""
+        wanted, most = set(labels), 1
+        for name, array in self.arrays.items():
+            own = zip(self.labels[name], array.numblocks, strict=True)
+            most = max([most, *(n for label, n in own if label in wanted)])
+        return most
+
+    def together(self, labels: Iterable[Any]) -> "Sources":
+        """With one chunk along these labels."""
+        wanted = set(labels)
+        whole = {
+            name: array.rechunk({k: -1 for k, own in enumerate(self.labels[name]) if own in wanted})
+            for name, array in self.arrays.items()
+        }
+        return self._replace(arrays=whole).unified()
+
+    def blocks(self, function: Callable[..., Any], out: tuple[Any, ...]) -> da.Array:
+        """What ``function`` makes of each chunk, given its arguments by name."""
+        pairs = [v for name in self.arrays for v in (self.arrays[name], self.labels[name])]
+        return da.blockwise(
+            _ByName(function, tuple(self.arrays), self.numbers),
+            out,
+            *pairs,
+            concatenate=True,
+            dtype=object,
+            meta=np.empty((0,) * len(out), object),
+        )
+
+
+@dataclass(frozen=True)
+class _ByName:
+    """A function of arguments by name, called by position."""
+
+    function: Callable[..., Any]
+    names: tuple[str, ...]
+    numbers: dict[str, Any]
+
+    def __call__(self, *arrays: Any) -> Any:
+        return self.function(dict(zip(self.names, arrays, strict=True)) | self.numbers)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Fit a block of problems in memory, and ask the fit something."""
+
+    door: Callable[..., Any]
+    options: dict[str, Any]
+    get: Get = copy.deepcopy  # which leaves the data behind
+
+    def __call__(self, given: dict[str, Any]) -> Any:
+        return self.get(self.door(**join(given), **self.options))
+
+
+def join(given: dict[str, Any]) -> dict[str, Any]:
+    """Arguments by name, the bounds of a truncation as a pair again."""
+    rest = {name: value for name, value in given.items() if not name.startswith("truncation")}
+    if len(rest) < len(given):
+        rest["truncation"] = given["truncation[0]"], given["truncation[1]"]
+    return rest
+
+
+def read(named: dict[str, Any], labels: Callable[[str, int], tuple[Any, ...]]) -> Sources:
+    """Check the kinds of arguments; one of them must be a Dask array."""
+    arrays, numbers = {}, {}
+    for name, value in named.items():
+        if value is None:
+            continue
+        array = _as_dask(name, value)
+        if array.ndim:
+            arrays[name] = array
+        else:
+            numbers[name] = array
+    if not any(isinstance(value, da.Array) for value in named.values()):
+        first = next(iter(named))
+        raise TypeError(
+            f"{first} must be a Dask array, not a {type(named[first]).__name__}; the functions of"
+            " fastnat take others"
+        )
+    return Sources(arrays, {name: labels(name, a.ndim) for name, a in arrays.items()}, numbers)
+
+
+def _as_dask(name: str, value: Any) -> Any:
+    """A Dask array, or a NumPy array of no dimension."""
+    if isinstance(value, da.Array):
+        if np.isnan(value.size):
+            raise ValueError(f"{name} has chunks of unknown sizes: call its compute_chunk_sizes()")
+        as_array(name, np.empty(0, value.dtype))
+        return value if value.ndim else as_array(name, value.compute())
+    if type(value).__module__.startswith("dask"):
+        raise TypeError(
+            f"{name} is a {type(value).__name__} of Dask; pass to_dask_array(lengths=True) of it"
+        )
+    array = as_array(name, value)
+    return da.from_array(array, chunks=-1) if array.ndim else array
+
+
+def lazy(
+    kind: type[Blocks],
+    sources: Sources,
+    door: Callable[..., F],
+    options: dict[str, Any],
+    sample: F,
+    out: tuple[int, ...],
+) -> F:
+    """A fit of problems in blocks, each in memory; ``out``: labels of the batch."""
+    sources = sources.unified()
+    blocks = sources.blocks(Fit(door, options), out)
+
+    def refit(get: Get) -> da.Array:
+        return sources.blocks(Fit(door, options, get), out)
+
+    fit: Any = kind(blocks, blocks.chunks, sample, refit)
+    return cast("F", fit)
+
+
+def together(
+    kind: type[Blocks],
+    sources: Sources,
+    door: Callable[..., F],
+    options: dict[str, Any],
+    sample: F,
+    out: tuple[int, ...],
+    labels: tuple[int, ...],
+) -> F:
+    """`lazy` of one chunk along these labels, computed."""
+    fit = lazy(kind, sources.together(labels), door, options, sample, out)
+    return cast("F", dask.compute(fit)[0])
+
+
+def merged(
+    kind: type[Blocks], parts: da.Array, n_batch: int, finish: Callable[[Any], Any], sample: F
+) -> F:
+    """Merge statistics in a tree along all but the first dimensions, finish and compute.
+
+    parts : statistics in place of each chunk, with ``merge``; the first ``n_batch`` dimensions are
+        those of the batch.
+    """
+    n_blocks = parts.numblocks
+    name, graph = f"merged-{parts.name}", dict[Any, Any]()
+    ends: list[Any] = []
+    for place in product(*(range(n) for n in n_blocks[:n_batch])):
+        rest = product(*(range(n) for n in n_blocks[n_batch:]))
+        level: list[Any] = [(parts.name, *place, *other) for other in rest]
+        depth = 0
+        while len(level) > 1:
+            depth += 1
+            groups = [level[k : k + _FAN_IN] for k in range(0, len(level), _FAN_IN)]
+            level = [(name, depth, *place, k) for k in range(len(groups))]
+            graph |= {key: (_merge, group) for key, group in zip(level, groups, strict=True)}
+        ends.append((name, 0, *place, 0))
+        graph[ends[-1]] = (finish, level[0])
+    whole = HighLevelGraph.from_collections(name, graph, dependencies=[parts])
+    done = np.empty(len(ends), object)
+    done[:] = compute_as_if_collection(da.Array, whole, ends)
+    fit: Any = done[0] if done.size == 1 else None
+    if fit is None:
+        fit = kind(done.reshape(n_blocks[:n_batch]), parts.chunks[:n_batch], sample)
+    return cast("F", fit)
+
+
+def _merge(parts: list[Any]) -> Any:
+    """Merge statistics, which others may still need as they are."""
+    total = copy.deepcopy(parts[0])
+    for part in parts[1:]:
+        total.merge(part)
+    return total
+
+
+def stand_ins(sources: Sources) -> dict[str, Array]:
+    """Arrays of the same shapes that take no memory."""
+    like = {
+        name: np.broadcast_to(np.zeros((), array.dtype), array.shape)
+        for name, array in sources.arrays.items()
+    }
+    return like | sources.numbers
+
+
+def sample_of(door: Callable[..., F], sources: Sources, options: dict[str, Any]) -> F:
+    """A fit of no problems: refuses what is wrong with the options."""
+    none = {name: np.empty((0, 1), array.dtype) for name, array in sources.arrays.items()}
+    return door(**join(none | sources.numbers), **options)
+
+
+def bounds_of(truncation: Any) -> dict[str, Any]:
+    if truncation is None:
+        return {}
+    if not isinstance(truncation, tuple | list) or len(truncation) != 2:
+        raise ValueError("truncation must be a pair of bounds, such as (0, np.inf)")
+    return dict(zip(BOUNDS, truncation, strict=True))

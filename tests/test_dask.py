@@ -1,0 +1,519 @@
+"""Dask: the numbers of fits in memory, whatever the chunks, also when a worker is killed."""
+
+import os
+import pickle
+import signal
+import warnings
+
+import dask
+import dask.array as da
+import distributed
+import numpy as np
+import pytest
+from conftest import refused, scaled
+
+import fastnat
+import fastnat.dask
+from fastnat import _map_reduce
+
+N = scaled(60, 30)
+
+
+def compute(fit):
+    """The fit, computed if it was lazy."""
+    return dask.compute(fit, scheduler="sync")[0] if dask.is_dask_collection(fit) else fit
+
+
+def assert_same(fit, want, rtol=1e-12):
+    """The promise: 1e-12 of what a fit in memory says, and the same kind of fit."""
+    assert isinstance(fit, type(want))
+    assert np.array_equal(fit.status, want.status)
+    assert fit.message == want.message
+    names = ["params", "nobs", "loglik"] + ["stderr", "cov_params"] * (want.cov_type is not None)
+    for name in names:
+        a, b = np.asarray(getattr(fit, name)), np.asarray(getattr(want, name))
+        assert a.dtype == b.dtype, name
+        # Relative to the standard error where an estimate is near 0.
+        np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol, err_msg=name)
+
+
+# ---- fit_normal ------------------------------------------------------------------------------
+
+CHUNKS = [(2, N), (2, 13), (5, 7), (5, N)]
+
+
+def normal_cases(rng):
+    x = rng.normal(1.0, 2.0, (5, N))
+    e = rng.uniform(0.3, 0.6, N)
+    limits = rng.normal(0.0, 1.0, (5, 1))
+    return x, {
+        "complete": {},
+        "columns": {"axis": 0},
+        "all": {"axis": None},
+        "weights": {"weights": rng.integers(0, 3, (5, N))},
+        "reml": {"reml": True},
+        "sandwich": {"cov_type": "sandwich"},
+        "no covariance": {"cov_type": None},
+        "one limit": {"left": 0.0},
+        "a limit each": {"left": limits, "right": 4.0, "cov_type": "opg"},
+        "limits of all": {"left": x - 0.5 + rng.normal(size=x.shape), "axis": None},
+        "limits of each": {"left": np.minimum(x, rng.normal(size=N))},
+        "intervals": {"upper": x + 1.0, "axis": None, "cov_type": "sandwich"},
+        "truncation": {"truncation": (-9.0, 9.0), "axis": None},
+        "noise": {"noise_std": e, "axis": None},
+        "noise, reml": {"noise_std": e, "axis": None, "reml": True},
+        "noise, reml, opg": {"noise_std": e, "axis": None, "reml": True, "cov_type": "opg"},
+        "noise of each": {"noise_std": e},
+    }
+
+
+NORMAL = list(normal_cases(np.random.default_rng(0))[1])
+
+
+@pytest.mark.parametrize("chunks", CHUNKS)
+@pytest.mark.parametrize("case", NORMAL)
+def test_fit_normal(case, chunks, rng):
+    x, cases = normal_cases(rng)
+    options = cases[case]
+    fit = fastnat.dask.fit_normal(da.from_array(x, chunks=chunks), **options)
+    assert_same(compute(fit), fastnat.fit_normal(x, **options))
+
+
+def test_noise_with_limits(rng):
+    """A search of another kind, of which fit_normal promises a maximum to 1e-10."""
+    x = rng.normal(1.0, 2.0, N)
+    options = {"noise_std": 0.5, "left": 0.0}
+    fit = fastnat.dask.fit_normal(da.from_array(x, chunks=17), **options)
+    assert_same(fit, fastnat.fit_normal(x, **options), rtol=1e-10)
+
+
+def test_arguments_are_cut_like_the_data(rng):
+    """Dask or not, in whatever chunks, and broadcast."""
+    x, w, left = rng.normal(size=(4, N)), rng.integers(0, 3, (3, 1, N)), rng.normal(size=(4, 1))
+    want = fastnat.fit_normal(x, weights=w, left=left)
+    for chunks in ((3, 1, N), (1, 1, 11)):
+        fit = fastnat.dask.fit_normal(
+            da.from_array(x, chunks=(3, 25)), weights=da.from_array(w, chunks=chunks), left=left
+        )
+        assert_same(compute(fit), want)
+    assert_same(compute(fastnat.dask.fit_normal(x, weights=da.from_array(w), left=left)), want)
+
+
+@pytest.mark.parametrize("order", ["sorted", "mixed"])
+@pytest.mark.parametrize("options", [{}, {"cov_type": "opg"}, {"left": 0.0}, {"reml": True}])
+def test_groups(order, options, rng):
+    codes = rng.integers(0, 7, 5 * N)
+    codes = np.sort(codes) if order == "sorted" else codes
+    x = rng.normal(size=codes.size)
+    want = fastnat.fit_normal(x, groups=codes, **options)
+    for groups in (codes, da.from_array(codes, chunks=40)):
+        fit = fastnat.dask.fit_normal(da.from_array(x, chunks=70), groups=groups, **options)
+        assert_same(compute(fit), want)
+
+
+@pytest.mark.parametrize("chunks", [(2, 6), (1, 3)])
+def test_statuses(chunks):
+    x = np.array(
+        [[1.0, 2, 3, 4, 5, 7], [3.0] * 6, [1, np.nan, 2, 3, 4, 5], [1, np.inf, 2, 2, 2, 2]]
+    )
+    data = da.from_array(x, chunks=chunks)
+    assert_same(compute(fastnat.dask.fit_normal(data)), fastnat.fit_normal(x))
+    assert_same(compute(fastnat.dask.fit_normal(data, left=9.0)), fastnat.fit_normal(x, left=9.0))
+
+
+@pytest.mark.parametrize(
+    ("name", "x", "options"),
+    [
+        ("all below their limits", [1.0, 2.0, 3.0, 4.0], {"left": [5.0, 6.0, 7.0, 8.0]}),
+        ("one value", [1.0, 1.0, 5.0, 6.0], {"left": [0.0, 0.0, 7.0, 8.0]}),
+        ("an exponential limit", [1.0, 1.5, 2.0, 30.0], {"truncation": (1.0, np.inf)}),
+        ("NaN", [1.0, np.nan, 3.0, 4.0], {"left": [0.0, 1.0, 2.0, 3.0]}),
+        ("weight 0", [1.0, 2.0], {"left": [0.0, 1.0], "weights": [0.0, 0.0]}),
+        ("sigma is 0", [1.0, 1.1, 0.9, 1.0], {"noise_std": [1.0, 2.0, 1.0, 1.0]}),
+    ],
+)
+def test_no_maximum_of_a_long_sample(name, x, options):  # noqa: ARG001 - for the report
+    fit = fastnat.dask.fit_normal(da.from_array(np.array(x), chunks=1), **options)
+    want = fastnat.fit_normal(x, **options)
+    assert fit.status is want.status
+    np.testing.assert_allclose(fit.params, want.params, rtol=1e-9)
+    np.testing.assert_allclose(fit.loglik, want.loglik, rtol=1e-9)
+
+
+# ---- fit_linear, fit_mvn ---------------------------------------------------------------------
+
+
+def linear_cases(rng):
+    X = np.column_stack([np.ones(N), rng.normal(size=N)])
+    y = X @ [1.0, 2.0] + np.exp(0.2 * X[:, 1]) * rng.normal(size=(3, N))
+    return (
+        y,
+        X,
+        {
+            "complete": {},
+            "weights": {"weights": rng.integers(0, 3, N)},
+            "reml": {"reml": True},
+            "Tobit": {"left": 0.0},
+            "intervals": {"upper": y + 1.0},
+            "truncation": {"truncation": (-20.0, 20.0)},
+            "noise": {"noise_std": 0.5},
+            "scale": {"Z": X},
+            "sandwich": {"cov_type": "sandwich"},
+            "clusters": {"cov_type": "sandwich", "clusters": rng.integers(0, 9, N) - 4},
+            "start": {"start": np.array([1.0, 2.0, 0.0]), "left": 0.0},
+            "starts": {"start": rng.normal(size=(3, 3)), "left": 0.0},
+        },
+    )
+
+
+LINEAR = list(linear_cases(np.random.default_rng(0))[2])
+
+
+@pytest.mark.parametrize("chunks", [(2, N), (3, 13)])
+@pytest.mark.parametrize("case", LINEAR)
+@pytest.mark.parametrize("lone", [False, True])
+def test_fit_linear(case, chunks, lone, rng):
+    y, X, cases = linear_cases(rng)
+    options = cases[case]
+    if lone:
+        y, chunks = y[0], chunks[1:]
+        for name in ("upper", "start"):
+            if np.ndim(options.get(name)) == 2:
+                options[name] = options[name][0]
+    fit = fastnat.dask.fit_linear(da.from_array(y, chunks=chunks), X, **options)
+    assert_same(compute(fit), fastnat.fit_linear(y, X, **options))
+
+
+def test_designs_in_chunks(rng):
+    """X and Z of the problems' own, cut as they like."""
+    y, X = rng.normal(size=(4, N)), rng.normal(size=(4, N, 3))
+    X[..., 0] = 1.0
+    want = fastnat.fit_linear(y, X)
+    for chunks in ((1, N, 3), (2, 11, 2)):
+        fit = fastnat.dask.fit_linear(y, da.from_array(X, chunks=chunks))
+        assert_same(compute(fit), want)
+
+
+def test_exact_intervals_of_long_problems(rng):
+    y, X, _ = linear_cases(rng)
+    fit = fastnat.dask.fit_linear(da.from_array(y[0], chunks=20), X)
+    want = fastnat.fit_linear(y[0], X)
+    np.testing.assert_allclose(fit.conf_int(0.9, "exact"), want.conf_int(0.9, "exact"), rtol=1e-12)
+
+
+def mvn_cases(rng):
+    X = rng.normal(size=(3, N, 3)) @ np.array([[1.0, 0.5, 0.0], [0.0, 1.0, 0.3], [0.0, 0.0, 1.0]])
+    missing = np.where(rng.random(X.shape) < 0.1, np.nan, X)
+    return {
+        "complete": (X, {}),
+        "weights": (X, {"weights": rng.integers(0, 3, N)}),
+        "sandwich": (X, {"cov_type": "sandwich"}),
+        "omit": (missing, {"nan_policy": "omit"}),
+        "propagate": (missing, {}),
+        "missing": (missing, {"nan_policy": "mle"}),
+        "start": (missing, {"nan_policy": "mle", "start": (np.zeros(3), np.eye(3))}),
+        "singular": (X[..., [0, 0, 1]], {}),
+    }
+
+
+MVN = list(mvn_cases(np.random.default_rng(0)))
+
+
+@pytest.mark.parametrize("chunks", [(2, N, 3), (2, 17, 2)])
+@pytest.mark.parametrize("case", MVN)
+def test_fit_mvn(case, chunks, rng):
+    X, options = mvn_cases(rng)[case]
+    fit = compute(fastnat.dask.fit_mvn(da.from_array(X, chunks=chunks), **options))
+    want = fastnat.fit_mvn(X, **options)
+    # Missing entries: a search that stops where the decrement is 1e-12, from other sums.
+    assert_same(fit, want, rtol=1e-9 if options.get("nan_policy") == "mle" else 1e-12)
+    np.testing.assert_allclose(fit.correlation, want.correlation, atol=1e-9)
+    np.testing.assert_allclose(fit.stderr_mean, want.stderr_mean, rtol=1e-9)
+
+
+# ---- lazy fits -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lazy(rng):
+    x = rng.normal(size=(6, N))
+    x[3] = 1.0
+    return fastnat.dask.fit_normal(da.from_array(x, chunks=(4, N))), fastnat.fit_normal(x)
+
+
+def test_a_lazy_fit_looks_like_a_fit(lazy):
+    fit, want = lazy
+    assert isinstance(fit, fastnat.NormalFit)
+    assert repr(fit) == "<NormalFit: 6 fits, not computed yet>"
+    for name in (
+        "mu",
+        "sigma",
+        "params",
+        "stderr",
+        "cov_params",
+        "loglik",
+        "nobs",
+        "nit",
+        "status",
+    ):
+        array = getattr(fit, name)
+        assert isinstance(array, da.Array), name
+        expected = np.asarray(getattr(want, name))
+        assert (array.shape, array.dtype) == (expected.shape, expected.dtype), name
+        assert array.chunks[0] == (4, 2)
+        np.testing.assert_array_equal(array.compute(scheduler="sync"), expected, err_msg=name)
+    np.testing.assert_array_equal(fit.success.compute(scheduler="sync"), want.success)
+    mu, sigma = (array.compute(scheduler="sync") for array in fit)
+    np.testing.assert_array_equal(mu, want.mu)
+    np.testing.assert_array_equal(sigma, want.sigma)
+    assert fit.reml is False
+    assert fit.shape == (6,)
+    assert fit.cov_type == "observed"
+    with refused(ValueError, "compute()"):
+        _ = fit.message
+    with refused(ValueError, "compute()"):
+        fit.raise_for_status()
+
+
+def test_methods_of_a_lazy_fit(lazy):
+    fit, want = lazy
+    for method in ("wald", "profile", "exact"):
+        found = fit.conf_int(0.9, method).compute(scheduler="sync")
+        np.testing.assert_array_equal(found, want.conf_int(0.9, method))
+    value, error = dask.compute(*fit.quantile([0.1, 0.9]), scheduler="sync")
+    np.testing.assert_array_equal(value, want.quantile([0.1, 0.9]).value)
+    np.testing.assert_array_equal(error, want.quantile([0.1, 0.9]).stderr)
+    with refused(ValueError, "level"):
+        fit.conf_int(2.0)
+    with refused(ValueError, "method"):
+        fit.conf_int(method="best")
+    with refused(ValueError, "q must be"):
+        fit.quantile(1.5)
+
+
+def test_a_computed_fit_of_blocks(lazy):
+    fit, want = lazy
+    done = fit.compute(scheduler="sync")
+    assert repr(done) == repr(want) == "<NormalFit: 6 fits: 5 ok, 1 sigma_zero>"
+    assert not dask.is_dask_collection(done)
+    np.testing.assert_array_equal(done.conf_int(0.9, "exact"), want.conf_int(0.9, "exact"))
+    again = pickle.loads(pickle.dumps(done))
+    np.testing.assert_array_equal(again.params, want.params)
+    with pytest.raises(fastnat.FitError, match="sigma_zero"):
+        done.raise_for_status()
+    kept = fit.persist(scheduler="sync")
+    assert dask.is_dask_collection(kept)
+    np.testing.assert_array_equal(kept.mu.compute(scheduler="sync"), want.mu)
+
+
+def test_profile_intervals_need_the_data(rng):
+    """They are found in the task that has them."""
+    x = rng.normal(size=(3, N))
+    fit = fastnat.dask.fit_normal(da.from_array(x, chunks=(2, N)), left=-0.5)
+    want = fastnat.fit_normal(x, left=-0.5).conf_int(method="profile")
+    found = fit.conf_int(method="profile").compute(scheduler="sync")
+    np.testing.assert_array_equal(found, want)
+    with refused(ValueError, "needs the data"):
+        fit.compute(scheduler="sync").conf_int(method="profile")
+
+
+def test_one_problem_is_a_fit_of_one_problem(rng):
+    x = rng.normal(size=N)
+    fit = fastnat.dask.fit_normal(da.from_array(x, chunks=-1))
+    assert fit.mu.shape == ()
+    assert fit.mu.compute(scheduler="sync") == fastnat.fit_normal(x).mu
+    done = fit.compute(scheduler="sync")
+    assert done.status is fastnat.Status.OK
+    assert repr(done) == repr(fastnat.fit_normal(x))
+
+
+def test_lazy_regressions_and_tables(rng):
+    y, X, _ = linear_cases(rng)
+    fit = fastnat.dask.fit_linear(da.from_array(y, chunks=(2, N)), X)
+    want = fastnat.fit_linear(y, X)
+    for name in ("coef", "scale_coef", "sigma", "aic", "bic"):
+        np.testing.assert_array_equal(
+            getattr(fit, name).compute(scheduler="sync"), getattr(want, name), err_msg=name
+        )
+    mean, sd = dask.compute(*fit.predict(X[:4]), scheduler="sync")
+    np.testing.assert_array_equal(mean, want.predict(X[:4]).mean)
+    np.testing.assert_array_equal(sd, want.predict(X[:4]).sd)
+    with refused(ValueError, "summary"):
+        fit.summary()
+    with refused(ValueError, "X must have two dimensions"):
+        fit.predict(np.ones((3, 4, 2)))
+    T = rng.normal(size=(3, N, 2))
+    tables = fastnat.dask.fit_mvn(da.from_array(T, chunks=(2, N, 2)))
+    mean, covariance = tables
+    np.testing.assert_array_equal(mean.compute(scheduler="sync"), fastnat.fit_mvn(T).mean)
+    np.testing.assert_array_equal(
+        covariance.compute(scheduler="sync"), fastnat.fit_mvn(T).covariance
+    )
+
+
+# ---- hostile ---------------------------------------------------------------------------------
+
+X1 = da.from_array(np.array([[1.0, 2.0, 4.0], [2.0, 3.0, 7.0]]), chunks=(1, 3))
+LONG = X1.rechunk((2, 2))
+REFUSED = [
+    ("axis", {"axis": 2}),
+    ("left", {"left": [1.0, 2.0]}),
+    ("left", {"left": np.nan}),
+    ("truncation", {"truncation": 3.0}),
+    ("truncation", {"truncation": (0.0, 9.0), "left": 1.0}),
+    ("weights", {"weights": np.ones(4)}),
+    ("weights", {"weights": da.ones(3, chunks=3, dtype=complex)}),
+    ("noise_std", {"noise_std": -1.0}),
+    ("groups", {"groups": [0, 0, 1]}),
+    ("nan_policy", {"nan_policy": "drop"}),
+    ("cov_type", {"cov_type": "best"}),
+    ("reml", {"reml": True, "left": 1.0}),
+    ("max_iter", {"max_iter": 0}),
+    ("tol", {"tol": 2.0}),
+    ("n_threads", {"n_threads": 0}),
+]
+
+
+@pytest.mark.parametrize("x", [X1, LONG], ids=["problems", "observations"])
+@pytest.mark.parametrize(("name", "options"), REFUSED)
+def test_bad_arguments_get_one_sentence(x, name, options):
+    """At the call, before anything is computed."""
+    with refused((TypeError, ValueError), name), dask.config.set(scheduler=refuse_to_compute):
+        fastnat.dask.fit_normal(x, **options)
+
+
+def refuse_to_compute(*_, **__):
+    raise AssertionError("computed")
+
+
+def test_something_must_be_a_dask_array():
+    for call in (
+        fastnat.dask.fit_normal,
+        fastnat.dask.fit_mvn,
+        lambda v: fastnat.dask.fit_linear(v, v),
+    ):
+        with refused(TypeError, "Dask array"):
+            call(np.ones((3, 2)))
+
+
+def test_chunks_of_unknown_size():
+    x = da.from_array(np.arange(9.0), chunks=3)
+    with refused(ValueError, "compute_chunk_sizes"):
+        fastnat.dask.fit_normal(x[x > 2.0])
+
+
+@pytest.mark.parametrize("x", [X1, LONG], ids=["problems", "observations"])
+@pytest.mark.parametrize("options", [{}, {"left": 1.5}, {"noise_std": 1.0, "axis": None}])
+def test_bad_cells_are_found_when_they_are_read(x, options):
+    with refused(ValueError, "weights must be finite"):
+        compute(fastnat.dask.fit_normal(x, weights=[1.0, -1.0, 1.0], **options))
+    bad = da.where(x == 2.0, np.nan, x)
+    with refused(ValueError, "NaN"):
+        compute(fastnat.dask.fit_normal(bad, nan_policy="raise", **options))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("X", {"X": np.ones((4, 1))}),
+        ("X", {"X": np.ones(3)}),
+        ("Z", {"Z": np.ones((4, 1))}),
+        ("clusters", {"clusters": [0, 1], "cov_type": "sandwich"}),
+        ("clusters", {"clusters": [0, 1, 2]}),
+        ("start", {"start": [1.0]}),
+        ("upper", {"upper": [1.0, 2.0]}),
+        ("reml", {"reml": True, "left": 0.0}),
+    ],
+)
+def test_bad_arguments_of_regressions(name, options):
+    y = da.from_array(np.array([1.0, 2.0, 4.0]), chunks=2)
+    with refused((TypeError, ValueError), name):
+        fastnat.dask.fit_linear(y, **{"X": np.ones((3, 1))} | options)
+
+
+def test_empty():
+    fit = fastnat.dask.fit_normal(da.zeros((0, 4), chunks=(1, 2)))
+    assert compute(fit).mu.shape == (0,)
+    fit = fastnat.dask.fit_normal(da.zeros((2, 0), chunks=(1, 1)))
+    assert compute(fit).status.tolist() == [fastnat.Status.NO_DATA] * 2
+
+
+# ---- two processes ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def client():
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # of sockets, when workers are killed
+        cluster = distributed.LocalCluster(processes=True, **options)
+        with cluster, distributed.Client(cluster) as client:
+            yield client
+
+
+def kill_a_worker(client):
+    """As the kernel does when memory is short."""
+    pid = next(iter(client.run(os.getpid).values()))
+    os.kill(pid, signal.SIGKILL)
+
+
+def test_on_two_processes(client, rng):
+    x = rng.normal(1.0, 2.0, (6, N))
+    lazy = fastnat.dask.fit_normal(da.from_array(x, chunks=(2, N)))
+    assert len(client.scheduler_info()["workers"]) == 2
+    assert_same(lazy.compute(), fastnat.fit_normal(x))
+    np.testing.assert_array_equal(lazy.persist().mu.compute(), fastnat.fit_normal(x).mu)
+    tree = fastnat.dask.fit_normal(da.from_array(x, chunks=(3, 11)), left=0.0)
+    assert_same(tree, fastnat.fit_normal(x, left=0.0))
+
+
+@pytest.mark.usefixtures("client")
+def test_searches_on_two_processes(rng):
+    y, X, cases = linear_cases(rng)
+    for case in ("Tobit", "scale", "clusters"):
+        fit = fastnat.dask.fit_linear(da.from_array(y[0], chunks=8), X, **cases[case])
+        assert_same(fit, fastnat.fit_linear(y[0], X, **cases[case]))
+
+
+def test_a_worker_is_killed_while_statistics_are_taken(client, rng, tmp_path):
+    x = rng.normal(1.0, 2.0, (4, N))
+    flag = tmp_path / "killed"
+
+    def kill_once(block):
+        if not flag.exists():
+            flag.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return block
+
+    data = da.from_array(x, chunks=(4, 9)).map_blocks(kill_once, meta=np.empty((0, 0)))
+    fit = fastnat.dask.fit_normal(data)
+    assert flag.exists()
+    assert_same(fit, fastnat.fit_normal(x))
+    client.wait_for_workers(2)
+
+
+def test_a_worker_is_killed_in_the_middle_of_a_search(client, rng, monkeypatch):
+    """Its chunks are made again; the answer has the same bits, for sums are added in order."""
+    y, X, cases = linear_cases(rng)
+    data = da.from_array(y[0], chunks=8)
+    undisturbed = fastnat.dask.fit_linear(data, X, **cases["scale"])
+    proceed, steps = _map_reduce.linear_search.proceed, []
+
+    def watch(*arguments):
+        steps.append(1)
+        if len(steps) == 2:
+            kill_a_worker(client)
+        return proceed(*arguments)
+
+    monkeypatch.setattr(_map_reduce.linear_search, "proceed", watch)
+    fit = fastnat.dask.fit_linear(data, X, **cases["scale"])
+    assert len(steps) > 3
+    np.testing.assert_array_equal(fit.params, undisturbed.params)
+    assert_same(fit, fastnat.fit_linear(y[0], X, **cases["scale"]))
+
+
+@pytest.mark.parametrize("n_fits", [scaled(3000, 30)])
+def test_many_problems(n_fits, rng):
+    x = rng.normal(size=(n_fits, 20))
+    fit = fastnat.dask.fit_normal(da.from_array(x, chunks=(n_fits // 4, 20)), left=-1.0)
+    assert_same(compute(fit), fastnat.fit_normal(x, left=-1.0))
