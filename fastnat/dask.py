@@ -87,7 +87,7 @@ def fit_normal(
     <NormalFit: 3 fits, not computed yet>
     >>> fit.mu.compute()
     array([1.5, 5.5, 9.5])
-    >>> fastnat.dask.fit_normal(x, axis=None).mu
+    >>> float(fastnat.dask.fit_normal(x, axis=None).mu)
     5.5
     """
     named = {"x": x, "upper": upper, "left": left, "right": right, **_chunked.bounds_of(truncation)}
