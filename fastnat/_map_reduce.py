@@ -103,6 +103,7 @@ class _Piece(NamedTuple):
     z: Array | None
     members: Array  # the codes of its clusters
     omit: bool
+    careful: bool  # whether X and Z may have numbers that are not finite
 
     def segments(self) -> Iterator[tuple[Any, Array, Array]]:
         """(columns, X, Z) as kernels read them."""
@@ -147,34 +148,37 @@ class _Cut:
             columns[-1] = own.astype(np.int64)
         x, z = given.get("X", np.ones((1, 1))), given.get("Z")
         x = np.broadcast_to(x, (n, 1)) if "X" not in given else x.reshape(-1, x.shape[-1])
-        return _Piece(
-            tuple(columns), x, None if z is None else z.reshape(-1, z.shape[-1]), members, self.omit
-        )
+        z = None if z is None else z.reshape(-1, z.shape[-1])
+        finite = np.all(np.isfinite(x)) and (z is None or np.all(np.isfinite(z)))
+        return _Piece(tuple(columns), x, z, members, self.omit, not finite)
+
+
+class _Answer(NamedTuple):
+    """What some rows say at a point."""
+
+    told: Array
+    by_cluster: Array | None  # scores
+    members: Array  # the codes of those clusters
+    status: int
+    total: float  # weight
 
 
 @delayed  # type: ignore[untyped-decorator]
-def _survey(piece: _Piece, n_params: int) -> Any:
-    """(status, total weight, rows used, how large numbers are)."""
-    code, total, n_used = codes.NO_DATA, 0.0, 0
-    largest, own = np.zeros(n_params + 1), np.empty(n_params + 1)
-    for columns, x, z in piece.segments():
-        found, weight, count = linear.survey_segment(columns, x, z, piece.omit, own)
-        code, total, n_used = int(linear.worse(code, found)), total + weight, n_used + count
-        largest = np.maximum(largest, own)
-    return code, total, n_used, largest
-
-
-@delayed  # type: ignore[untyped-decorator]
-def _tell(piece: _Piece, question: Any, p: int, q: int) -> Any:
-    """(sums, scores by cluster, the codes of those) at a point."""
+def _tell(piece: _Piece, question: Any, p: int, q: int) -> _Answer:
     request, theta, memory = question
     told = np.zeros(values.told_size(p, q))
     by_cluster = np.zeros((len(piece.members), p + q))
+    code, total = codes.NO_DATA, 0.0
     for columns, x, z in piece.segments():
         own = np.zeros_like(told)
-        linear.tell_segment(request, theta, memory, columns, x, z, piece.omit, own, by_cluster)
+        options = piece.omit, piece.careful
+        found, weight = linear.tell_segment(
+            request, theta, memory, columns, x, z, *options, own, by_cluster
+        )
+        code, total = int(linear.worse(code, found)), total + weight
         told += own
-    return told, by_cluster if request == values.CLUSTERS else None, piece.members
+    scores = by_cluster if request == values.CLUSTERS else None
+    return _Answer(told, scores, piece.members, code, total)
 
 
 class _Search:
@@ -186,23 +190,12 @@ class _Search:
 
     def run(self, clustered: bool, found: _linear.Found) -> None:
         """Fit, once more where known values do not decide whether there is a maximum."""
-        surveys = dask.compute(*(_survey(piece, self.p + self.q) for piece in self.pieces))
-        code = codes.NO_DATA
-        for survey in surveys:
-            code = int(linear.worse(code, survey[0]))
-        total, n_used = sum(s[1] for s in surveys), sum(s[2] for s in surveys)
-        if code < 0:
-            raise ValueError("weights must be finite and not negative, and so must their sum")
         out = tuple(array[0] for array in found)
-        if code != codes.OK:
-            linear_outcome.give_up(code, total, *out)
-            return
-        largest = np.max([s[3] for s in surveys], axis=0)
-        self._climb(False, clustered, n_used, largest, out)
+        self._climb(False, clustered, out)
         if out[0][linear_outcome.R_STATUS] == linear_memory.UNDECIDED and self._has_maximum():
-            self._climb(True, clustered, n_used, largest, out)
+            self._climb(True, clustered, out)
 
-    def _climb(self, sure: bool, clustered: bool, n_used: int, largest: Array, out: Any) -> None:
+    def _climb(self, sure: bool, clustered: bool, out: Any) -> None:
         p, q, options = self.p, self.q, self.problem.options
         numbers = (
             *(options.model, options.cov, options.tol, options.max_iter),
@@ -212,15 +205,30 @@ class _Search:
         memory, theta = linear_memory.new_memory(p, q), np.empty(p + q)
         memory[linear_memory.START][:] = 0.0 if self.start is None else self.start
         lost = float(p) if options.reml else 0.0
-        request = linear.begin_long(memory, theta, numbers, sure, lost, n_used, largest)
-        while request != values.DONE:
-            question = delayed((request, theta, memory), pure=False, traverse=False)
-            answers = dask.compute(*(_tell(piece, question, p, q) for piece in self.pieces))
-            told = np.add.reduce([answer[0] for answer in answers], axis=0)  # in order
+        request = linear.begin_long(memory, theta, numbers, sure, lost)
+        answers = self._ask(request, theta, memory)
+        code = codes.NO_DATA
+        for answer in answers:
+            code = int(linear.worse(code, answer.status))
+        if code < 0:
+            raise ValueError("weights must be finite and not negative, and so must their sum")
+        if code != codes.OK:
+            linear_outcome.give_up(code, sum(answer.total for answer in answers), *out)
+            return
+        while True:
+            told = np.add.reduce([answer.told for answer in answers], axis=0)  # in order
             if request == values.CLUSTERS:
                 linear.fold_clusters(_by_cluster(answers, p + q), p, q, told)
             request = linear_search.proceed(memory, told, theta)
+            if request == values.DONE:
+                break
+            answers = self._ask(request, theta, memory)
         linear_outcome.finish(memory, theta, *out)
+
+    def _ask(self, request: int, theta: Array, memory: Any) -> tuple[_Answer, ...]:
+        question = delayed((request, theta, memory), pure=False, traverse=False)
+        asked = (_tell(piece, question, self.p, self.q) for piece in self.pieces)
+        return tuple(dask.compute(*asked))
 
     def _has_maximum(self) -> bool:
         """Whether some rows have a maximum; then all have, if none of the others is a density.
@@ -247,12 +255,12 @@ def _joined(pieces: Any, model: int) -> Problem:
     return Problem(columns, x, z, model)
 
 
-def _by_cluster(answers: Any, k: int) -> Array:
+def _by_cluster(answers: tuple[_Answer, ...], k: int) -> Array:
     """Scores of clusters that are in several chunks, added up in order."""
-    known = np.unique(np.concatenate([members for *_, members in answers]))
+    known = np.unique(np.concatenate([answer.members for answer in answers]))
     sums = np.zeros((known.size, k))
-    for _, scores, members in answers:
-        sums[np.searchsorted(known, members)] += scores
+    for answer in answers:
+        sums[np.searchsorted(known, answer.members)] += np.asarray(answer.by_cluster)
     return sums
 
 

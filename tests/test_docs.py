@@ -9,6 +9,9 @@ import pytest
 from conftest import COMPILED
 
 import fastnat
+import fastnat.dask
+import fastnat.sklearn
+import fastnat.xarray
 from fastnat import geometry, kernels, plotting, special, streaming
 
 ROOT = Path(__file__).parent.parent
@@ -56,6 +59,9 @@ def test_every_public_name_is_in_the_reference():
         "plotting": plotting,
         "special": special,
         "streaming": streaming,
+        "dask": fastnat.dask,
+        "xarray": fastnat.xarray,
+        "sklearn": fastnat.sklearn,
     }
     names = set(fastnat.__all__) - {"kernels", "models", *modules}
     names |= {f"{module}.{name}" for module in modules for name in modules[module].__all__}

@@ -270,6 +270,25 @@ def unbounded_rows(P):
     return False
 
 
+def passes_through_all(P):
+    """Whether X b can be inside all intervals, none of which is a point."""
+    X = np.linalg.qr(P.X)[0]
+    middle = np.clip(0.0, P.lower, P.upper)
+    unit = np.abs(middle).max() or 1.0
+    A, b = [], []
+    for sign, ends in ((1.0, P.upper), (-1.0, P.lower)):
+        rows = np.isfinite(ends)
+        A.append(np.column_stack([sign * X[rows], np.ones(rows.sum())]))
+        b.append(sign * ends[rows] / unit)
+    found = optimize.linprog(
+        [*np.zeros(P.p), -1.0],
+        A_ub=np.concatenate(A),
+        b_ub=np.concatenate(b),
+        bounds=[(None, None)] * P.p + [(None, 1.0)],
+    )
+    return found.status == 0 and found.x[-1] > 1e-9
+
+
 def refuted(P, fit, k, constant):
     """What another argument says against a status, or for want of one: (refuted, unproven)."""
     status, loglik = Status(int(fit.status[k])), fit.loglik[k]
@@ -283,6 +302,8 @@ def refuted(P, fit, k, constant):
     if status == Status.SIGMA_INFINITE and constant and np.isfinite(P.least).all():
         value, is_supremum = exponential_limit(P)
         return not (is_supremum and abs(value - loglik) <= 1e-8 * (1 + abs(value))), False
+    if status == Status.SIGMA_ZERO and loglik == 0.0 and passes_through_all(P):
+        return False, False  # probabilities are 1 in the limit, and less anywhere else
     starts = [np.concatenate(nl.start(P))]
     if np.isfinite(fit.params[k]).all():
         starts.append(fit.params[k])
