@@ -396,7 +396,12 @@ def test_regressions(kind):
         left -= len(y)
         counts.update(Status(int(s)).name for s in fit.status)
         nit.append(fit.nit[fit.status == Status.OK])
-        for found, all_ in zip(judge(kind, problems, fit), (failures, unproven), strict=True):
+        wrong, open_ = judge(kind, problems, fit)
+        if any(words == "MAX_ITER is refuted" for _, words in wrong):
+            # There is a maximum, and it is found: only more steps were needed.
+            more = fastnat.fit_linear(y, X, **options, max_iter=1000)
+            wrong = [(k, w) for k, w in wrong if w[:8] != "MAX_ITER" or not more.success[k]]
+        for found, all_ in ((wrong, failures), (open_, unproven)):
             all_ += [(batch, k, words) for k, words in found]
         batch += 1
     nit = np.concatenate(nit)
