@@ -69,13 +69,13 @@ numpydoc_validation_exclude = {
 def find_by_last_name(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, content: Element
 ) -> Element | None:
-    """Let docstrings say `cholesky` for `fastnat.kernels.cholesky`, if there is only one."""
+    """Let docstrings say `cholesky` for `fastnat.kernels.cholesky`: the name with fewest dots."""
     domain = env.get_domain("py")
     target = node.get("reftarget", "")
     found = [name for name in domain.objects if name.endswith("." + target)]
-    if node.get("refdomain") != "py" or len(found) != 1:
+    if node.get("refdomain") != "py" or not found:
         return None
-    entry = domain.objects[found[0]]
+    entry = domain.objects[min(found, key=lambda name: name.count("."))]
     return make_refnode(app.builder, node["refdoc"], entry.docname, entry.node_id, content)
 
 

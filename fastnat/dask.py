@@ -1,7 +1,7 @@
 """Fits of arrays that are larger than memory, or on many machines, with Dask.
 
 Needs Dask (``pip install fastnat[dask]``).  The functions have the names and the arguments of those
-of `fastnat`.  What comes back depends on how the data are cut:
+of fastnat.  What comes back depends on how the data are cut:
 
 *Problems in chunks*, the observations of each in one: a lazy fit, of the same class, whose
 attributes are Dask arrays; ``compute()`` it, or only what you need of it.

@@ -67,7 +67,7 @@ class LocationScaleRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mis
     Notes
     -----
     Where the likelihood has no maximum because the standard deviation of some values can go to 0,
-    as with few rows or many features, a constant one is fitted, with a `ConvergenceWarning`.
+    as with few rows or many features, a constant one is fitted, with a ``ConvergenceWarning``.
 
     Examples
     --------
