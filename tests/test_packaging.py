@@ -43,7 +43,8 @@ def test_oldest_versions_are_those_declared():
     if not path.exists():
         pytest.skip("not a checkout: source distributions have no .ci")
     oldest = dict(re.findall(r"^(\w+)==(.+)$", path.read_text(), re.MULTILINE))
-    declared = project()["dependencies"] + project()["optional-dependencies"]["cli"]
+    extras = project()["optional-dependencies"]
+    declared = project()["dependencies"] + extras["cli"] + extras["parquet"]
     assert oldest == dict(requirement.split(">=") for requirement in declared)
 
 
