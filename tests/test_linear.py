@@ -962,6 +962,24 @@ def test_too_few_rows():
     assert fastnat.fit_linear(y, X, reml=True).status is Status.NOT_IDENTIFIED
 
 
+@pytest.mark.parametrize("n", [40, scaled(70_000, 600)])
+@pytest.mark.parametrize("limits", [{}, {"left": -0.125}, {"right": 0.125}])
+def test_an_offset_costs_no_digits(n, limits, rng):
+    """Values near 1e7 with a deviation of 0.1, wherever the constant is among the columns."""
+    t = rng.normal(size=n)
+    near = np.round(rng.normal(0.3 * t, 0.1) * 2.0**20) / 2.0**20  # so that adding 1e7 is exact
+    there = {k: v + 1e7 for k, v in limits.items()}
+    for X in (np.stack([np.ones(n), t], axis=1), np.stack([t, np.ones(n)], axis=1)):
+        here, far = (
+            fastnat.fit_linear(near, X, **limits),
+            fastnat.fit_linear(near + 1e7, X, **there),
+        )
+        column = int(X[0, 0] == 1.0)
+        assert_close(far.coef[column], here.coef[column], 1e-13)
+        assert_close(far.sigma, here.sigma, 1e-13)
+        assert_close(far.stderr, here.stderr, 1e-12)
+
+
 def test_a_perfect_fit():
     X = line()
     b = np.array([2.0, -3.0])

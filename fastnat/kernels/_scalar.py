@@ -30,7 +30,8 @@ if config.DISABLE_JIT:
 
     def fma(a, b, c):
         """``a * b + c``, almost with one rounding."""
-        if not (abs(a) < _SPLITTABLE and abs(b) < _SPLITTABLE and abs(a * b) < _SPLITTABLE):
+        sizes = abs(a), abs(b), abs(a * b), abs(c)
+        if not all(size < _SPLITTABLE for size in sizes):
             return a * b + c
         product, error = _two_product(float(a), float(b))
         total = product + c

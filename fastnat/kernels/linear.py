@@ -16,6 +16,7 @@ from fastnat.kernels.linear_memory import (
     LOST,
     MODEL,
     MOVED,
+    NORMS,
     ORIGIN,
     SCALED,
     SQUARES_Z,
@@ -92,59 +93,27 @@ def fit_rows(
     owners = (
         new_memory(p, q),
         new_blocks(n_blocks, p, z.shape[1]),
-        new_scratch(),
+        new_scratch(p),
         new_work(p, q),
         (np.empty(told_size(p, q)), np.empty(p + q), np.zeros((n_clusters, p + q))),
         (columns, x, z),
         (results, params, stderr, corr),
     )
     memory, blocks, scratch, work, (told, theta, by_cluster), given, found = borrow(owners)
-    bad = _fit_all(
-        given,
-        offsets,
-        x_step,
-        z_step,
-        omit,
-        reml,
-        options,
-        sure,
-        starts,
-        first,
-        memory,
-        blocks,
-        scratch,
-        work,
-        told,
-        theta,
-        by_cluster,
-        found,
-    )
+    tools = memory, blocks, scratch, work, told, theta, by_cluster
+    problems = offsets, x_step, z_step, starts, first
+    bad = _fit_all(given, problems, (omit, reml, options, sure), tools, found)
     keep(owners)
     return bad
 
 
 @helper
-def _fit_all(
-    given,
-    offsets,
-    x_step,
-    z_step,
-    omit,
-    reml,
-    options,
-    sure,
-    starts,
-    first,
-    memory,
-    blocks,
-    scratch,
-    work,
-    told,
-    theta,
-    by_cluster,
-    found,
-):
+def _fit_all(given, problems, how, tools, found):
+    """`fit_rows`, with nothing left to allocate, and references that nobody counts."""
     columns, x, z = given
+    offsets, x_step, z_step, starts, first = problems
+    omit, reml, options, sure = how
+    memory, blocks, scratch, work, told, theta, by_cluster = tools
     results, params, stderr, corr = found
     p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
     bad, careful = 0, True
@@ -309,7 +278,8 @@ def _move(memory, change, rows, limited, scratch, i, blocks):
             change_basis(blocks[3], i * BLOCK * z.shape[1], n, memory[to_z])
     own_x, start = x_of(blocks, flat, x_first, i)
     cells = memory[CELLS]
-    move(blocks[0][i], n, own_x, start, p, memory[origin], cells[unit], limited, scratch)
+    sizes = memory[NORMS]
+    move(blocks[0][i], n, own_x, start, p, memory[origin], sizes, cells[unit], limited, scratch)
 
 
 @helper
@@ -350,7 +320,7 @@ def tell_segment(request, theta, memory, columns, x, z, omit, careful, told, by_
     Returns (status, total weight) of the segment.
     """
     p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
-    owners = new_blocks(1, p, z.shape[1]), new_scratch(), new_work(p, q), columns, x, z, memory
+    owners = new_blocks(1, p, z.shape[1]), new_scratch(p), new_work(p, q), columns, x, z, memory
     blocks, scratch, work, columns, x, z, memory = borrow(owners)
     limited = _is_limited(columns)
     code, total = np.int64(codes.NO_DATA), 0.0

@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from fastnat.kernels._jit import helper, kernel
+from fastnat.kernels._scalar import fma
 from fastnat.kernels.compression import verdict
 from fastnat.kernels.products import predict
 
@@ -56,9 +57,10 @@ def _fill(row, value):
 
 
 @helper
-def new_scratch():
-    """(kinds, order, fit): what `pack` and `move` work with."""
-    return np.empty(BLOCK, np.int64), np.empty(BLOCK + 1, np.int64), np.empty((3, STRIDE))
+def new_scratch(p):
+    """(kinds, order, fit, coefficients): what `pack` and `move` work with."""
+    kinds, order = np.empty(BLOCK, np.int64), np.empty(BLOCK + 1, np.int64)
+    return kinds, order, np.empty((3, STRIDE)), np.empty(p)
 
 
 @kernel
@@ -89,7 +91,7 @@ def pack(columns, x, z, first, n, x_first, z_first, omit, careful, scratch, i, b
     careful : whether X and Z may have numbers that are not finite.
     The status is -1 if weights cannot be used.
     """
-    kinds, order, limits = scratch
+    kinds, order, limits, _ = scratch
     cells, ends = blocks[0][i], blocks[1][i]
     y, upper, left, right, lower, higher, noise, w, clusters = columns
     _find_kinds(y, upper, left, right, lower, higher, first, n, limits, kinds)
@@ -343,27 +345,40 @@ def z_of(blocks, z, z_first, i):
 
 
 @helper
-def move(cells, n, x, start, p, origin, unit, limited, scratch):
+def move(cells, n, x, start, p, origin, sizes, unit, limited, scratch):
     """Values lose X origin, and their unit, a power of two.
 
     cells : of one block, of n rows; x, start : `x_of` it, in the new coordinates, as ``origin``
-    (p,) is.  limited : whether there is more than values.
+    (p,) is.  sizes : (p,), of the columns.  limited : whether there is more than values.
+
+    The largest part of the fit goes first and on its own: as a rule that is a constant, which
+    leaves exact differences, and what comes then is no longer small beside the values.
     """
-    fit, factor = scratch[2][2], 1.0 / unit
-    moved = False
+    fit, rest, factor = scratch[2][2], scratch[3], 1.0 / unit
+    largest, lead = 0.0, 0
     for j in range(p):
-        moved = moved or origin[j] != 0.0
-    if moved:
-        predict(x, start, p, p, n, origin, 0.0, fit)
-        _subtract(fit, n, cells[LOW])
-        if limited:
-            _subtract(fit, n, cells[LEAST])
-            _subtract(fit, n, cells[MOST])
+        rest[j] = origin[j]
+        size = abs(origin[j]) * sizes[j]
+        if size > largest:
+            largest, lead = size, j
+    if largest > 0.0:
+        rest[lead] = 0.0
+        predict(x, start, p, p, n, rest, 0.0, fit)
+        for cell in (LOW, LEAST, MOST):
+            if limited or cell == LOW:
+                _take_column(origin[lead], x, start + lead, p, n, cells[cell])
+                _subtract(fit, n, cells[cell])
     if unit != 1.0:
         _scale(factor, n, cells[LOW])
         if limited:
             for cell in (WIDTH, NOISE, LEAST, MOST):
                 _scale(factor, n, cells[cell])
+
+
+@helper
+def _take_column(factor, x, start, step, n, row):
+    for i in range(n):
+        row[i] = fma(-factor, x[start + i * step], row[i])
 
 
 @helper
