@@ -60,12 +60,14 @@ def judge(problem: Problem, refit: Refit) -> Limit | None:
 
     refit : (low, X, high, weights) -> the log-likelihood of such a regression at its maximum.
     """
-    raw = _used(problem)
+    used, raw = _used(problem)
     known = _standardise(raw)
     scaled = problem.model == linear_memory.SCALED
-    plain = not scaled and not np.any(problem.columns[6] > 0.0)
+    noise = problem.columns[6]
+    noisy = noise.size > 0 and bool(np.any(noise[used] > 0.0))
+    plain = not scaled and not noisy
     # With known noise there is spread at sigma = 0 as well.
-    can_vanish = plain or (scaled and not problem.columns[6].size and _spans_constant(problem.z))
+    can_vanish = plain or (scaled and not noisy and _spans_constant(problem.z[used]))
     can_vanish = can_vanish and _is_interpolated(known)
     if can_vanish and np.any(known.exact):
         return _at_zero(raw, known)
@@ -93,14 +95,13 @@ def _at_infinity(known: _Known) -> Limit | None:
 
 def _spans_constant(z: Array) -> bool:
     """Whether log sigma can change by the same for all rows."""
-    z = z[np.all(np.isfinite(z), axis=1)]
     ones = np.ones(len(z))
     rest = ones - z @ np.linalg.lstsq(z, ones, rcond=None)[0]
     return bool(np.max(np.abs(rest), initial=0.0) < _TOLERANCE)
 
 
-def _used(problem: Problem) -> _Known:
-    """The rows that are used, as intervals."""
+def _used(problem: Problem) -> tuple[Array, _Known]:
+    """Which rows are used, and those as intervals."""
     y, upper, left, right, _, _, _, w, _ = problem.columns
     low = y.copy()
     high = upper.copy() if upper.size else y.copy()
@@ -114,7 +115,7 @@ def _used(problem: Problem) -> _Known:
     used = (weights > 0.0) & (np.isfinite(low) | np.isfinite(high))
     for column in (low, high, *problem.x.T, *problem.z.T):
         used &= ~np.isnan(column)
-    return _Known(low[used], high[used], problem.x[used], weights[used])
+    return used, _Known(low[used], high[used], problem.x[used], weights[used])
 
 
 def _standardise(known: _Known) -> _Known:

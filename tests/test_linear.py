@@ -1430,3 +1430,43 @@ def test_pickles_and_words(kind, rng):
     batch = fastnat.fit_linear(np.stack([y, y]) if "upper" not in options else y, X, **options)
     assert "\n" not in repr(batch)
     assert_same_bits(pickle.loads(pickle.dumps(batch)), batch)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e5, 1e7])
+def test_fewer_exact_values_than_coefficients_far_from_zero(offset):
+    """Exact rows then leave the fit open, and censored ones settle it."""
+    X = np.array(
+        [
+            [1.0, 0.27806057, -0.0311812, 0.32416634],
+            [1.0, 0.71470261, 0.05696118, 2.36398011],
+            [1.0, -0.79277726, -2.63814873, 0.53920896],
+            [1.0, 0.7375872, 0.67851879, -0.57738066],
+            [1.0, 0.12592679, 2.13146411, 0.20997582],
+        ]
+    )
+    left = 0.75
+    y = np.array([2.03125, left, left, left, 1.6875])  # exact with each of these offsets
+    fit = fastnat.fit_linear(y + offset, X, left=left + offset)
+    assert fit.status == Status.OK
+    problem = nl.problem(y, X, left=left)
+    b = fit.coef - np.array([offset, 0.0, 0.0, 0.0])
+    assert nl.is_maximum(problem, b, fit.scale_coef, 1e-9)
+
+
+@pytest.mark.parametrize("junk", [0.0, 1e300, np.nan])
+def test_whether_there_is_a_maximum_is_for_the_rows_that_are_used(junk):
+    """Z of a row of weight 0 does not tell whether sigma can vanish."""
+    t = np.arange(6.0)
+    X, Z = np.column_stack([np.ones(6), t, t**2]), np.column_stack([np.ones(6), np.cos(t)])
+    y = np.array([1.0, -1.0, 2.0, -1.0, -1.0, -1.0])  # two are exact; a parabola suits them all
+    options = {"left": np.array([-2.0, 9.0, -2.0, 9.0, 9.0, 9.0])}
+    plain = fastnat.fit_linear(y, X, Z, **options)
+    more = fastnat.fit_linear(
+        np.append(y, junk),
+        np.vstack([X, [junk] * 3]),
+        np.vstack([Z, [junk, junk]]),
+        left=np.append(options["left"], 0.0),
+        weights=np.append(np.ones(6), 0.0),
+    )
+    assert plain.status == more.status == Status.SIGMA_ZERO
+    assert plain.loglik == more.loglik == INF

@@ -109,9 +109,10 @@ def fit(memory, told):
     if cells[MODEL] == CENSORED:
         factor(known, p, memory[PLANE])
         own = max(known[p, p] - _explain(known, memory[PLANE], memory[BEST]), 0.0)
-        precise = own >= _REST * known[p, p]
         cells[REST] = own * cells[UNIT] * cells[UNIT]
-        if not precise:
+        # After the fit of all rows: exact ones may leave it open, in proportion to the values.
+        if precise and own < _REST * known[p, p]:
+            precise = False
             copy(memory[BEST][:p], fit)
     change = _unit_of(math.sqrt(rest / cells[TOTAL]))
     cells[RSS] = rest / (change * change)
