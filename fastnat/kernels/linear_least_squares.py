@@ -107,13 +107,7 @@ def fit(memory, told):
     rest = max(aims[p, p] - _explain(aims, memory[SPARE], fit), 0.0)
     precise = rest >= _REST * aims[p, p]
     if cells[MODEL] == CENSORED:
-        factor(known, p, memory[PLANE])
-        own = max(known[p, p] - _explain(known, memory[PLANE], memory[BEST]), 0.0)
-        cells[REST] = own * cells[UNIT] * cells[UNIT]
-        # After the fit of all rows: exact ones may leave it open, in proportion to the values.
-        if precise and own < _REST * known[p, p]:
-            precise = False
-            copy(memory[BEST][:p], fit)
+        precise = _fit_known(memory, known, precise, fit)
     change = _unit_of(math.sqrt(rest / cells[TOTAL]))
     cells[RSS] = rest / (change * change)
     if (good and precise) or last:
@@ -123,6 +117,22 @@ def fit(memory, told):
     _shift(memory, fit)
     _set_unit(memory, change)
     return MORE
+
+
+@helper
+def _fit_known(memory, known, precise, fit):
+    """Fit the exact rows: ``fit`` is what to take from the values, unless this is precise."""
+    cells, p = memory[CELLS], memory[ORIGIN].size
+    factor(known, p, memory[PLANE])
+    own = max(known[p, p] - _explain(known, memory[PLANE], memory[BEST]), 0.0)
+    cells[REST] = own * cells[UNIT] * cells[UNIT]
+    # First that of all rows: what exact ones leave open is junk in proportion to the values.
+    if not precise and cells[PASSES] == 1.0:
+        return False
+    if own >= _REST * known[p, p]:
+        return True
+    copy(memory[BEST][:p], fit)
+    return False
 
 
 @helper
