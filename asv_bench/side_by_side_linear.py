@@ -36,12 +36,15 @@ def compare_scale(threads):
         lambda: ours(cov_type=None),
         lambda: linear.numpy_gram(X, w),
         lambda: linear.numpy_iteration(y, X, Z, *fit),
+        lambda: ours(cov_type=None, max_iter=2),
     ]
-    whole, bare, gram, step = common.medians(*functions, rounds=5)
+    whole, bare, gram, step, short = common.medians(*functions, rounds=5)
     each = bare / fit.nit
     peers = [("(X * w[:, None]).T @ X", gram), ("Fisher scoring with NumPy", step)]
     say(f"heteroscedastic {len(y):,} x (20 + 5), fit", whole)
     say(f"  of its {fit.nit} iterations, each (no covariance)", each, *peers)
+    if fit.nit > 2:
+        say("  one more iteration", (bare - short) / (fit.nit - 2), *peers)
     if threads == 1:
         one, two = common.medians(ours, lambda: ours(2), rounds=5)
         say("  on two threads", two, ("one thread", one))

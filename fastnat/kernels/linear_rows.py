@@ -110,14 +110,13 @@ def pack(columns, x, z, first, n, x_first, z_first, omit, careful, scratch, i, b
     blocks[4][i] = 0
     if not whole:
         own(x, z, x_first, z_first, order, i, blocks)
-    total = 0.0
+    total = 0.0 if w.size > 0 else float(used)
     for t in range(used if w.size > 0 else 0):
         total += cells[WEIGHT, t]
     missing = impossible = np.int64(0)
     for t in range(n if not whole else 0):
         missing += kinds[t] == _MISSING
         impossible += kinds[t] == _IMPOSSIBLE
-    total = total if w.size > 0 else float(used)
     return verdict(bad, 0.0, missing, impossible, omit, used), total
 
 
@@ -212,27 +211,22 @@ def _look_closer(x, z, noise, first, x_first, z_first, n, careful, kinds):
     """Noise, and with ``careful`` X and Z, may be NaN or infinite."""
     for i in range(n):
         if careful:
-            nan = _has_nan(x, x_first + i) or _has_nan(z, z_first + i)
-            infinite = _has_infinite(x, x_first + i) or _has_infinite(z, z_first + i)
-            kinds[i] = _MISSING if nan else (_IMPOSSIBLE if infinite else kinds[i])
+            fault = min(_fault(x, x_first + i), _fault(z, z_first + i))
+            kinds[i] = fault if fault < 0 else kinds[i]
         if noise.size > 0 and not 0.0 <= noise[first + i] < math.inf:
             kinds[i] = _IMPOSSIBLE
 
 
 @helper
-def _has_infinite(a, row):
-    found = False
+def _fault(a, row):
+    """_MISSING for a row with a NaN, else _IMPOSSIBLE for an infinite number, else 0."""
+    fault = 0
     for j in range(a.shape[1]):
-        found = found or math.isinf(a[row, j])
-    return found
-
-
-@helper
-def _has_nan(a, row):
-    found = False
-    for j in range(a.shape[1]):
-        found = found or a[row, j] != a[row, j]
-    return found
+        if a[row, j] != a[row, j]:
+            fault = _MISSING
+        elif math.isinf(a[row, j]):
+            fault = min(fault, _IMPOSSIBLE)
+    return fault
 
 
 @helper
