@@ -301,7 +301,7 @@ def test_one_ulp_is_not_equal(value, n):
     """One observation of n is a neighbouring double, wherever it stands."""
     other = np.nextafter(value, INF)
     exact = naive.fit_large(np.append(np.full(n - 1, value), other))
-    for place in {0, 1, n // 2, n - 1}:
+    for place in scaled({0, 1, n // 2, n - 1}, {0, n // 2, n - 1} if n < 1000 else {n - 1}):
         x = np.full(n, value)
         x[place] = other
         for fit in [
@@ -317,7 +317,7 @@ def test_one_ulp_is_not_equal(value, n):
 @pytest.mark.parametrize("sample", SAMPLES)
 def test_estimates_of_many(sample, axis):
     """Several segments, whose levels and scales differ by as much as doubles can."""
-    n = scaled(300_000, 20_000)
+    n = scaled(300_000, 9000)
     for x in [np.resize(SAMPLES[sample], n), np.sort(np.resize(SAMPLES[sample], n))]:
         exact = naive.fit_large(x)
         table = np.stack([x, x[::-1]], axis=1 - axis)
@@ -336,7 +336,7 @@ def test_estimates_of_many(sample, axis):
 @pytest.mark.parametrize("axis", [0, 1])
 def test_third_and_fourth_moments_of_many(axis, kind, rng):
     """Blocks and segments with a mean, spread and skewness of their own, merged."""
-    n = scaled(300_000, 20_000)
+    n = scaled(300_000, 9000)
     levels = np.array([0.0, 1.0, 2.5, 2.75, 9.0])
     x = np.concatenate(
         [rng.choice(levels, size) * slope + 100.0 for slope, size in [(1, n // 5), (-3, n // 2)]]
