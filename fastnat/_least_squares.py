@@ -129,7 +129,7 @@ def covariance(regression: Regression) -> tuple[Array, Array]:
     n, p = regression.coef.shape
     known = regression.dependent < 0
     spread, corr = np.full((n, p), math.nan), np.full((n, p, p), math.nan)
-    inverse = np.linalg.solve(regression.root[known], np.broadcast_to(np.eye(p), (p, p)))
+    inverse = np.linalg.solve(regression.root[known], np.eye(p)[None])
     lengths = np.sqrt(np.sum(np.square(inverse), axis=2))
     spread[known] = lengths
     inverse = inverse / lengths[..., None]

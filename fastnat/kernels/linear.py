@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from fastnat.kernels import codes, linear_outcome, linear_search
+from fastnat.kernels import codes, linear_outcome, linear_plain, linear_search
 from fastnat.kernels._jit import helper, kernel
 from fastnat.kernels._scalar import borrow, keep
 from fastnat.kernels.compression import longest
@@ -96,11 +96,12 @@ def fit_rows(
         new_scratch(p),
         new_work(p, q),
         (np.empty(told_size(p, q)), np.empty(p + q), np.zeros((n_clusters, p + q))),
+        linear_plain.new_design(p, q),
         (columns, x, z),
         (results, params, stderr, corr),
     )
-    memory, blocks, scratch, work, (told, theta, by_cluster), given, found = borrow(owners)
-    tools = memory, blocks, scratch, work, told, theta, by_cluster
+    memory, blocks, scratch, work, (told, theta, by_cluster), design, given, found = borrow(owners)
+    tools = memory, blocks, scratch, work, told, theta, by_cluster, design
     problems = offsets, x_step, z_step, starts, first
     bad = _fit_all(given, problems, (omit, reml, options, sure), tools, found)
     keep(owners)
@@ -113,44 +114,67 @@ def _fit_all(given, problems, how, tools, found):
     columns, x, z = given
     offsets, x_step, z_step, starts, first = problems
     omit, reml, options, sure = how
-    memory, blocks, scratch, work, told, theta, by_cluster = tools
+    memory, blocks, scratch, work, _, theta, _, design = tools
     results, params, stderr, corr = found
     p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
     bad, careful = 0, True
     for b in range(offsets.size - 1):
         start, n = offsets[b], offsets[b + 1] - offsets[b]
         rows = x, z, x.reshape(x.size), z.reshape(z.size), b * x_step, b * z_step
+        row = first + b
+        out = results[row], params[row], stderr[row], corr[row]
         if b == 0 or x_step > 0 or z_step > 0:
             careful = not (all_finite(x, rows[4], n) and all_finite(z, rows[5], n))
+            if z.size == 0 and not careful:
+                prepare(memory, options, sure, float(p) if reml else 0.0, False)
+                linear_search.begin(memory, theta)
+                linear_plain.learn(rows[2], rows[4] * p, n, memory, work, theta, design)
+        if design[0][linear_plain.N_ROWS] == n and _are_ones(columns[7], start, n):
+            y, at = columns[0][start : start + n], rows[4] * p
+            if linear_plain.fit(design, y, rows[2], at, memory, blocks, scratch, work, *out):
+                continue
         n_used = (n + BLOCK - 1) // BLOCK
         code, total = _pack_all(columns, rows, start, n, omit, careful, scratch, blocks)
-        row = first + b
         if code != codes.OK:
             bad += code < 0
-            linear_outcome.give_up(
-                np.int64(code), total, results[row], params[row], stderr[row], corr[row]
-            )
+            linear_outcome.give_up(np.int64(code), total, *out)
             continue
         lone = options[0] == SCALED and _has_lone_rows(rows, blocks, n_used, p)
         prepare(memory, options, sure, float(p) if reml else 0.0, lone)
         for j in range(p + q):
             memory[START][j] = starts[b % starts.shape[0], j]
-        limited = _is_limited(columns)
-        request = linear_search.begin(memory, theta)
-        while request != DONE:
-            if memory[CELLS][MOVED] > 0.0:
-                for i in range(n_used):
-                    _move(memory, STEPS, rows, limited, scratch, i, blocks)
-            told[:] = 0.0
-            by_cluster[:] = 0.0
-            for i in range(n_used):
-                _tell(request, theta, memory, rows, i, blocks, work, told, by_cluster)
-            if request == CLUSTERS:
-                fold_clusters(by_cluster, p, q, told)
-            collect(p, q, work, told)
-            request = linear_search.proceed(memory, told, theta)
-        linear_outcome.finish(memory, theta, results[row], params[row], stderr[row], corr[row])
+        _search(rows, n_used, _is_limited(columns), tools)
+        linear_outcome.finish(memory, theta, *out)
     return bad
+
+
+@helper
+def _search(rows, n_blocks, limited, tools):
+    """The search for the maximum of a problem that has been prepared."""
+    memory, blocks, scratch, work, told, theta, by_cluster, _ = tools
+    p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
+    request = linear_search.begin(memory, theta)
+    while request != DONE:
+        if memory[CELLS][MOVED] > 0.0:
+            for i in range(n_blocks):
+                _move(memory, STEPS, rows, limited, scratch, i, blocks)
+        told[:] = 0.0
+        by_cluster[:] = 0.0
+        for i in range(n_blocks):
+            _tell(request, theta, memory, rows, i, blocks, work, told, by_cluster)
+        if request == CLUSTERS:
+            fold_clusters(by_cluster, p, q, told)
+        collect(p, q, work, told)
+        request = linear_search.proceed(memory, told, theta)
+
+
+@helper
+def _are_ones(weights, start, n):
+    """Whether all weights are 1, given or not."""
+    others = 0
+    for i in range(n if weights.size > 0 else 0):
+        others += weights[start + i] != 1.0
+    return others == 0
 
 
 @helper

@@ -71,8 +71,8 @@ MORE, FITTED, DEPENDENT, NO_UNITS = range(4)
 _MOST_PASSES = 6
 _DEPENDENT = 1e-12  # what is left of a column that depends on those before it, relative to it
 _PERFECT = 2.0**-50  # residuals that are rounding, relative to the values
-_REST = 2.0**-6  # of squares, left by a fit: with less, too many digits have cancelled
-_LEAST, _MOST = 1e-280, 1e280  # squares of numbers that need no units
+ENOUGH = 2.0**-6  # of squares, left by a fit: with less, too many digits have cancelled
+LEAST, MOST = 1e-280, 1e280  # squares of numbers that need no units
 
 
 @helper
@@ -105,7 +105,7 @@ def fit(memory, told):
     if cells[COLUMN] >= 0.0:
         return DEPENDENT
     rest = max(aims[p, p] - _explain(aims, memory[SPARE], fit), 0.0)
-    precise = rest >= _REST * aims[p, p]
+    precise = rest >= ENOUGH * aims[p, p]
     if cells[MODEL] == CENSORED:
         precise = _fit_known(memory, known, precise, fit)
     change = _unit_of(math.sqrt(rest / cells[TOTAL]))
@@ -129,7 +129,7 @@ def _fit_known(memory, known, precise, fit):
     # First that of all rows: what exact ones leave open is junk in proportion to the values.
     if not precise and cells[PASSES] == 1.0:
         return False
-    if own >= _REST * known[p, p]:
+    if own >= ENOUGH * known[p, p]:
         return True
     copy(memory[BEST][:p], fit)
     return False
@@ -140,9 +140,9 @@ def _is_moderate(aims, zz):
     """Whether squares neither overflow nor underflow."""
     good = True
     for j in range(aims.shape[0]):
-        good = good and _LEAST < aims[j, j] < _MOST
+        good = good and LEAST < aims[j, j] < MOST
     for j in range(zz.shape[0]):
-        good = good and _LEAST < zz[j, j] < _MOST
+        good = good and LEAST < zz[j, j] < MOST
     return good
 
 
@@ -275,7 +275,7 @@ def finish(memory, aims, theta):
         return codes.SIGMA_ZERO
     variance = cells[RSS] / dof
     theta[p] = 0.5 * math.log(variance) + math.log(cells[UNIT])
-    loglik = -dof * (theta[p] + 0.5 * math.log(2.0 * math.pi) + 0.5)
+    loglik = log_likelihood(dof, theta[p])
     cells[LOGLIK] = loglik - (0.5 * cells[LOG_DET] if cells[LOST] > 0.0 else 0.0)
     information = memory[INFORMATION]
     for j in range(p):
@@ -284,6 +284,12 @@ def finish(memory, aims, theta):
         information[j, p] = information[p, j] = 0.0
     information[p, p] = 2.0 * dof
     return codes.OK
+
+
+@helper
+def log_likelihood(dof, log_sigma):
+    """The most that so many degrees of freedom can have."""
+    return -dof * (log_sigma + 0.5 * math.log(2.0 * math.pi) + 0.5)
 
 
 @helper

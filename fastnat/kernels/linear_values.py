@@ -123,7 +123,7 @@ def _places(p, q):
 
 
 @helper
-def _take_squares(sums, at, p, out):
+def take_squares(sums, at, p, out):
     """Add sums of squares to a symmetric matrix (at least p, at least p); they become 0."""
     step = wide(p)
     for j in range(p):
@@ -136,7 +136,7 @@ def _take_squares(sums, at, p, out):
 
 
 @helper
-def _take_row(sums, at, p, out):
+def take_row(sums, at, p, out):
     for j in range(p):
         out[j] += sums[at + j]
     sums[at : at + wide(p)] = 0.0
@@ -148,12 +148,12 @@ def collect(p, q, work, told):
     sums = work[1]
     by_x, zx_at, z, by_z = _places(p, q)
     grad, _, squares, zx, zz = parts(told, p, q)
-    _take_squares(sums, 0, p, squares)
-    _take_row(sums, by_x, p, grad)
+    take_squares(sums, 0, p, squares)
+    take_row(sums, by_x, p, grad)
     for j in range(q):
-        _take_row(sums, zx_at + j * wide(p), p, zx[j])
-    _take_squares(sums, z, q, zz)
-    _take_row(sums, by_z, q, grad[p:])
+        take_row(sums, zx_at + j * wide(p), p, zx[j])
+    take_squares(sums, z, q, zz)
+    take_row(sums, by_z, q, grad[p:])
 
 
 # ---- what a block adds -----------------------------------------------------------------------
@@ -257,7 +257,7 @@ def _add_aims(x, x_start, p, aim, weights, n, work, by_x, out):
         terms[CC, i] = terms[C, i] * aim[i]
     add_squares(x, x_start, p, weights, n, sums, 0)
     add_row(terms[C], x, x_start, p, n, sums, by_x)
-    _take_squares(sums, 0, p, out)
+    take_squares(sums, 0, p, out)
     for j in range(p):
         out[j, p] += sums[by_x + j]
         out[p, j] += sums[by_x + j]
