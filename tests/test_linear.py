@@ -698,6 +698,42 @@ def test_weight_zero_is_left_out(kind, rng):
     assert_same_fit(fit, fastnat.fit_linear(y, X, **options, weights=weights))
 
 
+@pytest.mark.parametrize("reml", [False, True])
+def test_plain_responses_beside_others(reml, rng):
+    """One that cannot be fitted at once leaves nothing behind for the next."""
+    n = scaled(1300, 600)  # more than one block of rows
+    X = np.column_stack([np.ones(n), rng.normal(size=(n, 2))])
+    line = X @ [1.0, 2.0, -0.5]
+    noise = rng.normal(size=n)
+    odd = [
+        np.where(np.arange(n) == 7, np.nan, line),
+        np.where(np.arange(n) == 7, INF, line),
+        1e200 * line,
+        np.full(n, 3.0),
+        np.zeros(n),
+        line,
+        1e-200 * (line + noise),
+    ]
+    plain = {1.0: line + noise, 1e-2: line + 1e-2 * noise, 1e-5: line + 1e-5 * noise}
+    Y = np.array([y for other in odd for y in (*plain.values(), 1e9 + line + noise, other)])
+    found = fastnat.fit_linear(Y, X, reml=reml)
+    for k, y in enumerate(Y):
+        single = fastnat.fit_linear(y, X, reml=reml)
+        for name in ("params", "loglik", "stderr", "cov_params", "status", "nobs"):
+            a, b = getattr(found, name)[k], getattr(single, name)
+            assert np.array_equal(a, b, equal_nan=True), (name, k)
+    statuses = [Status(s).name for s in found.status.reshape(-1, 5)[:, 4]]
+    ends = ["SIGMA_ZERO"] * 4
+    assert statuses == ["NAN_INPUT", "INVALID_INPUT", *ends, "OK"]
+    shared, *_ = np.linalg.lstsq(X, noise, rcond=None)
+    rest = np.sum((noise - X @ shared) ** 2)
+    sigma = math.sqrt(rest / (n - 3 if reml else n))
+    for k, size in enumerate(plain):
+        assert_close(found.sigma[k], size * sigma, 1e-14 / size)  # the sum was rounded
+        assert_close(found.coef[k], [1.0, 2.0, -0.5] + size * shared, 1e-13)
+    assert_close(found.sigma[3], sigma, 1e-6)  # half an ulp of 1e9 in each value
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_batches_are_loops(kind, rng):
     """To the last bit: one by one, together, in parts, on threads, with a design for each."""
