@@ -110,16 +110,18 @@ def test_ctrl_c_ends_a_long_fit_and_leaves_the_library_usable(n_threads):
         time.sleep(0.2)
         signal.raise_signal(signal.SIGINT)
 
-    def work(_):
+    done = []
+
+    def work(block):
         time.sleep(0.01)
+        done.append(block)
 
     thread = threading.Thread(target=interrupt)
-    begin = time.perf_counter()
     thread.start()
     with pytest.raises(KeyboardInterrupt):
         _blocks.run(work, 100_000, n_threads, 1 << 30)
     thread.join()
-    assert time.perf_counter() - begin < 30.0  # all blocks would take 1000 s
+    assert len(done) < 10_000
     assert fastnat.fit_normal([1.0, 2.0, 4.0]).success
 
 
