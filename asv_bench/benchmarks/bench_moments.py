@@ -15,7 +15,7 @@ from .measuring import Timed, Work, measured, times, told
 KINDS = ["plain", "weights", "omit", "high"]
 
 
-class Kind:
+class _Kind:
     """Arguments of a kernel for each of `KINDS`, and what NumPy has to do for the same."""
 
     def __init__(self, shape, kind, axis):
@@ -47,12 +47,12 @@ class Kind:
 
 
 def _rows(shape, kind):
-    case = Kind(shape, kind, -1)
+    case = _Kind(shape, kind, -1)
     return Work(case.rows, {"numpy": case.numpy}, items=case.x.size)
 
 
 def _columns(shape, kind):
-    case = Kind(shape, kind, 0)
+    case = _Kind(shape, kind, 0)
     return Work(case.columns, {"numpy": case.numpy}, items=case.x.size)
 
 

@@ -47,7 +47,7 @@ def seconds_of(code, cache_dir=None):
 
 
 def median_of(code, cache_dir=None, rounds=5):
-    """The median of some processes after a first one, which fills the caches; or of one, in a smoke run."""
+    """The median of some processes after a first one, which fills caches; smoke runs take one."""
     if common.QUICK:
         return seconds_of(code, cache_dir)
     seconds_of(code, cache_dir)

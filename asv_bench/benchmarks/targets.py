@@ -1,4 +1,4 @@
-"""What is asked of the package: each target, and the benchmark and case that tell whether it is met.
+"""What is asked of the package: each target, with the benchmark and case that tell if it is met.
 
 The numbers are those of the design, which took them from what the hardware can do; ratios to
 peers are of medians in turns in one process, on one thread where nothing else is said.
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Target(NamedTuple):
-    """``least`` or ``most`` is asked of what ``benchmark`` tells of ``case`` (None: it has none)."""
+    """``least`` or ``most`` is asked of what ``benchmark`` tells of ``case`` (None: has none)."""
 
     area: str
     what: str
@@ -29,7 +29,9 @@ def _at_most(area, benchmark, *rows):
 SAMPLES, BATCHES, OPTIONS = (
     f"bench_normal.{name}Beside" for name in ("Samples", "Batches", "Options")
 )
-OWN, ONE, CENSORED = (f"bench_censored.{name}Beside" for name in ("OwnLimits", "OneLimit", "Batches"))
+OWN, ONE, CENSORED = (
+    f"bench_censored.{name}Beside" for name in ("OwnLimits", "OneLimit", "Batches")
+)
 FISHER, SCALE, MANY = "bench_fisher.", "bench_linear.ScaleBeside", "bench_linear.ManyBeside"
 TABLES, MISSING = "bench_mvn.TablesBeside", "bench_mvn.MissingBeside"
 READING, NUMPY = "track_fraction_of_reading", "track_times_numpy"
