@@ -13,9 +13,10 @@ QUICK = os.environ.get("FASTNAT_BENCH_QUICK") == "1"
 
 
 def limit_threads(n):
-    """Let NumPy's BLAS and numba (so numbagg) use n threads."""
+    """Let NumPy's BLAS and numbagg use n threads."""
+    global _n_threads
     threadpoolctl.threadpool_limits(n)
-    numba.set_num_threads(n)
+    _n_threads = n
 
 
 limit_threads(1)
@@ -133,6 +134,7 @@ def bottleneck_fit(x, axis=-1):
 def numbagg_fit(x, axis=-1):
     import numbagg
 
+    numba.set_num_threads(_n_threads)  # starts them, so not before asv has forked
     return numbagg.nanmean(x, axis=axis), numbagg.nanstd(x, axis=axis, ddof=0)
 
 
