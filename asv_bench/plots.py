@@ -180,7 +180,8 @@ def _roofline(values):
     figure, ax = plt.subplots(figsize=(9.0, 5.5))
     x = np.geomspace(0.1, 200.0, 200)
     ax.plot(x, np.minimum(speed * x, peak), color=style.GREY)
-    ax.text(0.11, 0.11 * speed * 1.25, f"reading, {speed:.3g} GB/s", color=style.GREY, rotation=28)
+    along = {"rotation": 45, "rotation_mode": "anchor", "transform_rotates_text": True}
+    ax.text(0.11, 0.13 * speed, f"reading, {speed:.3g} GB/s", color=style.GREY, **along)
     ax.text(60.0, peak * 1.08, f"dgemm, {peak:.3g} GFLOP/s", color=style.GREY)
     shades = dict(zip(sorted({name.split()[0] for name, *_ in points}), COLORS, strict=False))
     for name, intensity, gflops in points:

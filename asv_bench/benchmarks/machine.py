@@ -6,7 +6,7 @@ import platform
 import zlib
 from pathlib import Path
 
-import numpy as np  # noqa: F401  (so that threadpoolctl sees its BLAS)
+import scipy.linalg  # noqa: F401  (so that threadpoolctl sees its BLAS and NumPy's)
 import threadpoolctl
 
 PEERS = (
@@ -61,7 +61,8 @@ def _version(name):
 
 def describe():
     """Sentences."""
-    return (
+    smoke = os.environ.get("FASTNAT_BENCH_QUICK") == "1"
+    return ("**A smoke run on tiny data: no number means anything.** " if smoke else "") + (
         f"{processor()}, {os.cpu_count()} processors. BLAS: {blas()}."
         f" One thread, of BLAS too, where nothing else is said. {versions()}."
     )
