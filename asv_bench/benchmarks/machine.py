@@ -42,7 +42,7 @@ def blas():
     )
     asked = os.environ.get("OPENBLAS_CORETYPE")
     chosen = f"asked for by OPENBLAS_CORETYPE={asked}" if asked else "OPENBLAS_CORETYPE not set"
-    return f"{'; '.join(dict.fromkeys(found)) or 'none'} ({chosen})"
+    return f"{'; '.join(sorted(set(found))) or 'none'} ({chosen})"
 
 
 def versions():

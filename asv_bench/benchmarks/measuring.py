@@ -43,7 +43,7 @@ class Timed:
     """The base of `time_*`: ``works`` are makers of `Work` by case, which `setup` warms."""
 
     timeout = 300
-    repeat = (3, 10, 1.0)
+    rounds, repeat = 1, (3, 10, 1.0)
     warmup_time = 0.0
 
     def setup(self, case):
