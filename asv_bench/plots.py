@@ -130,6 +130,8 @@ def _scaling(values):
             _pair(ax, _series(values, "p"), "fit_linear", "np.linalg.lstsq", style.GREEN)
         ax.set(xscale="log", yscale="log", xlabel=xlabel, ylabel=ylabel)
         ax.grid(visible=True)
+        if prefix == "d":
+            _only(ax, (2, 5, 10, 20, 50))
         ax.legend(fontsize=8)
     _threads(axes[1, 1], values.get("scaling.Threads", {}))
     return figure
@@ -154,11 +156,16 @@ def _threads(ax, cases):
         ax.plot(*np.transpose(line), "o-", label=name, ms=4)
     ax.set(xlabel="threads", ylabel="times as fast as one")
     ax.set_xscale("log", base=2)
-    ax.set_xticks([n for n, _ in next(iter(lines.values()), [])])
-    ax.xaxis.set_major_formatter("{x:.0f}")
-    ax.xaxis.set_minor_locator(mpl.ticker.NullLocator())
+    _only(ax, [n for n, _ in next(iter(lines.values()), [])])
     ax.grid(visible=True)
     ax.legend(fontsize=8)
+
+
+def _only(ax, ticks):
+    """These numbers along the axis, as they are."""
+    ax.set_xticks(ticks)
+    ax.xaxis.set_major_formatter("{x:.0f}")
+    ax.xaxis.set_minor_locator(mpl.ticker.NullLocator())
 
 
 # ---- roofline --------------------------------------------------------------------------------
@@ -177,12 +184,14 @@ def _roofline(values):
     ]
     if not points or speed is None or peak is None:
         return None
+    # What a call costs, not what a machine can do, is the limit of small data.
+    points = [p for p in points if p[2] > 0.05 * min(speed * p[1], peak)]
     figure, ax = plt.subplots(figsize=(9.0, 5.5))
     x = np.geomspace(0.1, 200.0, 200)
     ax.plot(x, np.minimum(speed * x, peak), color=style.GREY)
-    along = {"rotation": 45, "rotation_mode": "anchor", "transform_rotates_text": True}
-    ax.text(0.11, 0.13 * speed, f"reading, {speed:.3g} GB/s", color=style.GREY, **along)
-    ax.text(60.0, peak * 1.08, f"dgemm, {peak:.3g} GFLOP/s", color=style.GREY)
+    above = {"textcoords": "offset points", "color": style.GREY}
+    ax.annotate(f"reading, {speed:.3g} GB/s", (0.15, 0.15 * speed), (14, -6), **above)
+    ax.annotate(f"dgemm, {peak:.3g} GFLOP/s", (200.0, peak), (0, 6), ha="right", **above)
     shades = dict(zip(sorted({name.split()[0] for name, *_ in points}), COLORS, strict=False))
     for name, intensity, gflops in points:
         color = shades[name.split()[0]]

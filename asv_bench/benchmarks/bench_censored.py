@@ -50,7 +50,7 @@ def _own_limits(n):
     )
 
 
-OWN = {f"n={n}": functools.partial(_own_limits, int(float(n))) for n in ("1e6", "1e5", "1e3")}
+OWN = {f"n={n}": functools.partial(_own_limits, int(float(n))) for n in ("1e3", "1e5", "1e6")}
 
 
 class OwnLimits(Timed):
@@ -95,7 +95,7 @@ def _one_limit(n):
     )
 
 
-COMMON = {f"n={n}": functools.partial(_one_limit, int(float(n))) for n in ("1e6", "1e5", "1e3")}
+COMMON = {f"n={n}": functools.partial(_one_limit, int(float(n))) for n in ("1e3", "1e5", "1e6")}
 
 
 class OneLimit(Timed):

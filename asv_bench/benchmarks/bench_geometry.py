@@ -65,6 +65,7 @@ def _back():
 
 
 WORKS = {
+    "kl_normal": functools.partial(_of_normals, geometry.kl_normal, _textbook, 0.0, 1.0),
     "fisher_normal": functools.partial(_of_normals, geometry.fisher_normal),
     "fisher_rao_distance": functools.partial(
         _of_normals, geometry.fisher_rao_distance, _distance, 0.0, 1.0
@@ -85,7 +86,6 @@ WORKS = {
         _of_mvns, geometry.kl_mvn_quadratic, np.zeros(3), np.eye(3)
     ),
     "mahalanobis": _whitened,
-    "kl_normal": functools.partial(_of_normals, geometry.kl_normal, _textbook, 0.0, 1.0),
 }
 
 

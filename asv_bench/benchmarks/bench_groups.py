@@ -42,8 +42,8 @@ def _grouped(in_order):
 
 
 WORKS = {
-    "any order": functools.partial(_grouped, False),
     "in order": functools.partial(_grouped, True),
+    "any order": functools.partial(_grouped, False),
 }
 
 

@@ -59,8 +59,8 @@ def _scale(n):
 
 
 SCALES = {
-    "n=1e6, 20 + 5": functools.partial(_scale, 10**6),
     "n=1e4, 20 + 5": functools.partial(_scale, 10**4),
+    "n=1e6, 20 + 5": functools.partial(_scale, 10**6),
 }
 
 

@@ -92,4 +92,4 @@ class Memory:
 
 
 if common.QUICK:
-    Memory.params = list(WORKS)[-2:]
+    Memory.params = list(WORKS)[-1:]

@@ -41,11 +41,11 @@ def _batch(n_fits):
 
 TABLES = {
     "(1, 1e6, 2)": functools.partial(_table, 2),
+    "(1, 1e6, 3)": functools.partial(_table, 3),
     "(1, 1e6, 5)": functools.partial(_table, 5),
     "(1, 1e6, 20)": functools.partial(_table, 20),
     "(1, 3e5, 100)": functools.partial(_table, 100, 300_000),
     "(1e5, 100, 3)": functools.partial(_batch, 10**5),
-    "(1, 1e6, 3)": functools.partial(_table, 3),
 }
 
 

@@ -37,8 +37,9 @@ def _noisy(n_fits, n):
     )
 
 
-WORKS = {"(1, 1e5)": functools.partial(_noisy, 1, 10**5)} | {
-    "(2e5, 20)": functools.partial(_noisy, 200_000, 20)
+WORKS = {
+    "(1, 1e5)": functools.partial(_noisy, 1, 10**5),
+    "(2e5, 20)": functools.partial(_noisy, 200_000, 20),
 }
 
 

@@ -44,8 +44,8 @@ def _sample(n, dtype=np.float64):
 
 SAMPLES = {
     "n=100": functools.partial(_sample, 100),
-    "n=1e7 float32": functools.partial(_sample, 10**7, np.float32),
     "n=1e7": functools.partial(_sample, 10**7),
+    "n=1e7 float32": functools.partial(_sample, 10**7, np.float32),
 }
 
 
@@ -85,10 +85,10 @@ def _batch(shape, axis, sklearn=False):
 BATCHES = {
     "(1e3, 1e5)": functools.partial(_batch, (10**3, 10**5), -1),
     "(1e5, 1e3)": functools.partial(_batch, (10**5, 10**3), -1),
+    "(1e6, 32)": functools.partial(_batch, (10**6, 32), -1),
     "(32, 1e6) axis 0": functools.partial(_batch, (32, 10**6), 0),
     "(1e3, 1e5) axis 0": functools.partial(_batch, (10**3, 10**5), 0, sklearn=True),
     "(1e5, 1e3) axis 0": functools.partial(_batch, (10**5, 10**3), 0, sklearn=True),
-    "(1e6, 32)": functools.partial(_batch, (10**6, 32), -1),
 }
 
 
@@ -156,9 +156,9 @@ def _four_moments(n):
 OPTIONS = {
     "(1e5, 100) 10 % NaN": functools.partial(_omitted, 10**5, 100),
     "(1e5, 100) weights": functools.partial(_weighted, 10**5, 100),
-    "n=1e7 sandwich": functools.partial(_four_moments, 10**7),
     "n=1e7 10 % NaN": functools.partial(_omitted, 10**7),
     "n=1e7 weights": functools.partial(_weighted, 10**7),
+    "n=1e7 sandwich": functools.partial(_four_moments, 10**7),
 }
 CHOSEN = list(OPTIONS)[-3:] if common.QUICK else list(OPTIONS)
 

@@ -41,6 +41,10 @@ def _interval():
 
 
 WORKS = {
+    "hazard": functools.partial(
+        _tail, special.hazard, lambda s, x: ROOT / s.erfcx(x / np.sqrt(2.0))
+    ),
+    "log_ndtr": functools.partial(_tail, special.log_ndtr, lambda s, x: s.log_ndtr(x)),
     "ndtr": functools.partial(_tail, special.ndtr, lambda s, x: s.ndtr(x)),
     "hazard_remainder": functools.partial(
         _tail,
@@ -48,10 +52,6 @@ WORKS = {
         lambda s, x: ROOT / s.erfcx(x / np.sqrt(2.0)) - x,
     ),
     "log_interval_prob": _interval,
-    "log_ndtr": functools.partial(_tail, special.log_ndtr, lambda s, x: s.log_ndtr(x)),
-    "hazard": functools.partial(
-        _tail, special.hazard, lambda s, x: ROOT / s.erfcx(x / np.sqrt(2.0))
-    ),
 }
 
 

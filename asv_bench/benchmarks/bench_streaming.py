@@ -81,6 +81,7 @@ def _followed(left):
 
 
 WORKS = {
+    "chunks": functools.partial(_chunks, None),
     "chunks, censored": functools.partial(_chunks, -0.5),
     "1e6 problems": _many,
     "columns": _columns,
@@ -90,7 +91,6 @@ WORKS = {
     "regressions, d=20": functools.partial(_regressions, 20),
     "online": functools.partial(_followed, None),
     "online, censored": functools.partial(_followed, -1.0),
-    "chunks": functools.partial(_chunks, None),
 }
 
 

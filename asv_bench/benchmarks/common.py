@@ -25,8 +25,8 @@ limit_threads(1)
 
 
 def few(cases):
-    """Names of cases, or the last one in a smoke run."""
-    return list(cases)[-1:] if QUICK else list(cases)
+    """Names of cases, or the first one in a smoke run."""
+    return list(cases)[:1] if QUICK else list(cases)
 
 
 def normal(*shape):
