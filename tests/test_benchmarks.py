@@ -39,7 +39,10 @@ print(json.dumps(found))
 @pytest.fixture(scope="module")
 def suite():
     """{benchmark: cases}."""
-    env = os.environ | {"NUMBA_DISABLE_JIT": "1", "PYTHONPATH": f"{BENCH}:{BENCH.parent}"}
+    env = os.environ | {
+        "NUMBA_DISABLE_JIT": "1",
+        "PYTHONPATH": os.pathsep.join(map(str, (BENCH, BENCH.parent))),
+    }
     env.pop("FASTNAT_BENCH_QUICK", None)
     command = [sys.executable, "-c", LIST, *(path.stem for path in FILES)]
     done = subprocess.run(command, env=env, stdout=subprocess.PIPE, check=True)
