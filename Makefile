@@ -7,13 +7,15 @@ SITE ?= docs/_build/html
 
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint bench docs clean
+.PHONY: help demo test lint bench measure bench-publish docs clean
 
 help:
 	@echo "make demo   fit a million normal distributions"
 	@echo "make test   run the tests (ARGS='-k nan' hands options to pytest)"
 	@echo "make lint   ruff and mypy"
 	@echo "make bench  run every benchmark once on small data"
+	@echo "make measure        run them all in earnest, write docs/measured.md and its pictures"
+	@echo "make bench-publish  what has been measured over commits, as a site in asv_bench/html"
 	@echo "make docs   build the site in docs/_build/html"
 	@echo "make clean  remove $(VENV) and what was built"
 
@@ -29,11 +31,21 @@ lint: $(VENV)/.stamp-lint
 	@$(BIN)/mypy
 
 # asv keeps what it knows about the machine in the home directory: give it one of its own.
-bench: export HOME := $(abspath $(VENV))
+bench measure bench-publish: export HOME := $(abspath $(VENV))
 bench: export FASTNAT_BENCH_QUICK := 1
 bench: $(VENV)/.stamp-bench
 	@cd asv_bench && $(abspath $(BIN))/asv machine --yes > /dev/null
-	@cd asv_bench && $(abspath $(BIN))/asv run --quick --python=same --show-stderr
+	@cd asv_bench && $(abspath $(BIN))/asv run --quick --python=same --show-stderr $(ARGS)
+
+# ARGS='--bench normal' measures a part; the page is written from all that is known of the commit.
+measure: $(VENV)/.stamp-bench
+	@cd asv_bench && $(abspath $(BIN))/asv machine --yes > /dev/null
+	@cd asv_bench && $(abspath $(BIN))/asv run --python=same --show-stderr \
+		--set-commit-hash "$$(git rev-parse HEAD)" $(ARGS)
+	@cd asv_bench && $(abspath $(BIN))/python tables.py
+
+bench-publish: $(VENV)/.stamp-bench
+	@cd asv_bench && $(abspath $(BIN))/asv publish
 
 docs: $(VENV)/.stamp-docs
 	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs $(SITE)

@@ -17,7 +17,7 @@ from pathlib import Path
 import numba
 import numpy as np
 import threadpoolctl
-from benchmarks import common, engine
+from benchmarks import common, engine, processes
 
 import fastnat
 
@@ -98,12 +98,16 @@ def compare_overhead():
     print(f"\none call, n = 100: {1e6 * ours:.2f} us, np.mean(x), np.std(x) {1e6 * theirs:.2f} us")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as cache:
         for what, ours, theirs in (
-            ("import, beyond numpy", common.IMPORT_BEYOND_NUMPY, common.SCIPY_STATS_BEYOND_NUMPY),
-            ("import and first fit", common.IMPORT_AND_FIT, common.SCIPY_STATS_AND_FIT),
+            (
+                "import, beyond numpy",
+                processes.IMPORT_BEYOND_NUMPY,
+                processes.SCIPY_STATS_BEYOND_NUMPY,
+            ),
+            ("import and first fit", processes.IMPORT_AND_FIT, processes.SCIPY_STATS_AND_FIT),
         ):
-            a, b = (common.median_in_new_processes(code, cache) for code in (ours, theirs))
+            a, b = (processes.median_of(code, cache) for code in (ours, theirs))
             print(f"{what}, new process, warm cache: {a:.3f} s, scipy.stats {b:.3f} s")
-        first = common.median_in_new_processes(common.FIRST_MODEL, cache)
+        first = processes.median_of(processes.FIRST_MODEL, cache)
         print(f"first fit of a model, import not counted, warm cache: {first:.3f} s")
 
 

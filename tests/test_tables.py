@@ -1,20 +1,18 @@
 """The tables of benchmarks are written from what asv leaves."""
 
-import importlib.util
+import importlib
 import json
 from pathlib import Path
 
 import pytest
 
-FILE = Path(__file__).parent.parent / "asv_bench" / "tables.py"
+FOLDER = Path(__file__).parent.parent / "asv_bench"
 
 
 @pytest.fixture
-def tables():
-    spec = importlib.util.spec_from_file_location("tables", FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tables(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    return importlib.import_module("tables")
 
 
 RUN = {
@@ -24,7 +22,10 @@ RUN = {
     "result_columns": ["result", "params", "version"],
     "results": {
         "bench_x.Shapes.time_fit": [[0.0123, 4.5e-9, None], [["'a'", "'b'", "'c'"]], "v"],
-        "bench_x.Shapes.track_ratio_numpy": [[7.891, 0.5, float("nan")], [["'a'", "'b'", "'c'"]]],
+        "bench_x.ShapesBeside.track_times_numpy": [
+            [7.891, 0.5, float("nan")],
+            [["'a'", "'b'", "'c'"]],
+        ],
         "bench_x.Descent.time_one": [[2.5], []],
         "bench_x.Descent.track_failed": [None, []],
     },
@@ -32,9 +33,14 @@ RUN = {
 
 
 def test_page_of_measurements(tables):
-    page = list(tables.page_of(RUN))
-    assert page[2] == "Commit 0123456789ab, 2025-11-24; a processor, 2 processors; Linux 6."
-    assert page[3:] == [
+    page = list(tables.page_of(RUN, {"_static/a.png": "A picture."}))
+    assert page[2] == "Commit 0123456789ab, 2025-11-24."
+    assert page[3] == "a processor, 2 processors; Linux 6; other versions than here."
+    assert page[4] == "\n## Targets\n"
+    assert page[5].startswith("0 of 0 targets are met; ")
+    assert page[8:] == [
+        "\n## Pictures",
+        "\n![A picture.](_static/a.png)\n\n*A picture.*",
         "\n## x.Descent\n",
         "| case | one, time |",
         "| --- | --- |",
@@ -46,6 +52,28 @@ def test_page_of_measurements(tables):
         "| b | 4.5 ns | 0.5 |",
         "| c |  |  |",
     ]
+
+
+def test_targets_are_held_against_what_was_measured(tables):
+    results = {
+        "bench_special.SpecialBeside.track_times_scipy": [[5.0, 4.0], [["'hazard'", "'log_ndtr'"]]],
+        "bench_special.SpecialBeside.track_ns_a_value": [[1.6], [["'hazard'"]]],
+        "bench_accuracy.Bits.track_differences_between_threads": [[0.0], []],
+    }
+    page = list(tables.targets_of(tables.values_of(RUN | {"results": results})))
+    assert page[0].startswith("2 of 4 targets are met; ")
+    assert page[3:] == [
+        "| normal tail | ns a hazard | hazard | <= 2 | 1.6 | 1.2 |",
+        "| normal tail | times as fast as scipy erfcx | hazard | >= 10 | 5 | **0.5** |",
+        "| normal tail | times as fast as scipy log_ndtr | log_ndtr | >= 5 | 4 | **0.8** |",
+        "| same bits | differences between one and two threads |  | <= 0 | 0 | 1 |",
+    ]
+
+
+def test_a_count_that_should_be_zero(tables):
+    target = tables.TARGETS[0]._replace(least=None, most=0)
+    assert tables.reached(target, 0.0) == 1.0
+    assert tables.reached(target, 3.0) == 0.0
 
 
 def test_without_measurements_the_page_says_so(tables, tmp_path):

@@ -1,5 +1,7 @@
 """The moments kernels, called as the driver calls them, on data that fit the caches."""
 
+import functools
+
 import numpy as np
 
 from fastnat.kernels import normal as kernels
@@ -8,77 +10,99 @@ from fastnat.kernels.moments import merge_segments
 from fastnat.kernels.rows import SEGMENT, reduce_rows
 
 from . import common
+from .measuring import Timed, Work, measured, times, told
 
 KINDS = ["plain", "weights", "omit", "high"]
 
 
-class Kind:
+class _Kind:
     """Arguments of a kernel for each of `KINDS`, and what NumPy has to do for the same."""
 
-    def _prepare(self, shape, kind, axis):
+    def __init__(self, shape, kind, axis):
         self.x = common.normal(*shape)
         self.flat = self.x.reshape(-1)
         self.w = common.weights_for(self.flat) if kind == "weights" else None
         self.use = (None, True if kind == "omit" else None, True if kind == "high" else None)
         self.stats = np.empty((7 if kind == "high" else 5, self.x.size // self.x.shape[axis]))
-        if kind == "weights":
-            w = self.w.reshape(self.x.shape)
-            self.peer = lambda: common.numpy_weighted_fit(self.x, w, axis)
-        else:
-            peers = {
-                "plain": common.numpy_fit,
-                "omit": common.numpy_nan_fit,
-                "high": common.numpy_four_moments,
-            }
-            self.peer = lambda: peers[kind](self.x, axis)
+        self.ends = np.arange(len(self.x) + 1) * self.x.shape[1]
+        self.kind, self.axis = kind, axis
 
-
-class ReduceRows(Kind):
-    shapes = {"1x131072": (1, SEGMENT), "1000x100": (1000, 100), "10000x10": (10000, 10)}
-    params = [common.few(shapes), KINDS]
-    param_names = ["shape", "kind"]
-
-    def setup(self, shape, kind):
-        self._prepare(self.shapes[shape], kind, -1)
-        n_rows, n = self.x.shape
-        self.ends = np.arange(n_rows + 1) * n
-        self._reduce()
-
-    def _reduce(self):
+    def rows(self):
         reduce_rows(self.flat, self.w, self.ends, *self.use, 0, self.stats, None)
 
-    def time_reduce_rows(self, shape, kind):
-        self._reduce()
-
-    def time_numpy(self, shape, kind):
-        self.peer()
-
-    def track_ratio_numpy(self, shape, kind):
-        return common.ratio(self.peer, self._reduce)
-
-
-class ReduceColumns(Kind):
-    shapes = {"10x10000": (10, 10000), "1000x100": (1000, 100), "10000x10": (10000, 10)}
-    params = [common.few(shapes), KINDS]
-    param_names = ["shape", "kind"]
-
-    def setup(self, shape, kind):
-        self._prepare(self.shapes[shape], kind, 0)
-        self._reduce()
-
-    def _reduce(self):
+    def columns(self):
         n, width = self.x.shape
         sizes = (0, 1, n * width, n, width, width)  # one slab of n rows
         reduce_columns(self.flat, self.w, *sizes, *self.use, 0, self.stats, None)
 
-    def time_reduce_columns(self, shape, kind):
-        self._reduce()
+    def numpy(self):
+        if self.kind == "weights":
+            return common.numpy_weighted_fit(self.x, self.w.reshape(self.x.shape), self.axis)
+        peer = {
+            "plain": common.numpy_fit,
+            "omit": common.numpy_nan_fit,
+            "high": common.numpy_four_moments,
+        }[self.kind]
+        return peer(self.x, self.axis)
 
-    def time_numpy(self, shape, kind):
-        self.peer()
 
-    def track_ratio_numpy(self, shape, kind):
-        return common.ratio(self.peer, self._reduce)
+def _rows(shape, kind):
+    case = _Kind(shape, kind, -1)
+    return Work(case.rows, {"numpy": case.numpy}, items=case.x.size)
+
+
+def _columns(shape, kind):
+    case = _Kind(shape, kind, 0)
+    return Work(case.columns, {"numpy": case.numpy}, items=case.x.size)
+
+
+def _cases(make, shapes):
+    named = {"({}, {})".format(*shape): shape for shape in shapes}
+    return {
+        f"{name} {kind}": functools.partial(make, shape, kind)
+        for name, shape in named.items()
+        for kind in KINDS
+    }
+
+
+ROWS = _cases(_rows, ((10_000, 10), (1000, 100), (1, SEGMENT)))
+COLUMNS = _cases(_columns, ((10_000, 10), (10, 10_000), (1000, 100)))
+
+
+class Rows(Timed):
+    works, params, param_names = ROWS, common.few(ROWS), ["case"]
+
+    def time_reduce_rows(self, case):
+        self.work.ours()
+
+
+class RowsBeside:
+    params, param_names = common.few(ROWS), ["case"]
+    timeout = 300
+
+    def setup_cache(self):
+        return measured(ROWS)
+
+    track_ns_a_value = told("ns each", "ns")
+    track_times_numpy = times("numpy")
+
+
+class Columns(Timed):
+    works, params, param_names = COLUMNS, common.few(COLUMNS), ["case"]
+
+    def time_reduce_columns(self, case):
+        self.work.ours()
+
+
+class ColumnsBeside:
+    params, param_names = common.few(COLUMNS), ["case"]
+    timeout = 300
+
+    def setup_cache(self):
+        return measured(COLUMNS)
+
+    track_ns_a_value = told("ns each", "ns")
+    track_times_numpy = times("numpy")
 
 
 class MergeSegments:
@@ -108,10 +132,7 @@ class MergeSegments:
     def time_merge_segments(self):
         self._merge()
 
-    def time_numpy(self):
-        self._numpy()
-
-    def track_ratio_numpy(self):
+    def track_times_numpy(self):
         return common.ratio(self._numpy, self._merge)
 
 
@@ -139,8 +160,5 @@ class Finish:
     def time_finish(self):
         self._finish()
 
-    def time_numpy(self):
-        self._numpy()
-
-    def track_ratio_numpy(self):
+    def track_times_numpy(self):
         return common.ratio(self._numpy, self._finish)

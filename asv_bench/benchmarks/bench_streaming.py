@@ -1,98 +1,114 @@
-"""Chunks that come one after the other, on one thread, beside NumPy and beside reading them."""
+"""Chunks that come one after the other, on one thread, beside NumPy, scikit-learn and reading."""
+
+import functools
 
 import numpy as np
 
-import fastnat.streaming
+import fastnat
 
 from . import common
+from .measuring import Timed, Work, fraction, measured, times, told
+
+streaming = fastnat.streaming
 
 
-class Chunks:
+def _chunks(left):
     """One sample in chunks of a million; Chan's update by NumPy is the peer."""
+    x = common.normal(10, 1_000_000)
 
-    params = common.few({"complete": 0, "censored": 0})
-    param_names = ["kind"]
-
-    def setup(self, kind):
-        self.x = common.normal(10, 1_000_000)
-        self.left = None if kind == "complete" else -0.5
-        self._stream()
-
-    def _stream(self):
-        stats = fastnat.streaming.NormalStats(left=self.left)
-        for chunk in self.x:
+    def ours():
+        stats = streaming.NormalStats(left=left)
+        for chunk in x:
             stats.update(chunk, n_threads=1)
         return stats.fit()
 
-    def _numpy(self):
+    def numpy():
         n, mean, m2 = 0, 0.0, 0.0
-        for chunk in self.x:
+        for chunk in x:
             gap = chunk.mean() - mean
             m2 += chunk.var() * chunk.size + gap * gap * n * chunk.size / (n + chunk.size)
             mean += gap * chunk.size / (n + chunk.size)
             n += chunk.size
         return mean, np.sqrt(m2 / n)
 
-    def time_stream(self, kind):
-        self._stream()
-
-    def track_ratio_numpy(self, kind):
-        return common.ratio(self._numpy, self._stream)
-
-    def track_share_of_reading(self, kind):
-        return common.ratio(lambda: common.read(*self.x), self._stream)
+    return Work(ours, {"numpy": numpy} if left is None else {}, reads=tuple(x), items=x.size)
 
 
-class Batch:
+def _many():
     """A million problems, four more observations of each."""
-
-    def setup(self):
-        self.x = common.normal(1_000_000, 4)
-        self.stats = fastnat.streaming.NormalStats(len(self.x))
-        self.stats.update(self.x)
-
-    def time_update(self):
-        self.stats.update(self.x, n_threads=1)
-
-    def time_fit(self):
-        self.stats.fit()
+    x = common.normal(1_000_000, 4)
+    stats = streaming.NormalStats(len(x))
+    stats.update(x)
+    return Work(lambda: stats.update(x, n_threads=1), items=len(x))
 
 
-class Tables:
-    """Chunks of 10,000 rows of a table, and of a regression on its other columns."""
-
-    params = common.few({"3": 0, "20": 0})
-    param_names = ["d"]
-
-    def setup(self, d):
-        self.x = common.normal(10_000, int(d)) + 1000.0
-        self.tables = fastnat.streaming.MvnStats()
-        self.regressions = fastnat.streaming.LinearStats()
-        self.time_tables(d)
-        self.time_regressions(d)
-
-    def time_tables(self, d):
-        self.tables.update(self.x, n_threads=1)
-
-    def time_regressions(self, d):
-        self.regressions.update(self.x[:, 0], self.x[:, 1:], n_threads=1)
-
-    def track_ratio_cov(self, d):
-        return common.ratio(lambda: np.cov(self.x.T), lambda: self.time_tables(d))
+def _tables(d):
+    """Chunks of 10,000 rows of a table."""
+    x = common.normal(10_000, d) + 1000.0
+    stats = streaming.MvnStats()
+    return Work(lambda: stats.update(x, n_threads=1), {"numpy": lambda: np.cov(x.T)}, items=len(x))
 
 
-class Followed:
+def _columns():
+    """Chunks of 10,000 rows, each column on its own, which scikit-learn can add up, too."""
+    x = common.normal(10_000, 20)
+    stats = streaming.NormalStats(20)
+
+    @functools.cache
+    def scaler():
+        from sklearn.preprocessing import StandardScaler
+
+        return StandardScaler()
+
+    sklearn = lambda: scaler().partial_fit(x)  # noqa: E731
+    return Work(lambda: stats.update(x.T, n_threads=1), {"sklearn": sklearn}, items=len(x))
+
+
+def _regressions(d):
+    """The same table, a column on the others."""
+    x = common.normal(10_000, d) + 1000.0
+    stats = streaming.LinearStats()
+    return Work(lambda: stats.update(x[:, 0], x[:, 1:], n_threads=1), items=len(x))
+
+
+def _followed(left):
     """100,000 series, ten more observations of each."""
+    x = common.normal(100_000, 10)
+    online = streaming.OnlineNormal(len(x), left=left, burn_in=50)
+    for _ in range(20):
+        online.update(x, n_threads=1)
+    return Work(lambda: online.update(x, n_threads=1), items=x.size)
 
-    params = common.few({"complete": 0, "censored": 0})
-    param_names = ["kind"]
 
-    def setup(self, kind):
-        self.x = common.normal(100_000, 10)
-        left = None if kind == "complete" else -1.0
-        self.online = fastnat.streaming.OnlineNormal(len(self.x), left=left, burn_in=50)
-        for _ in range(20):
-            self.online.update(self.x, n_threads=1)
+WORKS = {
+    "chunks": functools.partial(_chunks, None),
+    "chunks, censored": functools.partial(_chunks, -0.5),
+    "1e6 problems": _many,
+    "columns": _columns,
+    "tables, d=3": functools.partial(_tables, 3),
+    "tables, d=20": functools.partial(_tables, 20),
+    "regressions, d=3": functools.partial(_regressions, 3),
+    "regressions, d=20": functools.partial(_regressions, 20),
+    "online": functools.partial(_followed, None),
+    "online, censored": functools.partial(_followed, -1.0),
+}
 
-    def time_update(self, kind):
-        self.online.update(self.x, n_threads=1)
+
+class Streaming(Timed):
+    works, params, param_names = WORKS, common.few(WORKS), ["case"]
+
+    def time_update(self, case):
+        self.work.ours()
+
+
+class StreamingBeside:
+    params, param_names = list(WORKS), ["case"]
+    timeout = 600
+
+    def setup_cache(self):
+        return measured(WORKS, list(WORKS))
+
+    track_ns_each = told("ns each", "ns")
+    track_times_numpy = times("numpy")
+    track_times_sklearn = times("sklearn")
+    track_fraction_of_reading = fraction("read")

@@ -2,27 +2,21 @@
 
 import os
 import statistics
-import subprocess
-import sys
 import time
-from pathlib import Path
 
-import bottleneck
 import numba
-import numbagg
 import numpy as np
 import threadpoolctl
-
-import fastnat
 
 QUICK = os.environ.get("FASTNAT_BENCH_QUICK") == "1"
 """Small data, for a smoke run: whether benchmarks work, not what they measure."""
 
 
 def limit_threads(n):
-    """Let NumPy's BLAS and numba (so numbagg) use n threads."""
+    """Let NumPy's BLAS and numbagg use n threads."""
+    global _n_threads
     threadpoolctl.threadpool_limits(n)
-    numba.set_num_threads(n)
+    _n_threads = n
 
 
 limit_threads(1)
@@ -31,8 +25,8 @@ limit_threads(1)
 
 
 def few(cases):
-    """Names of cases, or the last one in a smoke run."""
-    return list(cases)[-1:] if QUICK else list(cases)
+    """Names of cases, or the first one in a smoke run."""
+    return list(cases)[:1] if QUICK else list(cases)
 
 
 def normal(*shape):
@@ -70,7 +64,7 @@ CEMENT = np.array(
     ]
 )
 
-# ---- peers -----------------------------------------------------------------------------------
+# ---- peers: imported where they are called, for a process needs a few of them only -------------
 
 
 def numpy_fit(x, axis=-1):
@@ -132,10 +126,15 @@ def numpy_em(x, tol=1e-10, max_iter=10_000):
 
 
 def bottleneck_fit(x, axis=-1):
+    import bottleneck
+
     return bottleneck.nanmean(x, axis=axis), bottleneck.nanstd(x, axis=axis)
 
 
 def numbagg_fit(x, axis=-1):
+    import numbagg
+
+    numba.set_num_threads(_n_threads)  # starts them, so not before asv has forked
     return numbagg.nanmean(x, axis=axis), numbagg.nanstd(x, axis=axis, ddof=0)
 
 
@@ -148,58 +147,35 @@ def read(*arrays):
 # ---- measurements ----------------------------------------------------------------------------
 
 
+BUDGET = 4.0
+"""Seconds that turns may take before there are fewer of them, three at least."""
+
+
 def medians(*functions, rounds=9):
     """Median seconds of a call of each function; they take turns, so all see the same noise."""
-    numbers = []
+    if QUICK:
+        return [_seconds_of(function, 1) for function in functions]
+    numbers, turn = [], 0.0
     for function in functions:
         function()  # compiles, and touches the data
-        start = time.perf_counter()
-        function()
-        numbers.append(max(1, int(0.005 / (time.perf_counter() - start))))
+        once = _seconds_of(function, 1)
+        numbers.append(max(1, int(0.005 / once)))
+        turn += once * numbers[-1]
     seconds = [[] for _ in functions]
-    for _ in range(2 if QUICK else rounds):
+    for _ in range(max(3, min(rounds, int(BUDGET / turn)))):
         for function, number, measured in zip(functions, numbers, seconds, strict=True):
-            start = time.perf_counter()
-            for _ in range(number):
-                function()
-            measured.append((time.perf_counter() - start) / number)
+            measured.append(_seconds_of(function, number))
     return [statistics.median(measured) for measured in seconds]
+
+
+def _seconds_of(function, number):
+    start = time.perf_counter()
+    for _ in range(number):
+        function()
+    return (time.perf_counter() - start) / number
 
 
 def ratio(peer, ours):
     """How many times longer the peer takes."""
     theirs, mine = medians(peer, ours)
     return theirs / mine
-
-
-def seconds_in_new_process(code, cache_dir):
-    """The seconds that ``code`` takes in a process of its own.
-
-    code : a line of Python; what stands before a ``|`` does not count.
-    cache_dir : where numba caches machine code, and Python byte code.
-    """
-    before, _, timed = code.rpartition("|")
-    clock = f"import time; start = time.perf_counter(); {timed}; print(time.perf_counter() - start)"
-    root = Path(fastnat.__file__).parents[1]
-    env = os.environ | {"PYTHONPATH": str(root), "NUMBA_CACHE_DIR": str(cache_dir)}
-    # Byte code is cached as well, as for an installed package.
-    env.pop("PYTHONDONTWRITEBYTECODE", None)
-    env["PYTHONPYCACHEPREFIX"] = str(Path(cache_dir) / "bytecode")
-    line = f"{before}; {clock}" if before else clock
-    done = subprocess.run([sys.executable, "-c", line], env=env, stdout=subprocess.PIPE, check=True)
-    return float(done.stdout)
-
-
-def median_in_new_processes(code, cache_dir, rounds=5):
-    """The median of some processes after a first one, which fills the caches."""
-    seconds_in_new_process(code, cache_dir)
-    rounds = 1 if QUICK else rounds
-    return statistics.median(seconds_in_new_process(code, cache_dir) for _ in range(rounds))
-
-
-IMPORT_BEYOND_NUMPY = "import numpy | import fastnat"
-IMPORT_AND_FIT = "import fastnat; fastnat.fit_normal([1.0, 2.0, 4.0])"
-FIRST_MODEL = "import fastnat | fastnat.fit(fastnat.models.normal, [1.0, 2.0, 4.0])"
-WARMUP = "import fastnat | fastnat.warmup()"
-SCIPY_STATS_BEYOND_NUMPY = "import numpy | import scipy.stats"
-SCIPY_STATS_AND_FIT = "import scipy.stats; scipy.stats.norm.fit([1.0, 2.0, 4.0])"
