@@ -14,7 +14,7 @@ from conftest import refused, scaled
 
 import fastnat
 import fastnat.dask
-from fastnat import _map_reduce
+from fastnat import _long
 
 N = scaled(60, 30)
 
@@ -497,7 +497,7 @@ def test_a_worker_is_killed_in_the_middle_of_a_search(client, rng, monkeypatch):
     y, X, cases = linear_cases(rng)
     data = da.from_array(y[0], chunks=8)
     undisturbed = fastnat.dask.fit_linear(data, X, **cases["scale"])
-    proceed, steps = _map_reduce.linear_search.proceed, []
+    proceed, steps = _long.linear_search.proceed, []
 
     def watch(*arguments):
         steps.append(1)
@@ -505,7 +505,7 @@ def test_a_worker_is_killed_in_the_middle_of_a_search(client, rng, monkeypatch):
             kill_a_worker(client)
         return proceed(*arguments)
 
-    monkeypatch.setattr(_map_reduce.linear_search, "proceed", watch)
+    monkeypatch.setattr(_long.linear_search, "proceed", watch)
     fit = fastnat.dask.fit_linear(data, X, **cases["scale"])
     assert len(steps) > 3
     np.testing.assert_array_equal(fit.params, undisturbed.params)
