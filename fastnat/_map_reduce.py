@@ -117,15 +117,32 @@ class _Cut:
         return _long.rows_of(tuple(columns), x, z, members, self.omit)
 
 
+class _Place(NamedTuple):
+    """A worker of `distributed`."""
+
+    address: str
+    n_threads: int
+
+
+def _here() -> _Place | None:
+    """Where this task runs; None if that is no worker."""
+    distributed = sys.modules.get("distributed")
+    try:
+        worker = distributed.get_worker() if distributed else None
+    except ValueError:
+        return None
+    return None if worker is None else _Place(worker.address, worker.state.nthreads)
+
+
 @dataclass(frozen=True)
 class _Tell:
-    """What some chunks of rows answer, each for itself."""
+    """What some chunks of rows answer, each for itself, and where that was found."""
 
     question: _long.Question
     n_threads: int | None
 
-    def __call__(self, chunks: list[_long.Rows]) -> list[_long.Answer]:
-        return [rows.tell(self.question, self.n_threads) for rows in chunks]
+    def __call__(self, chunks: list[_long.Rows]) -> tuple[_Place | None, list[_long.Answer]]:
+        return _here(), [rows.tell(self.question, self.n_threads) for rows in chunks]
 
 
 class _Chunks:
@@ -135,7 +152,7 @@ class _Chunks:
         self.blocks = blocks.persist()
         self.keys = list(flatten(self.blocks.__dask_keys__()))
         self.n_threads = n_threads
-        self.threads: dict[str, int] = {}  # of each worker
+        self.places: list[_Place | None] = [None] * len(self.keys)  # who has answered for each
 
     def ask(self, question: _long.Question) -> _long.Answer:
         """Ask all rows: a task for each thread that has chunks, for a task costs more than sums."""
@@ -144,12 +161,23 @@ class _Chunks:
         answers = self._compute(
             {(name, i): (tell, [self.keys[k] for k in own]) for i, own in enumerate(shares)}
         )
-        by_chunk = {
-            k: answer
-            for own, told in zip(shares, answers, strict=True)
-            for k, answer in zip(own, told, strict=True)
-        }
+        by_chunk = {}
+        for own, (place, told) in zip(shares, answers, strict=True):
+            for k, answer in zip(own, told, strict=True):
+                self.places[k], by_chunk[k] = place, answer
         return _long.merge([by_chunk[k] for k in range(len(self.keys))])
+
+    def _shares(self) -> list[list[int]]:
+        """The chunks by the threads that are to look at them, one where its place is not known.
+
+        Who has answered for a chunk has it, also if that is not who had it at first.
+        """
+        shares = []
+        for place in dict.fromkeys(self.places):
+            own = [k for k, at in enumerate(self.places) if at == place]
+            n_shares = min(len(own), place.n_threads) if place else len(own)
+            shares += [share.tolist() for share in np.array_split(own, n_shares)]
+        return shares
 
     def first(self, n: int) -> list[_long.Rows]:
         """The rows of the first chunks, brought here."""
@@ -160,23 +188,6 @@ class _Chunks:
         name = next(iter(graph))[0]
         whole = HighLevelGraph.from_collections(name, graph, dependencies=[self.blocks])
         return list(compute_as_if_collection(Delayed, whole, list(graph)))
-
-    def _shares(self) -> list[list[int]]:
-        """The chunks by the threads that are to look at them; on workers, those that have them."""
-        n, distributed = len(self.keys), sys.modules.get("distributed")
-        futures = distributed.futures_of(self.blocks) if distributed else []
-        where = futures[0].client.who_has(futures) if futures else {}
-        if not all(where.get(key) for key in self.keys):  # they are here, or not there yet
-            return [[k] for k in range(n)]
-        owners = [where[key][0] for key in self.keys]
-        if not self.threads.keys() >= set(owners):
-            self.threads = futures[0].client.nthreads()
-        shares = []
-        for owner in dict.fromkeys(owners):
-            own = [k for k in range(n) if owners[k] == owner]
-            cuts = np.array_split(own, min(len(own), self.threads.get(owner, 1)))
-            shares += [cut.tolist() for cut in cuts]
-        return shares
 
 
 def _has_maximum(chunks: _Chunks, model: int) -> bool:
