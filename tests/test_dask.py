@@ -496,7 +496,8 @@ def test_a_worker_is_killed_in_the_middle_of_a_search(client, rng, monkeypatch):
     """Its chunks are made again; the answer has the same bits, for sums are added in order."""
     y, X, cases = linear_cases(rng)
     data = da.from_array(y[0], chunks=8)
-    undisturbed = fastnat.dask.fit_linear(data, X, **cases["scale"])
+    with dask.config.set(scheduler="sync"):
+        undisturbed = fastnat.dask.fit_linear(data, X, **cases["scale"])
     proceed, steps = _long.linear_search.proceed, []
 
     def watch(*arguments):
