@@ -1,9 +1,11 @@
 """Dask: the numbers of fits in memory, whatever the chunks, also when a worker is killed."""
 
+import multiprocessing
 import os
 import pickle
 import signal
 import warnings
+from multiprocessing import forkserver
 
 import dask
 import dask.array as da
@@ -444,7 +446,12 @@ def test_empty():
 @pytest.fixture(scope="module")
 def client():
     options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
-    with warnings.catch_warnings():
+    # Workers, also those that replace the killed, are copies of a process that has imported all.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["distributed", "fastnat.dask"])
+    forkserver.ensure_running()
+    method = {"distributed.worker.multiprocessing-method": "forkserver"}
+    with dask.config.set(method), warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # of sockets, when workers are killed
         cluster = distributed.LocalCluster(processes=True, **options)
         with cluster, distributed.Client(cluster) as client:
