@@ -16,7 +16,7 @@ from conftest import refused, scaled
 
 import fastnat
 import fastnat.dask
-from fastnat import _long
+from fastnat import _chunked, _long, _map_reduce
 
 N = scaled(60, 30)
 
@@ -184,6 +184,14 @@ def test_fit_linear(case, chunks, lone, rng):
                 options[name] = options[name][0]
     fit = fastnat.dask.fit_linear(da.from_array(y, chunks=chunks), X, **options)
     assert_same(compute(fit), fastnat.fit_linear(y, X, **options))
+
+
+def test_single_chunks_are_not_copied():
+    """Where a dimension is gathered; several chunks are put together."""
+    x = np.arange(6.0).reshape(2, 3)
+    assert _chunked._join([[x]], (0, 1)) is x
+    both = _chunked._join([[x, x + 1], [x + 2, x + 3]], (0, 1))
+    np.testing.assert_array_equal(both, np.block([[x, x + 1], [x + 2, x + 3]]))
 
 
 def test_designs_in_chunks(rng):
@@ -480,6 +488,25 @@ def test_searches_on_two_processes(rng):
     for case in ("Tobit", "scale", "clusters"):
         fit = fastnat.dask.fit_linear(da.from_array(y[0], chunks=8), X, **cases[case])
         assert_same(fit, fastnat.fit_linear(y[0], X, **cases[case]))
+
+
+@pytest.mark.usefixtures("client")
+def test_a_step_is_a_task_for_each_thread(rng, monkeypatch):
+    """That has chunks: they are asked where they have answered before."""
+    y, X, cases = linear_cases(rng)
+    shares_of, seen = _map_reduce._Chunks._shares, []
+
+    def watch(chunks):
+        seen.append(shares_of(chunks))
+        return seen[-1]
+
+    monkeypatch.setattr(_map_reduce._Chunks, "_shares", watch)
+    fastnat.dask.fit_linear(da.from_array(y[0], chunks=5), X, **cases["Tobit"])
+    n_chunks = N // 5
+    assert seen[0] == [[k] for k in range(n_chunks)]
+    for shares in seen[1:]:
+        assert len(shares) <= 2
+        assert sorted(k for share in shares for k in share) == list(range(n_chunks))
 
 
 def test_a_worker_is_killed_while_statistics_are_taken(client, rng, tmp_path):
