@@ -2,10 +2,13 @@
 
     python asv_bench/side_by_side_dask.py
 
-Two worker processes beside one; Dask's threads beside the same fit in memory on as many.  Needs
-what `pip install -e '.[bench,dask]' distributed` installs.  With FASTNAT_BENCH_QUICK=1 the data are
+Dask's threads beside the same fit in memory on as many; two worker processes beside one, and
+beside two threads in memory.  Takes 4 GB and a few minutes.  Needs what
+`pip install -e '.[bench,dask]' distributed` installs.  With FASTNAT_BENCH_QUICK=1 the data are
 small: a smoke test.
 """
+
+import logging
 
 import dask
 import dask.array as da
@@ -18,6 +21,7 @@ import fastnat
 import fastnat.dask
 
 CHUNKS = 16
+NUMBERS = 10**5 if common.QUICK else 10**8
 
 
 def say(what, seconds, name, other):
@@ -30,64 +34,90 @@ def chunked(array):
     return da.from_array(array, chunks=(rows, *array.shape[1:]), name=False)
 
 
+def compare_threads():
+    """Two threads of Dask beside two of ours."""
+    x = np.random.default_rng(0).normal(size=NUMBERS)
+    lazy = chunked(x)
+    X = x[: NUMBERS // 25 * 24].reshape(-1, 24)
+    y = X @ np.linspace(-1.0, 1.0, 24) + x[: len(X)]
+    parts = chunked(y), chunked(X)
+    cases = {
+        f"fit_normal, {NUMBERS:,} values": (fastnat.fit_normal, (x,), (lazy,), {}, 15),
+        "  with one limit": (fastnat.fit_normal, (x,), (lazy,), {"left": 0.5}, 9),
+        f"Tobit {len(y):,} x 24": (fastnat.fit_linear, (y, X), parts, {"left": 0.0}, 5),
+    }
+    for what, (door, ours, theirs, options, rounds) in cases.items():
+        by_dask = getattr(fastnat.dask, door.__name__)
+        with dask.config.set(scheduler="threads", num_workers=2):
+            memory, chunks = common.medians(
+                lambda door=door, a=ours, o=options: door(*a, **o, n_threads=2),
+                lambda door=by_dask, a=theirs, o=options: door(*a, **o),
+                rounds=rounds,
+            )
+        say(f"{what}, Dask, 2 threads", chunks, "in memory, 2 threads", memory)
+
+
+def rows_of(seed, which, n):
+    """A chunk of y, X or Z."""
+    return linear.scale_problem(n, seed=seed)[which]
+
+
+def on_workers(client, n):
+    """(y, X, Z) in chunks on the workers, each with its share, as if they had read their files."""
+    workers, step = sorted(client.nthreads()), n // CHUNKS
+    arrays = []
+    for which, width in enumerate(((), (20,), (5,))):
+        futures = [
+            client.submit(
+                rows_of, k, which, step, pure=False, workers=[workers[k * len(workers) // CHUNKS]]
+            )
+            for k in range(CHUNKS)
+        ]
+        distributed.wait(futures)
+        blocks = [da.from_delayed(f, (step, *width), np.float64) for f in futures]
+        arrays.append(da.concatenate(blocks))
+    return arrays
+
+
 def compare_workers():
     """A regression with covariates for the scale: bound by arithmetic."""
-    y, X, Z = linear.scale_problem(10**4 if common.QUICK else 10**6)
+    n = NUMBERS // 25 // CHUNKS * CHUNKS
+    parts = [linear.scale_problem(n // CHUNKS, seed=k) for k in range(CHUNKS)]
+    y, X, Z = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    del parts
 
     def on(client):
         with client.as_current():
-            parts = client.persist([chunked(a) for a in (y, X, Z)])
-            distributed.wait(parts)
+            arrays = on_workers(client, n)
 
         def fit():
             with client.as_current():
-                return fastnat.dask.fit_linear(*parts)
+                return fastnat.dask.fit_linear(*arrays)
 
         return fit
 
-    options = {"threads_per_worker": 1, "processes": True, "dashboard_address": ":0"}
+    options = {
+        "threads_per_worker": 1,
+        "processes": True,
+        "dashboard_address": ":0",
+        "silence_logs": logging.CRITICAL,  # of connections that end with their cluster
+    }
     with (
         distributed.LocalCluster(n_workers=1, **options) as small,
         distributed.LocalCluster(n_workers=2, **options) as large,
         distributed.Client(small, set_as_default=False) as one,
         distributed.Client(large, set_as_default=False) as two,
     ):
-        alone, both = common.medians(on(one), on(two), rounds=5)
-    say(f"scale regression {len(y):,} x (20 + 5), two workers", both, "one worker", alone)
-
-
-def compare_overhead():
-    """1e8 numbers in memory, on two threads."""
-    n = 10**5 if common.QUICK else 10**8
-    x = np.random.default_rng(0).normal(size=n)
-    lazy = chunked(x)
-    with dask.config.set(scheduler="threads", num_workers=2):
-        memory, chunks = common.medians(
-            lambda: fastnat.fit_normal(x, n_threads=2),
-            lambda: fastnat.dask.fit_normal(lazy),
-            rounds=9,
-        )
-        say(f"fit_normal, {n:,} values, Dask", chunks, "in memory", memory)
-        memory, chunks = common.medians(
-            lambda: fastnat.fit_normal(x, left=0.5, n_threads=2),
-            lambda: fastnat.dask.fit_normal(lazy, left=0.5),
-            rounds=9,
-        )
-        say("  with one limit", chunks, "in memory", memory)
-        X = x[: n // 25 * 24].reshape(-1, 24)
-        y = X @ np.linspace(-1.0, 1.0, 24) + x[: len(X)]
-        parts = chunked(y), chunked(X)
-        memory, chunks = common.medians(
-            lambda: fastnat.fit_linear(y, X, left=0.0, n_threads=2),
-            lambda: fastnat.dask.fit_linear(*parts, left=0.0),
-            rounds=3,
-        )
-        say(f"Tobit {len(y):,} x 24, Dask", chunks, "in memory", memory)
+        fits = on(one), on(two), lambda: fastnat.fit_linear(y, X, Z, n_threads=2)
+        alone, both, memory = common.medians(*fits, rounds=7)
+    what = f"scale regression {n:,} x (20 + 5), two workers"
+    say(what, both, "one worker", alone)
+    say("  the same", both, "in memory, 2 threads", memory)
 
 
 def main():
     describe_machine(2)
-    compare_overhead()
+    compare_threads()
     compare_workers()
 
 

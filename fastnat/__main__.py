@@ -48,7 +48,9 @@ blank lines are skipped.  A missing cell is empty, NA or nan.  If the first row
 holds nothing but numbers, columns are called column_1, column_2 and so on.
 
 A .parquet file is read in pieces, a .npy file where it is, and so is an array
-of a .npz file that is not compressed: they may be larger than the memory.
+of a .npz file (if it is compressed, by way of a temporary file): they may be
+larger than the memory.  A .csv file is read whole, and so is a .parquet file
+with --upper, --noise-std or --truncation, for which all values are needed.
 
 examples:
   python -m fastnat fit lengths.csv --nan-policy omit
@@ -280,19 +282,28 @@ def _fit_arrays(options: argparse.Namespace, data: _Input) -> _Result:
 
 
 def _fit_chunks(options: argparse.Namespace, table: _stores.Parquet) -> _Result:
-    """Fit columns of which no more is in memory than a chunk of rows."""
+    """Fit columns, or groups of one, of which no more is in memory than a chunk of rows."""
+    groups = None
+    if options.group is not None:
+        _check_grouped(table.names)
+        groups = table.groups()
+    names = table.names if groups is None else groups.tolist()
+    limits = {"left": options.left, "right": options.right}
     try:
-        stats = NormalStats(
-            len(table.names), left=options.left, right=options.right, nan_policy=options.nan_policy
-        )
+        stats = NormalStats(len(names), nan_policy=options.nan_policy, **limits)
         with _progress("Fitting") as report:
             for chunk in table.chunks():
-                stats.update(chunk.values, weights=chunk.extras.get("weights"))
+                weights = chunk.extras.get("weights")
+                if groups is None:
+                    stats.update(chunk.values, weights=weights)
+                else:
+                    codes = np.searchsorted(groups, chunk.extras["groups"])
+                    stats.update(chunk.values[0], weights=weights, groups=codes)
                 report(chunk.done, table.n_rows)
         fit = stats.fit(reml=options.reml)
     except (TypeError, ValueError) as error:
         raise _files.Refused(f"{options.file}: {error}") from error
-    return fit, table.names, table.skipped
+    return fit, names, table.skipped
 
 
 def _roles(options: argparse.Namespace) -> dict[str, str]:
@@ -317,7 +328,7 @@ def _fit_csv(options: argparse.Namespace) -> _Result:
 def _fit_parquet(options: argparse.Namespace) -> _Result:
     _refuse_axis(options)
     table = _stores.Parquet(options.file, options.columns, _roles(options))
-    if options.truncation is None and not _roles(options).keys() - {"weights"}:
+    if options.truncation is None and not _roles(options).keys() - {"weights", "groups"}:
         return _fit_chunks(options, table)
     return _fit_arrays(options, _by_columns(options, table.names, *table.read(), table.skipped))
 
@@ -340,13 +351,17 @@ def _by_columns(
     """Each column is a problem, or each group of the only one."""
     if options.group is None:
         return _Input(values, extras, -1, names, skipped)
+    _check_grouped(names)
+    groups, codes = np.unique(extras["groups"], return_inverse=True)
+    return _Input(values[0], extras | {"groups": codes.reshape(-1)}, -1, groups.tolist(), skipped)
+
+
+def _check_grouped(names: list[str]) -> None:
     if len(names) != 1:
         listed = ", ".join(map(repr, names))
         raise _files.Refused(
             f"--group needs one column to fit, named by --columns, not {listed}", 2
         )
-    groups, codes = np.unique(extras["groups"], return_inverse=True)
-    return _Input(values[0], extras | {"groups": codes.reshape(-1)}, -1, groups.tolist(), skipped)
 
 
 def _fit_npy(options: argparse.Namespace) -> _Result:

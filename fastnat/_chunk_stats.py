@@ -22,14 +22,16 @@ class Normal:
 
     def __call__(self, given: dict[str, Any]) -> NormalStats:
         codes, weights = given.get("groups"), given.get("weights")
+        limits: dict[str, Any] = {k: given[k] for k in ("left", "right") if k in given}
         if codes is not None:
-            stats = NormalStats(self.n_groups, moments=self.moments, nan_policy=self.nan_policy)
+            stats = NormalStats(
+                self.n_groups, moments=self.moments, nan_policy=self.nan_policy, **limits
+            )
             stats.update(given["x"], weights=weights, groups=codes)
             return stats
         shape = np.broadcast_shapes(*(np.shape(value) for value in given.values()))
         x = np.broadcast_to(given["x"], shape)
         first = tuple(0 if a in self.reduced else slice(None) for a in range(-len(shape), 0))
-        limits: dict[str, Any] = {k: given[k] for k in ("left", "right") if k in given}
         for name, limit in limits.items():
             if np.ndim(limit):
                 limits[name] = np.broadcast_to(limit, shape)[first]

@@ -60,11 +60,14 @@ class Sources(NamedTuple):
     def blocks(self, function: Callable[..., Any], out: tuple[Any, ...]) -> da.Array:
         """What ``function`` makes of each chunk, given its arguments by name."""
         pairs = [v for name in self.arrays for v in (self.arrays[name], self.labels[name])]
+        axes = {
+            name: tuple(k for k, label in enumerate(self.labels[name]) if label not in out)
+            for name in self.arrays
+        }
         return da.blockwise(
-            _ByName(function, tuple(self.arrays), self.numbers),
+            _ByName(function, axes, self.numbers),
             out,
             *pairs,
-            concatenate=True,
             dtype=object,
             meta=np.empty((0,) * len(out), object),
         )
@@ -75,11 +78,20 @@ class _ByName:
     """A function of arguments by name, called by position."""
 
     function: Callable[..., Any]
-    names: tuple[str, ...]
+    axes: dict[str, tuple[int, ...]]  # along which each argument comes in lists of chunks
     numbers: dict[str, Any]
 
     def __call__(self, *arrays: Any) -> Any:
-        return self.function(dict(zip(self.names, arrays, strict=True)) | self.numbers)
+        given = zip(self.axes.items(), arrays, strict=True)
+        return self.function({name: _join(a, axes) for (name, axes), a in given} | self.numbers)
+
+
+def _join(chunks: Any, axes: tuple[int, ...]) -> Any:
+    """Put together what is cut along these axes; Dask would copy a single chunk as well."""
+    if not axes:
+        return chunks
+    parts = [_join(part, axes[1:]) for part in chunks]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axes[0])
 
 
 @dataclass(frozen=True)

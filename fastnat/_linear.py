@@ -6,19 +6,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnat import _blocks
+from fastnat import _blocks, _limits, _long
 from fastnat._arrays import Array, CovType, as_array
 from fastnat._existence import Problem, judge
 from fastnat._observed import Given, broadcast
 from fastnat._rows import Rows
-from fastnat.kernels import codes, linear, linear_memory, linear_outcome, linear_rows, linear_search
-from fastnat.kernels import linear_values as values
+from fastnat.kernels import codes, linear, linear_memory, linear_outcome
 
 LONG = 1 << 16
 """Longer problems are evaluated in segments of rows, on threads, the sums merged in order."""
 
-_SEGMENT = 1 << 14
-_WORK = 400  # so much more is done with a byte than reading it, about
 _NOTHING = np.empty(0)
 _NO_MATRIX = np.empty((0, 0))
 
@@ -47,6 +44,11 @@ class Options(NamedTuple):
     omit: bool
     reml: bool
     n_threads: int | None
+
+    def numbers(self, clustered: bool, started: bool, noisy: bool) -> tuple[Any, ...]:
+        """What `linear_memory.prepare` calls options."""
+        how = self.model, self.cov, self.tol, self.max_iter
+        return *how, int(clustered), int(started), int(noisy)
 
 
 class Found(NamedTuple):
@@ -182,15 +184,7 @@ class _Job:
         self.starts = np.zeros((1, sum(samples.n_params))) if starts is None else starts
         clusters, noise = samples.columns[-1], samples.columns[6]
         self.n_clusters = 0 if clusters is None else int(np.max(clusters, initial=-1)) + 1
-        self.numbers = (
-            options.model,
-            options.cov,
-            options.tol,
-            options.max_iter,
-            int(clusters is not None),
-            int(starts is not None),
-            int(noise is not None),
-        )
+        self.numbers = options.numbers(clusters is not None, starts is not None, noise is not None)
 
     def fit_blocks(self) -> None:
         """Each block is a number of problems."""
@@ -239,93 +233,32 @@ class _Job:
             found.stderr,
             found.corr,
         )
-        _check_weights(bad)
+        _limits.check_weights(bad)
 
-    def _segment(self, f: int, rows: slice) -> tuple[Any, Array, Array]:
-        """(columns, X, Z) of some rows of one problem, as kernels read them."""
-        index: Any = np.unravel_index(f, self.samples.batch) if self.samples.batch else ()
-        columns = [
-            None if c is None else _blocks.flat(c[(*index, rows)], float32=False)
-            for c in self.samples.columns
-        ]
-        x, z = (
-            self._rows_of(self.samples.x, index, rows),
-            self._rows_of(self.samples.z, index, rows),
-        )
-        return _given(columns), x, z
+    def _rows(self, f: int) -> _long.Rows:
+        """All rows of one problem."""
+        samples = self.samples
+        at: Any = np.unravel_index(f, samples.batch) if samples.batch else ()
 
-    def _rows_of(self, matrix: Array | None, index: Any, rows: slice) -> Array:
-        if matrix is None:
-            return _NO_MATRIX
-        own = matrix[rows] if matrix.ndim == 2 else matrix[(*index, rows)]
-        return _blocks.flat(own, float32=False).reshape(-1, matrix.shape[-1])
+        def own(matrix: Array) -> Array:
+            return matrix if matrix.ndim == 2 else matrix[at]
+
+        x, z = own(samples.x), None if samples.z is None else own(samples.z)
+        columns = tuple(None if c is None else c[at] for c in samples.columns)
+        return _long.rows_of(columns, x, z, np.arange(self.n_clusters), self.options.omit)
 
     def fit_long(self, f: int, sure: bool) -> None:
-        """One problem, evaluated in segments whose sums are merged in order."""
-        options, samples, (p, q) = self.options, self.samples, self.samples.n_params
-        spans = [
-            slice(first, min(first + _SEGMENT, samples.n_obs))
-            for first in range(0, samples.n_obs, _SEGMENT)
-        ]
+        """One problem, evaluated in segments of its rows."""
+        rows, (p, q) = self._rows(f), self.samples.n_params
+        lost = float(p) if self.options.reml else 0.0
+        search = _long.Search(p, q, self.numbers, lost, self.starts[f % self.starts.shape[0]])
         out = tuple(array[f] for array in self.found)
-        memory, theta = linear_memory.new_memory(p, q), np.empty(p + q)
-        memory[linear_memory.START][:] = self.starts[f % self.starts.shape[0]]
-        parts = np.empty((len(spans), values.told_size(p, q)))
-        clusters = np.empty((len(spans), self.n_clusters, p + q))
-        surveys: list[Any] = [None] * len(spans)
-        careful = [True] * len(spans)
-        lost = float(p) if options.reml else 0.0
-        request = linear.begin_long(memory, theta, self.numbers, sure, lost)
-
-        def look(i: int) -> None:
-            _, x, z = self._segment(f, spans[i])
-            careful[i] = not (
-                linear_rows.all_finite(x, 0, len(x)) and linear_rows.all_finite(z, 0, len(z))
-            )
-            tell(i)
-
-        def tell(i: int) -> None:
-            columns, x, z = self._segment(f, spans[i])
-            parts[i] = clusters[i] = 0.0
-            surveys[i] = linear.tell_segment(
-                request,
-                theta,
-                memory,
-                columns,
-                x,
-                z,
-                options.omit,
-                careful[i],
-                parts[i],
-                clusters[i],
-            )
-
-        self._run(look, len(spans))
-        code, total = codes.NO_DATA, 0.0
-        for found, weight in surveys:
-            code, total = int(linear.worse(code, found)), total + weight
-        _check_weights(code < 0)
-        if code != codes.OK:
-            linear_outcome.give_up(code, total, *out)
-            return
-        while True:
-            told = np.add.reduce(parts, axis=0)  # one after the other
-            if request == values.CLUSTERS:
-                linear.fold_clusters(np.add.reduce(clusters, axis=0), p, q, told)
-            request = linear_search.proceed(memory, told, theta)
-            if request == values.DONE:
-                break
-            self._run(tell, len(spans))
-        linear_outcome.finish(memory, theta, *out)
-
-    def _run(self, work: Any, n: int) -> None:
-        n_bytes = 8 * self.samples.n_obs * _WORK
-        _blocks.run(work, n, self.options.n_threads, n_bytes)
+        search.run(lambda question: rows.tell(question, self.options.n_threads), sure, out)
 
     def decide(self, f: int) -> None:
         """Known values leave it open whether there is a maximum: look at the censored ones too."""
-        columns, x, z = self._segment(f, slice(None))
-        verdict = judge(Problem(columns, x, z, self.options.model), _loglik_of)
+        columns, x, z = self._rows(f).read(slice(None))
+        verdict = judge(Problem(columns, x, z, self.options.model), loglik_of)
         if verdict is None:
             if self.samples.n_obs > LONG:
                 self.fit_long(f, sure=True)
@@ -344,7 +277,7 @@ class _Job:
             params[-1] = limits.get(verdict.status, math.nan)
 
 
-def _loglik_of(low: Array, x: Array, high: Array, w: Array) -> float:
+def loglik_of(low: Array, x: Array, high: Array, w: Array) -> float:
     """The largest log-likelihood of a regression with a constant sigma."""
     samples = arrange(Given(low, upper=high, weights=w), x, None, None)
     options = Options(linear_memory.CENSORED, 0, 100, 1e-12, False, False, 1)
@@ -353,8 +286,3 @@ def _loglik_of(low: Array, x: Array, high: Array, w: Array) -> float:
 
 def _given(columns: Any) -> tuple[Array, ...]:
     return tuple(_NOTHING if c is None else c for c in columns)
-
-
-def _check_weights(bad: int) -> None:
-    if bad:
-        raise ValueError("weights must be finite and not negative, and so must their sum")

@@ -1,35 +1,29 @@
 """One long problem whose rows are in chunks: the search asks all chunks for sums, step by step.
 
-The driver of `fastnat.kernels.linear_search` for chunks elsewhere, as `_linear.fit_long` is for
-segments in memory.
+What chunks are asked, and how their sums are merged, is that of problems in memory (`_long`).  Here
+is where the rows are: in chunks that Dask has made, and which do not move.
 """
 
 import math
-from collections.abc import Iterator
+import sys
+import uuid
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import dask
+import dask.array as da
 import numpy as np
-from dask.delayed import delayed
+from dask.base import compute_as_if_collection
+from dask.core import flatten
+from dask.delayed import Delayed
+from dask.highlevelgraph import HighLevelGraph
 
 import fastnat
-from fastnat import _blocks, _chunked, _linear, _observed
+from fastnat import _chunked, _linear, _long, _observed
 from fastnat._arrays import COVS, Array, CovType, as_array, as_integer, as_tolerance
 from fastnat._existence import Problem, judge
 from fastnat._searched import Searched
-from fastnat.kernels import (
-    codes,
-    estimates,
-    linear,
-    linear_memory,
-    linear_outcome,
-    linear_search,
-)
-from fastnat.kernels import linear_values as values
+from fastnat.kernels import codes, estimates, linear_memory, linear_outcome
 
-_SEGMENT = 1 << 14
-_NO_MATRIX = np.empty((0, 0))
 _NAMES = (
     *("upper", "left", "right", "truncation[0]", "truncation[1]", "noise_std"),
     *("weights", "clusters"),
@@ -95,42 +89,13 @@ def _as_options(model: int, options: dict[str, Any]) -> _linear.Options:
     )
 
 
-class _Piece(NamedTuple):
-    """Some rows of the problem, where they are."""
-
-    columns: tuple[Array | None, ...]  # as in `_linear.Samples`; clusters numbered here
-    x: Array
-    z: Array | None
-    members: Array  # the codes of its clusters
-    omit: bool
-    careful: bool  # whether X and Z may have numbers that are not finite
-
-    def segments(self) -> Iterator[tuple[Any, Array, Array]]:
-        """(columns, X, Z) as kernels read them."""
-        n = len(self.x)
-        for first in range(0, max(n, 1), _SEGMENT):
-            rows = slice(first, first + _SEGMENT)
-            columns = (
-                np.empty(0) if c is None else _blocks.flat(c[rows], float32=False)
-                for c in self.columns
-            )
-            z = None if self.z is None else self.z[rows]
-            yield tuple(columns), _flat(self.x[rows]), _flat(z)
-
-
-def _flat(matrix: Array | None) -> Array:
-    if matrix is None:
-        return _NO_MATRIX
-    return _blocks.flat(matrix, float32=False).reshape(-1, matrix.shape[-1])
-
-
 @dataclass(frozen=True)
 class _Cut:
-    """A chunk of each argument as a piece."""
+    """A chunk of each argument as rows."""
 
     omit: bool
 
-    def __call__(self, given: dict[str, Any]) -> _Piece:
+    def __call__(self, given: dict[str, Any]) -> _long.Rows:
         main = given["y"]
         rest = {name: given[name] for name in _NAMES if name in given}
         shape = np.broadcast_shapes(np.shape(main), *(np.shape(v) for v in rest.values()))
@@ -149,119 +114,100 @@ class _Cut:
         x, z = given.get("X", np.ones((1, 1))), given.get("Z")
         x = np.broadcast_to(x, (n, 1)) if "X" not in given else x.reshape(-1, x.shape[-1])
         z = None if z is None else z.reshape(-1, z.shape[-1])
-        finite = np.all(np.isfinite(x)) and (z is None or np.all(np.isfinite(z)))
-        return _Piece(tuple(columns), x, z, members, self.omit, not finite)
+        return _long.rows_of(tuple(columns), x, z, members, self.omit)
 
 
-class _Answer(NamedTuple):
-    """What some rows say at a point."""
+class _Place(NamedTuple):
+    """A worker of `distributed`."""
 
-    told: Array
-    by_cluster: Array | None  # scores
-    members: Array  # the codes of those clusters
-    status: int
-    total: float  # weight
+    address: str
+    n_threads: int
 
 
-@delayed  # type: ignore[untyped-decorator]
-def _tell(piece: _Piece, question: Any, p: int, q: int) -> _Answer:
-    request, theta, memory = question
-    told = np.zeros(values.told_size(p, q))
-    by_cluster = np.zeros((len(piece.members), p + q))
-    code, total = codes.NO_DATA, 0.0
-    for columns, x, z in piece.segments():
-        own = np.zeros_like(told)
-        options = piece.omit, piece.careful
-        found, weight = linear.tell_segment(
-            request, theta, memory, columns, x, z, *options, own, by_cluster
+def _here() -> _Place | None:
+    """Where this task runs; None if that is no worker."""
+    distributed = sys.modules.get("distributed")
+    try:
+        worker = distributed.get_worker() if distributed else None
+    except ValueError:
+        return None
+    return None if worker is None else _Place(worker.address, worker.state.nthreads)
+
+
+@dataclass(frozen=True)
+class _Tell:
+    """What some chunks of rows answer, each for itself, and where that was found."""
+
+    question: _long.Question
+    n_threads: int | None
+
+    def __call__(self, chunks: list[_long.Rows]) -> tuple[_Place | None, list[_long.Answer]]:
+        return _here(), [rows.tell(self.question, self.n_threads) for rows in chunks]
+
+
+class _Chunks:
+    """Rows of one problem in chunks, which stay where they are."""
+
+    def __init__(self, blocks: da.Array, n_threads: int | None) -> None:
+        self.blocks = blocks.persist()
+        self.keys = list(flatten(self.blocks.__dask_keys__()))
+        self.n_threads = n_threads
+        self.places: list[_Place | None] = [None] * len(self.keys)  # who has answered for each
+
+    def ask(self, question: _long.Question) -> _long.Answer:
+        """Ask all rows: a task for each thread that has chunks, for a task costs more than sums."""
+        tell, name = _Tell(question.brief(), self.n_threads), f"tell-{uuid.uuid4().hex}"
+        shares = self._shares()
+        answers = self._compute(
+            {(name, i): (tell, [self.keys[k] for k in own]) for i, own in enumerate(shares)}
         )
-        code, total = int(linear.worse(code, found)), total + weight
-        told += own
-    scores = by_cluster if request == values.CLUSTERS else None
-    return _Answer(told, scores, piece.members, code, total)
+        by_chunk = {}
+        for own, (place, told) in zip(shares, answers, strict=True):
+            for k, answer in zip(own, told, strict=True):
+                self.places[k], by_chunk[k] = place, answer
+        return _long.merge([by_chunk[k] for k in range(len(self.keys))])
 
+    def _shares(self) -> list[list[int]]:
+        """The chunks by the threads that are to look at them, one where its place is not known.
 
-class _Search:
-    """One search."""
-
-    def __init__(self, pieces: list[Any], problem: Regression, start: Array | None) -> None:
-        self.pieces, self.problem, self.start = pieces, problem, start
-        self.p, self.q = problem.p, problem.q
-
-    def run(self, clustered: bool, found: _linear.Found) -> None:
-        """Fit, once more where known values do not decide whether there is a maximum."""
-        out = tuple(array[0] for array in found)
-        self._climb(False, clustered, out)
-        if out[0][linear_outcome.R_STATUS] == linear_memory.UNDECIDED and self._has_maximum():
-            self._climb(True, clustered, out)
-
-    def _climb(self, sure: bool, clustered: bool, out: Any) -> None:
-        p, q, options = self.p, self.q, self.problem.options
-        numbers = (
-            *(options.model, options.cov, options.tol, options.max_iter),
-            *(int(clustered), int(self.start is not None)),
-            int(self.problem.given.noise is not None),
-        )
-        memory, theta = linear_memory.new_memory(p, q), np.empty(p + q)
-        memory[linear_memory.START][:] = 0.0 if self.start is None else self.start
-        lost = float(p) if options.reml else 0.0
-        request = linear.begin_long(memory, theta, numbers, sure, lost)
-        answers = self._ask(request, theta, memory)
-        code = codes.NO_DATA
-        for answer in answers:
-            code = int(linear.worse(code, answer.status))
-        if code < 0:
-            raise ValueError("weights must be finite and not negative, and so must their sum")
-        if code != codes.OK:
-            linear_outcome.give_up(code, sum(answer.total for answer in answers), *out)
-            return
-        while True:
-            told = np.add.reduce([answer.told for answer in answers], axis=0)  # in order
-            if request == values.CLUSTERS:
-                linear.fold_clusters(_by_cluster(answers, p + q), p, q, told)
-            request = linear_search.proceed(memory, told, theta)
-            if request == values.DONE:
-                break
-            answers = self._ask(request, theta, memory)
-        linear_outcome.finish(memory, theta, *out)
-
-    def _ask(self, request: int, theta: Array, memory: Any) -> tuple[_Answer, ...]:
-        question = delayed((request, theta, memory), pure=False, traverse=False)
-        asked = (_tell(piece, question, self.p, self.q) for piece in self.pieces)
-        return tuple(dask.compute(*asked))
-
-    def _has_maximum(self) -> bool:
-        """Whether some rows have a maximum; then all have, if none of the others is a density.
-
-        For the log-likelihood of the others is bounded in Olsen's chart, or falls as well.
+        Who has answered for a chunk has it, also if that is not who had it at first.
         """
-        n = 1
-        while True:
-            some = dask.compute(*self.pieces[:n])
-            if self.problem.model == linear_memory.CENSORED or n >= len(self.pieces):
-                verdict = judge(_joined(some, self.problem.model), _linear._loglik_of)
-                if verdict is None:
-                    return True
-            if n >= len(self.pieces):
-                return False
-            n *= 4
+        shares = []
+        for place in dict.fromkeys(self.places):
+            own = [k for k, at in enumerate(self.places) if at == place]
+            n_shares = min(len(own), place.n_threads) if place else len(own)
+            shares += [share.tolist() for share in np.array_split(own, n_shares)]
+        return shares
+
+    def first(self, n: int) -> list[_long.Rows]:
+        """The rows of the first chunks, brought here."""
+        name = f"bring-{uuid.uuid4().hex}"
+        return self._compute({(name, k): key for k, key in enumerate(self.keys[:n])})
+
+    def _compute(self, graph: dict[Any, Any]) -> list[Any]:
+        name = next(iter(graph))[0]
+        whole = HighLevelGraph.from_collections(name, graph, dependencies=[self.blocks])
+        return list(compute_as_if_collection(Delayed, whole, list(graph)))
 
 
-def _joined(pieces: Any, model: int) -> Problem:
-    """All rows of some pieces."""
-    parts = [segment for piece in pieces for segment in piece.segments()]
-    columns = tuple(np.concatenate(c) for c in zip(*(part[0] for part in parts), strict=True))
-    x, z = (np.concatenate([part[k] for part in parts]) for k in (1, 2))
-    return Problem(columns, x, z, model)
+def _has_maximum(chunks: _Chunks, model: int) -> bool:
+    """Whether some rows have a maximum; then all have, if none of the others is a density.
 
-
-def _by_cluster(answers: tuple[_Answer, ...], k: int) -> Array:
-    """Scores of clusters that are in several chunks, added up in order."""
-    known = np.unique(np.concatenate([answer.members for answer in answers]))
-    sums = np.zeros((known.size, k))
-    for answer in answers:
-        sums[np.searchsorted(known, answer.members)] += np.asarray(answer.by_cluster)
-    return sums
+    For the log-likelihood of the others is bounded in Olsen's chart, or falls as well.
+    """
+    n = 1
+    while True:
+        every = n >= len(chunks.keys)
+        if model == linear_memory.CENSORED or every:
+            parts = [rows.read(slice(None)) for rows in chunks.first(n)]
+            columns = zip(*(part[0] for part in parts), strict=True)
+            x, z = (np.concatenate([part[k] for part in parts]) for k in (1, 2))
+            some = Problem(tuple(map(np.concatenate, columns)), x, z, model)
+            if judge(some, _linear.loglik_of) is None:
+                return True
+        if every:
+            return False
+        n *= 4
 
 
 def _solve(
@@ -277,9 +223,20 @@ def _solve(
         np.empty((1, k)),
         np.empty((1, k, k)),
     )
-    blocks = sources.blocks(_Cut(problem.options.omit), labels).persist()
-    pieces = list(blocks.to_delayed(optimize_graph=False).ravel())
-    _Search(pieces, problem, start).run("clusters" in sources.arrays, found)
+    out, options = tuple(array[0] for array in found), problem.options
+    chunks = _Chunks(sources.blocks(_Cut(options.omit), labels), options.n_threads)
+    clustered, noisy = "clusters" in sources.arrays, problem.given.noise is not None
+    search = _long.Search(
+        problem.p,
+        problem.q,
+        options.numbers(clustered, start is not None, noisy),
+        float(problem.p) if options.reml else 0.0,
+        np.zeros(k) if start is None else start,
+    )
+    search.run(chunks.ask, False, out)
+    undecided = out[0][linear_outcome.R_STATUS] == linear_memory.UNDECIDED
+    if undecided and _has_maximum(chunks, problem.model):
+        search.run(chunks.ask, True, out)
     return found
 
 

@@ -137,8 +137,7 @@ class NormalStats:
         ----------
         x, weights, groups, axis, n_threads : optional
             As of `fit_normal`; without ``axis``, ``x`` has the shape of the batch.  With
-            ``groups``, which need a ``shape`` of one dimension and no limits, a chunk may have
-            any of the groups.
+            ``groups``, which need a ``shape`` of one dimension, a chunk may have any of the groups.
 
         Raises
         ------
@@ -173,20 +172,14 @@ class NormalStats:
         shape = problems.to_result(np.empty((0, problems.n_fits))).shape[1:]
         _levels.check_shape("x", shape, self.shape)
         self.shape = shape
-        use, limits = self._use(), None
+        use = self._use()
         if self._limited:
-            limits = _limits.of_problems(self.left, self.right, self.shape or ())
+            limits = _limits.of_problems(self.left, self.right, shape)
             if limits.shape[1] > 1 or problems.n_fits == 1:
                 limits = problems.from_result(limits.reshape(2, *shape))
             use = use._replace(limits=_limits.inside(np.ascontiguousarray(limits)))
-        stats, tally = self._empty(self.shape)
-
-        def collect(part: Array, beyond: Array | None, first: int, n_fits: int) -> None:
-            stats[:, first : first + n_fits] = part
-            if beyond is not None:
-                tally[:, first : first + n_fits] = beyond
-
-        reduce_moments(problems, use, self._limited, n_threads, collect)
+        stats, tally = self._empty(shape)
+        reduce_moments(problems, use, self._limited, n_threads, _collector(stats, tally))
         if problems.order is None:
             return stats, tally
         ordered = (np.ascontiguousarray(problems.to_result(a)) for a in (stats, tally))
@@ -195,19 +188,17 @@ class NormalStats:
     def _reduce_groups(
         self, x: Array, weights: Array | None, groups: Any, axis: Any, n_threads: int | None
     ) -> _levels.Parts:
-        if self._limited:
-            raise ValueError("groups needs statistics without left and right")
         if self.shape is None or len(self.shape) != 1:
             raise ValueError("groups needs statistics made with a shape, the number of groups")
         rows = _observed.rows_of(_observed.Given(x, weights=weights), groups, axis)
         if rows.n_fits > self.shape[0]:
             raise ValueError(f"groups must be below {self.shape[0]}, but one is {rows.n_fits - 1}")
+        use = self._use()
+        if self._limited:
+            limits = _limits.of_problems(self.left, self.right, self.shape)
+            use = use._replace(limits=_limits.inside(np.ascontiguousarray(limits)))
         stats, tally = self._empty(self.shape)
-
-        def collect(part: Array, _: Array | None, first: int, n_fits: int) -> None:
-            stats[:, first : first + n_fits] = part
-
-        reduce_groups(rows, self._use(), n_threads, collect)
+        reduce_groups(rows, use, self._limited, n_threads, _collector(stats, tally))
         return stats, tally
 
     def merge(self, other: "NormalStats") -> None:
@@ -382,6 +373,17 @@ class NormalStats:
             wanted = (part.shape for part in new._empty(shape))
             new._levels.add(_levels.get_all(name, arrays, ("stats", "tally"), wanted))
         return new
+
+
+def _collector(stats: Array, tally: Array) -> Any:
+    """What puts the statistics of some problems among those of all."""
+
+    def collect(part: Array, beyond: Array | None, first: int, n_fits: int) -> None:
+        stats[:, first : first + n_fits] = part
+        if beyond is not None:
+            tally[:, first : first + n_fits] = beyond
+
+    return collect
 
 
 def _weights(stats: Array, tally: Array) -> Array:

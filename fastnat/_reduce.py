@@ -88,15 +88,18 @@ def reduce_moments(
         finish(stats, tally, 0, n_fits)
 
 
-def reduce_groups(groups: Rows, use: Use, n_threads: int | None, finish: Finish) -> None:
-    """`reduce_moments` of ragged problems without limits; their columns are those of `Given`."""
-    new = _Statistics(use.n_stats, False)
+def reduce_groups(
+    groups: Rows, use: Use, tallied: bool, n_threads: int | None, finish: Finish
+) -> None:
+    """`reduce_moments` of ragged problems; their columns are those of `Given`."""
+    new = _Statistics(use.n_stats, tallied)
 
     def reduce(columns: Columns, offsets: NDArray[np.int64], first: int) -> None:
         x, *_, weights = columns
-        stats, tally = new(offsets.size - 1)
-        rows.reduce_rows(x, weights, offsets, *use, 0, stats, tally)
-        finish(stats, tally, first, offsets.size - 1)
+        n_fits = offsets.size - 1
+        stats, tally = new(n_fits)
+        rows.reduce_rows(x, weights, offsets, *use.of(first, n_fits), 0, stats, tally)
+        finish(stats, tally, first, n_fits)
 
     groups.run(reduce, n_threads)
 

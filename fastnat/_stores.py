@@ -1,6 +1,8 @@
 """Files of arrays and columns that need not fit into memory: .npz archives and .parquet tables."""
 
+import shutil
 import struct
+import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +14,7 @@ from fastnat._files import Array, Refused, select_names
 
 _ROWS = 1 << 20  # of a table, read at a time, if so few numbers
 _NUMBERS = 1 << 22  # read at a time
+_COPIED = 1 << 20  # bytes of a compressed array at a time
 _LOCAL_HEADER = 30  # bytes of the fixed part of a zip file's local header
 _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -20,7 +23,7 @@ _HEADERS = {
 
 
 def read_npz(path: Path, names: Sequence[str]) -> list[Array]:
-    """Arrays of these names; those that are not compressed are mapped into memory.
+    """Arrays of these names, mapped into memory; if compressed, from a temporary file.
 
     names : no name at all is that of the only array.
     """
@@ -44,27 +47,32 @@ def _read_member(path: Path, archive: zipfile.ZipFile, name: str, known: Sequenc
         raise Refused(f"{path}: there is no array {name!r}; there are {_listed(known)}")
     info = archive.getinfo(f"{name}.npy")
     if info.compress_type == zipfile.ZIP_STORED:
-        mapped = _map_member(path, info.header_offset)
+        with path.open("rb") as file:
+            file.seek(info.header_offset + _LOCAL_HEADER - 4)
+            file.seek(sum(struct.unpack("<HH", file.read(4))), 1)
+            mapped = _map(file)
         if mapped is not None:
             return mapped
-    with archive.open(info) as file:
-        array: Array = np.lib.format.read_array(file, allow_pickle=False)
-    return array
+    with archive.open(info) as packed, tempfile.TemporaryFile(prefix="fastnat-") as file:
+        shutil.copyfileobj(packed, file, _COPIED)  # which checks its sum as well
+        file.seek(0)
+        mapped = _map(file)
+        if mapped is None:
+            file.seek(0)
+            mapped = np.lib.format.read_array(file, allow_pickle=False)
+        return mapped
 
 
-def _map_member(path: Path, header: int) -> Array | None:
-    """A stored array, mapped; None if it is of a kind that must be read."""
-    with path.open("rb") as file:
-        file.seek(header + _LOCAL_HEADER - 4)
-        file.seek(sum(struct.unpack("<HH", file.read(4))), 1)
-        read_header = _HEADERS.get(np.lib.format.read_magic(file))
-        if read_header is None:
-            return None
-        shape, fortran, dtype = read_header(file)
-        if dtype.hasobject or 0 in shape:
-            return None
-        order: Any = "F" if fortran else "C"
-        return np.memmap(path, dtype, "r", file.tell(), shape, order)
+def _map(file: Any) -> Array | None:
+    """The array that begins here, mapped; None if it is of a kind that must be read."""
+    read_header = _HEADERS.get(np.lib.format.read_magic(file))
+    if read_header is None:
+        return None
+    shape, fortran, dtype = read_header(file)
+    if dtype.hasobject or 0 in shape:
+        return None
+    order: Any = "F" if fortran else "C"
+    return np.memmap(file, dtype, "r", file.tell(), shape, order)
 
 
 class Chunk(NamedTuple):
@@ -110,6 +118,16 @@ class Parquet:
     def _unreadable(self, error: Exception) -> Refused:
         reason = str(error).partition("\n")[0].rstrip(".")
         return Refused(f"{self.path}: not a table that can be read ({reason})")
+
+    def groups(self) -> Array:
+        """The names of all groups, in order."""
+        found: set[str] = set()
+        try:
+            for batch in self._batches(_ROWS, [self.roles["groups"]]):
+                found.update(np.unique(self._extra(batch, "groups")).tolist())
+        except self._error as error:
+            raise self._unreadable(error) from error
+        return np.array(sorted(found), dtype=str)
 
     def chunks(self) -> Iterator[Chunk]:
         """All rows, in order."""

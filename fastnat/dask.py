@@ -71,7 +71,7 @@ def fit_normal(
     Notes
     -----
     *Observations in several chunks*: complete data, limits that the observations of a problem
-    share, and ``groups`` of complete data take one pass, in which statistics (`NormalStats`) are
+    share, ``groups`` also with such limits, take one pass, in which statistics (`NormalStats`) are
     merged in a tree.  For one sample whose observations have limits of their own, intervals, bounds
     or noise, the search asks every chunk for sums at each step, which are those of
     `fastnat.fit_linear`; chunks are kept in the memory of the workers meanwhile.  Many such samples
@@ -156,7 +156,9 @@ def _fit_groups(
         raise ValueError("groups needs x with one dimension, and no axis")
     codes = sources.arrays["groups"]
     as_groups(np.broadcast_to(np.zeros((), codes.dtype), codes.shape), *shape)
-    if given.limited or given.noise is not None:
+    plain = not given.limited and given.noise is None
+    common = _observed.limits_are_common(given, axis) and not {"left", "right"} & {*sources.arrays}
+    if not (plain or common):
         door = fastnat.fit_normal
         return _chunked.together(NormalBlocks, sources, door, options, sample, (-1,), (-1,))
     n_groups = int(da.max(codes).compute()) + 1 if codes.size else 0

@@ -346,7 +346,7 @@ def _fit_complete(
     given = _observed.Given(values, weights=factors)
     rows = _observed.rows_of(given, groups, axis)
     out = np.empty((6 if high else 4, rows.n_fits))
-    reduce_groups(rows, use, n_threads, finish)
+    reduce_groups(rows, use, False, n_threads, finish)
     return NormalFit(out, rows.to_result, describe, cov_type)
 
 

@@ -540,13 +540,16 @@ def test_npz(run, save, order):
         assert_equals_fit(dict(file), fastnat.fit_normal(x, left=-0.5))
 
 
-def test_npz_is_mapped_not_read(run):
-    """Unless it is compressed."""
-    np.savez("x.npz", a=np.zeros((3, 5)), b=np.arange(4, dtype=np.int16))
-    for array in _stores.read_npz(Path("x.npz"), ["a", "b"]):
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_npz_is_mapped_not_read(save, run):
+    """If it is compressed, from a temporary file."""
+    a, b = np.arange(15.0).reshape(3, 5), np.arange(4, dtype=np.int16)
+    save("x.npz", a=a, b=b)
+    for array, saved in zip(_stores.read_npz(Path("x.npz"), ["a", "b"]), (a, b), strict=True):
         assert isinstance(array, np.memmap)
+        np.testing.assert_array_equal(array, saved)
     assert run("fit", "x.npz", "--columns", "b")[0] == 0
-    np.savez("x.npz", np.empty((0, 3)))
+    save("x.npz", np.empty((0, 3)))
     assert _stores.read_npz(Path("x.npz"), [])[0].shape == (0, 3)
 
 
@@ -601,14 +604,21 @@ def test_parquet(run, table, monkeypatch):
         np.testing.assert_allclose(got[name], getattr(want, name), 1e-12)
 
 
-def test_parquet_of_what_needs_all_rows(run, table):
-    argv = ["--columns", "length", "--group", "site", "--left", "3", "--out", "o.npz"]
-    assert run("fit", "x.parquet", *argv)[0] == 0
+@pytest.mark.parametrize("more", [[], ["--left", "3"], ["--truncation=-20,20"]])
+def test_parquet_of_groups(run, table, more, monkeypatch):
+    """In pieces too, unless all values are needed at once."""
+    monkeypatch.setattr(_stores, "_ROWS", 37)
+    argv = ["--columns", "length", "--weights", "count", "--group", "site", "--out", "o.npz"]
+    assert run("fit", "x.parquet", *argv, *more)[0] == 0
     names, groups = np.unique(table["site"], return_inverse=True)
     with np.load("o.npz") as file:
         got = dict(file)
     assert got.pop("names").tolist() == names.tolist()
-    assert_equals_fit(got, fastnat.fit_normal(table["length"], left=3.0, groups=groups))
+    options = {"left": 3.0} if "--left" in more else {}
+    options |= {"truncation": (-20.0, 20.0)} if len(more) == 1 else {}
+    want = fastnat.fit_normal(table["length"], weights=table["count"], groups=groups, **options)
+    for name in ("mu", "sigma", "stderr", "loglik", "nobs"):
+        np.testing.assert_allclose(got[name], getattr(want, name), 1e-12)
 
 
 @pytest.mark.usefixtures("table")

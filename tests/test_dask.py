@@ -1,9 +1,11 @@
 """Dask: the numbers of fits in memory, whatever the chunks, also when a worker is killed."""
 
+import multiprocessing
 import os
 import pickle
 import signal
 import warnings
+from multiprocessing import forkserver
 
 import dask
 import dask.array as da
@@ -14,7 +16,7 @@ from conftest import refused, scaled
 
 import fastnat
 import fastnat.dask
-from fastnat import _map_reduce
+from fastnat import _chunked, _long, _map_reduce
 
 N = scaled(60, 30)
 
@@ -182,6 +184,14 @@ def test_fit_linear(case, chunks, lone, rng):
                 options[name] = options[name][0]
     fit = fastnat.dask.fit_linear(da.from_array(y, chunks=chunks), X, **options)
     assert_same(compute(fit), fastnat.fit_linear(y, X, **options))
+
+
+def test_single_chunks_are_not_copied():
+    """Where a dimension is gathered; several chunks are put together."""
+    x = np.arange(6.0).reshape(2, 3)
+    assert _chunked._join([[x]], (0, 1)) is x
+    both = _chunked._join([[x, x + 1], [x + 2, x + 3]], (0, 1))
+    np.testing.assert_array_equal(both, np.block([[x, x + 1], [x + 2, x + 3]]))
 
 
 def test_designs_in_chunks(rng):
@@ -444,7 +454,12 @@ def test_empty():
 @pytest.fixture(scope="module")
 def client():
     options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
-    with warnings.catch_warnings():
+    # Workers, also those that replace the killed, are copies of a process that has imported all.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["distributed", "fastnat.dask"])
+    forkserver.ensure_running()
+    method = {"distributed.worker.multiprocessing-method": "forkserver"}
+    with dask.config.set(method), warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # of sockets, when workers are killed
         cluster = distributed.LocalCluster(processes=True, **options)
         with cluster, distributed.Client(cluster) as client:
@@ -475,6 +490,25 @@ def test_searches_on_two_processes(rng):
         assert_same(fit, fastnat.fit_linear(y[0], X, **cases[case]))
 
 
+@pytest.mark.usefixtures("client")
+def test_a_step_is_a_task_for_each_thread(rng, monkeypatch):
+    """That has chunks: they are asked where they have answered before."""
+    y, X, cases = linear_cases(rng)
+    shares_of, seen = _map_reduce._Chunks._shares, []
+
+    def watch(chunks):
+        seen.append(shares_of(chunks))
+        return seen[-1]
+
+    monkeypatch.setattr(_map_reduce._Chunks, "_shares", watch)
+    fastnat.dask.fit_linear(da.from_array(y[0], chunks=5), X, **cases["Tobit"])
+    n_chunks = N // 5
+    assert seen[0] == [[k] for k in range(n_chunks)]
+    for shares in seen[1:]:
+        assert len(shares) <= 2
+        assert sorted(k for share in shares for k in share) == list(range(n_chunks))
+
+
 def test_a_worker_is_killed_while_statistics_are_taken(client, rng, tmp_path):
     x = rng.normal(1.0, 2.0, (4, N))
     flag = tmp_path / "killed"
@@ -496,8 +530,9 @@ def test_a_worker_is_killed_in_the_middle_of_a_search(client, rng, monkeypatch):
     """Its chunks are made again; the answer has the same bits, for sums are added in order."""
     y, X, cases = linear_cases(rng)
     data = da.from_array(y[0], chunks=8)
-    undisturbed = fastnat.dask.fit_linear(data, X, **cases["scale"])
-    proceed, steps = _map_reduce.linear_search.proceed, []
+    with dask.config.set(scheduler="sync"):
+        undisturbed = fastnat.dask.fit_linear(data, X, **cases["scale"])
+    proceed, steps = _long.linear_search.proceed, []
 
     def watch(*arguments):
         steps.append(1)
@@ -505,7 +540,7 @@ def test_a_worker_is_killed_in_the_middle_of_a_search(client, rng, monkeypatch):
             kill_a_worker(client)
         return proceed(*arguments)
 
-    monkeypatch.setattr(_map_reduce.linear_search, "proceed", watch)
+    monkeypatch.setattr(_long.linear_search, "proceed", watch)
     fit = fastnat.dask.fit_linear(data, X, **cases["scale"])
     assert len(steps) > 3
     np.testing.assert_array_equal(fit.params, undisturbed.params)

@@ -164,7 +164,7 @@ FLOORS = [
     {"_arrays", "_blocks", "_compile"},
     {"_charts", "_climb", "_closed_form", "_covariances", "_levels", "_limits"},
     {"_model_check", "_rows", "_searched"},
-    {"_tables", "descent", "geometry", "result"},
+    {"_long", "_tables", "descent", "geometry", "result"},
     {"_reduce", "special"},
     {"_existence", "_observed", "_summary", "_table_stats"},
     {"_least_squares", "_linear"},

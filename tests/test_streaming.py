@@ -145,14 +145,19 @@ def test_normal_stats_and_missing_values(rng):
         assert_equal_fits(stats.fit(), fastnat.fit_normal(x[:, 20:], left=left))
 
 
-def test_normal_stats_of_groups(rng):
-    n, n_groups = 600, 40
+@pytest.mark.parametrize("limits", ["none", "one", "one each"])
+def test_normal_stats_of_groups(limits, rng):
+    n, n_groups = 600, scaled(40, 12)
     x, codes = rng.standard_normal(n), rng.integers(0, n_groups, n)
     codes[codes == 7] = 8
-    stats = NormalStats(n_groups)
+    left = {"none": None, "one": -0.5, "one each": rng.uniform(-1.0, 0.0, n_groups)}[limits]
+    stats = NormalStats(n_groups, left=left)
     for span in in_chunks(rng, n, 100):
         stats.update(x[span], groups=codes[span])
-    assert_equal_fits(stats.fit(), fastnat.fit_normal(x, groups=codes))
+    members = codes == np.arange(n_groups)[:, None]
+    column = left[:, None] if limits == "one each" else left
+    want = fastnat.fit_normal(np.tile(x, (n_groups, 1)), weights=members, left=column)
+    assert_equal_fits(stats.fit(), want)
     assert stats.fit().status[7] == fastnat.Status.NO_DATA
 
 
@@ -225,8 +230,6 @@ def test_what_does_not_go_together(rng):
         NormalStats(3).update(x, groups=np.full(10, 3))
     with refused(ValueError, "groups needs statistics made with a shape"):
         NormalStats().update(x, groups=np.zeros(10, int))
-    with refused(ValueError, "groups needs statistics without left"):
-        NormalStats(3, left=0.0).update(x, groups=np.zeros(10, int))
 
 
 def test_memory_does_not_grow(rng):

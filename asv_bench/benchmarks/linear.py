@@ -9,12 +9,12 @@ from . import common
 LOG_ROOT = 0.5 * np.log(2.0 * np.pi)
 
 
-def scale_problem(n, p=20, q=5):
-    """(y, X, Z): complete data whose scale depends on covariates."""
-    rng = np.random.default_rng(1)
+def scale_problem(n, p=20, q=5, seed=1):
+    """(y, X, Z): complete data whose scale depends on covariates; the same ones for each seed."""
+    rng, b = np.random.default_rng(seed), np.random.default_rng(0).standard_normal(p)
     X, Z = rng.standard_normal((n, p)), 0.2 * rng.standard_normal((n, q))
     X[:, 0], Z[:, 0] = 1.0, 1.0
-    y = X @ rng.standard_normal(p) + np.exp(Z @ np.linspace(0.5, -0.5, q)) * rng.standard_normal(n)
+    y = X @ b + np.exp(Z @ np.linspace(0.5, -0.5, q)) * rng.standard_normal(n)
     return y, X, Z
 
 

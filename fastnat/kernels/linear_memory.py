@@ -35,6 +35,9 @@ last step, the fit that was taken from the values, and the last part of it; the 
 squares; the ascent's state; vectors and matrices; (p, p) matrices for ascents in b alone; the state
 of `linear_noise`, and the best point of its search; squares of X and the values of exact rows."""
 
+READ = (CELLS, NORMS, BASIS_X, ORIGIN, BASIS_Z, SQUARES_Z)
+"""Those that rows look at, by `linear.tell_segment`."""
+
 (
     PHASE,
     STATUS,

@@ -1,0 +1,149 @@
+"""One long problem, whose rows are in blocks: a search asks for sums, and the rows tell them.
+
+All rows may be in one place, or some here and some elsewhere: whoever has rows answers for them,
+and answers are merged in the order of the rows.  So the sums have the same bits whoever adds them
+up, on however many threads or machines.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastnat import _blocks, _limits
+from fastnat._arrays import Array
+from fastnat.kernels import codes, linear, linear_memory, linear_outcome, linear_rows, linear_search
+from fastnat.kernels import linear_values as values
+
+_SEGMENT = 1 << 14  # rows that are evaluated at a time
+_WORK = 400  # so much more is done with a byte than reading it, about
+_NOTHING = np.empty(0)
+_NO_MATRIX = np.empty((0, 0))
+
+
+class Question(NamedTuple):
+    """What the search wants to know of all rows (`kernels.linear_values`), and where."""
+
+    request: int
+    theta: Array
+    memory: Any
+
+    def brief(self) -> "Question":
+        """The same without what only the search needs, to be sent away."""
+        memory = (a if k in linear_memory.READ else a[:0] for k, a in enumerate(self.memory))
+        return self._replace(memory=tuple(memory))
+
+
+class Answer(NamedTuple):
+    """What some rows say."""
+
+    told: Array
+    members: Array  # the codes of their clusters, if these are asked for
+    scores: Array  # of each
+    status: int
+    total: float  # weight
+
+
+class Rows(NamedTuple):
+    """Rows of one problem that are in one place."""
+
+    columns: tuple[Array | None, ...]  # (n,) as in `_linear.Samples`; clusters are numbered
+    x: Array  # (n, p)
+    z: Array | None
+    members: Array  # the codes of the clusters that have these numbers
+    omit: bool
+    finite: list[bool | None]  # whether X and Z are, by segment; None if nobody has looked
+
+    def read(self, part: slice) -> tuple[tuple[Array, ...], Array, Array]:
+        """(columns, X, Z) as kernels read them."""
+        columns = (
+            _NOTHING if c is None else _blocks.flat(c[part], float32=False) for c in self.columns
+        )
+        return tuple(columns), _flat(self.x, part), _flat(self.z, part)
+
+    def tell(self, question: Question, n_threads: int | None) -> Answer:
+        """Answer for these rows, segment by segment on threads."""
+        n, k, clustered = len(self.finite), question.theta.size, question.request == values.CLUSTERS
+        members = self.members[: None if clustered else 0]
+        told = np.zeros((n, values.told_size(self.x.shape[1], k - self.x.shape[1])))
+        scores = np.zeros((n, members.size, k))
+        found: list[tuple[int, float]] = [(codes.NO_DATA, 0.0)] * n
+
+        def work(i: int) -> None:
+            columns, x, z = self.read(slice(i * _SEGMENT, (i + 1) * _SEGMENT))
+            finite = self.finite[i]
+            if finite is None:
+                finite = self.finite[i] = _all_finite(x) and _all_finite(z)
+            found[i] = linear.tell_segment(
+                *question, columns, x, z, self.omit, not finite, told[i], scores[i]
+            )
+
+        _blocks.run(work, n, n_threads, 8 * len(self.x) * _WORK)
+        sums = np.add.reduce(told, axis=0), members, np.add.reduce(scores, axis=0)
+        return Answer(*sums, *_survey(found))
+
+
+def rows_of(
+    columns: tuple[Array | None, ...], x: Array, z: Array | None, members: Array, omit: bool
+) -> Rows:
+    """Rows at which nobody has looked."""
+    return Rows(columns, x, z, members, omit, [None] * max(1, -(-len(x) // _SEGMENT)))
+
+
+def _flat(matrix: Array | None, part: slice) -> Array:
+    if matrix is None:
+        return _NO_MATRIX
+    return _blocks.flat(matrix[part], float32=False).reshape(-1, matrix.shape[-1])
+
+
+def _all_finite(matrix: Array) -> bool:
+    return bool(linear_rows.all_finite(matrix, 0, len(matrix)))
+
+
+def _survey(found: Sequence[tuple[int, float]]) -> tuple[int, float]:
+    """(status, total weight) of rows with such parts."""
+    status, total = codes.NO_DATA, 0.0
+    for code, weight in found:
+        status, total = int(linear.worse(status, code)), total + weight
+    return status, total
+
+
+def merge(answers: Sequence[Answer]) -> Answer:
+    """The answer of all rows, added up in their order."""
+    told = np.add.reduce([answer.told for answer in answers], axis=0)
+    members = np.unique(np.concatenate([answer.members for answer in answers]))
+    scores = np.zeros((members.size, answers[0].scores.shape[1]))
+    for answer in answers:
+        scores[np.searchsorted(members, answer.members)] += answer.scores
+    return Answer(told, members, scores, *_survey([(a.status, a.total) for a in answers]))
+
+
+class Search(NamedTuple):
+    """What is searched for; ``numbers``: what `linear_memory.prepare` calls options."""
+
+    p: int
+    q: int
+    numbers: tuple[Any, ...]
+    lost: float  # degrees of freedom that restricted likelihood takes
+    start: Array
+
+    def run(self, ask: Callable[[Question], Answer], sure: bool, out: tuple[Array, ...]) -> None:
+        """Ask all rows until the search is done.
+
+        ask : gives the merged answer of all rows.
+        sure : whether a maximum is known to exist.
+        out : a row of each array of `_linear.Found`.
+        """
+        memory, theta = linear_memory.new_memory(self.p, self.q), np.empty(self.p + self.q)
+        memory[linear_memory.START][:] = self.start
+        request = linear.begin_long(memory, theta, self.numbers, sure, self.lost)
+        while request != values.DONE:
+            told, _, scores, status, total = ask(Question(request, theta, memory))
+            _limits.check_weights(status < 0)
+            if status != codes.OK:
+                linear_outcome.give_up(status, total, *out)
+                return
+            if request == values.CLUSTERS:
+                linear.fold_clusters(scores, self.p, self.q, told)
+            request = linear_search.proceed(memory, told, theta)
+        linear_outcome.finish(memory, theta, *out)
