@@ -59,7 +59,6 @@ from fastnat.kernels.linear_values import (
     DENSITY,
     NO_NOISE,
     ROWS,
-    SMALL_SHARE,
     WEIGHT_SUM,
     known_part,
     parts,
@@ -148,15 +147,14 @@ def _is_moderate(aims, zz):
 
 @helper
 def take_units(memory, told):
-    """Units of the columns of X, the values and Z: powers of two, from the sums of their sizes."""
+    """Units of the columns of X, the values and Z: powers of two, from sums of roots."""
     cells, sizes = memory[CELLS], memory[SIZES]
     p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
     _, aims, _, _, zz = parts(told, p, q)
-    share = told[ROWS] * SMALL_SHARE
     for j in range(p + 1):
-        sizes[j] = unit_of(aims[j, j] / share)
+        sizes[j] = unit_of((aims[j, j] / told[ROWS]) ** 2)
     for j in range(q):
-        sizes[p + 1 + j] = unit_of(zz[j, j] / share)
+        sizes[p + 1 + j] = unit_of((zz[j, j] / told[ROWS]) ** 2)
     for j in range(p):
         memory[BASIS_X][j, j] = memory[STEP_X][j, j] = sizes[j]
     for j in range(q):

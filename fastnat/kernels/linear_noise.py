@@ -26,6 +26,7 @@ from fastnat.kernels.linear_memory import (
     LOGLIK,
     LOST,
     MAX_ITER,
+    N_ROWS,
     NIT,
     NOISE_FREE,
     ORIGIN,
@@ -43,15 +44,16 @@ from fastnat.kernels.outcome import COV_EXPECTED
 POINT, ABOVE, SLOPE_ABOVE, BELOW, SLOPE_BELOW, HIGHEST, MODE, WANTS, SCORE, CURVE, SEEN, TRIES = (
     range(12)
 )
-EXPECTED_CURVE = 12
+EXPECTED_CURVE, SIZE_OF_SLOPE, FLATS = range(12, 15)
 """Cells of the profile: which point of the grid is next; the last one and the slope there; the one
 below it and the slope there, while a root between them is looked for; the best log-likelihood;
 what the search is doing, and what it has asked for; derivatives of the profile and its value at
-the variance it looks at; how often the top was raised; the expected value of CURVE."""
-_ROOT = 13
+the variance it looks at; how often the top was raised; the expected value of CURVE; how large the
+terms of SCORE are at most, and at how many points in turn they have cancelled."""
+_ROOT = 15
 
-FAILED, FOUND = -1, -2
-"""Answers beyond requests: there is no maximum; ``BEST`` is one."""
+FAILED, FOUND, FLAT = -1, -2, -3
+"""Answers beyond requests: there is no maximum; ``BEST`` is one; the likelihood is constant."""
 
 _GRID, _ROOTING, _AT_ZERO, _LAST_ROOT = range(4)  # modes
 _N_POINTS = 27
@@ -59,6 +61,7 @@ _RATIO = math.sqrt(0.1)
 _LOWEST = 1e-12  # of the lowest point of the grid, where a root may be below it
 _MOST_TRIES = 20
 _FLOOR = 1e-22
+_CANCELLED = 1e-6  # of the terms of a slope, if no more is left of them
 
 
 @helper
@@ -91,6 +94,7 @@ def proceed(memory, told, theta):
     if profile[WANTS] == SLOPES:
         copy_matrix(by_x, memory[FIRST])
         profile[EXPECTED_CURVE] = zz[0, 0]
+        profile[SIZE_OF_SLOPE] = math.sqrt(0.5 * cells[TOTAL] * zz[0, 0])
         profile[WANTS] = CURVES
         return CURVES
     if profile[WANTS] == CURVES:
@@ -163,6 +167,10 @@ def _go_on(memory, theta):
     profile, mode = memory[PROFILE], memory[PROFILE][MODE]
     p = memory[ORIGIN].size
     variance, score = theta[p], profile[SCORE]
+    if memory[CELLS][N_ROWS] <= p and memory[CELLS][TOTAL] == memory[CELLS][LOST]:
+        if _has_cancelled(profile):
+            memory[CELLS][LOGLIK] = profile[SEEN]
+            return FLAT
     if mode == _GRID:
         return _on_grid(memory, variance, score, theta)
     if mode == _AT_ZERO:
@@ -190,8 +198,19 @@ def _go_on(memory, theta):
 
 
 @helper
+def _has_cancelled(profile):
+    return abs(profile[SCORE]) < _CANCELLED * profile[SIZE_OF_SLOPE]
+
+
+@helper
 def _on_grid(memory, variance, score, theta):
-    profile = memory[PROFILE]
+    profile, cells = memory[PROFILE], memory[CELLS]
+    if cells[LOST] > 0.0 and cells[NOISE_FREE] > 0.0:
+        # Rows without noise: coefficients take up what they say, as long as those suffice, and
+        # the likelihood of the others does not depend on a small variance.
+        profile[FLATS] = profile[FLATS] + 1.0 if _has_cancelled(profile) else 0.0
+        if profile[FLATS] > 0.0:
+            return _on_flat(memory, variance, theta)
     if profile[POINT] == 0.0 and score > 0.0 and profile[TRIES] < _MOST_TRIES:
         profile[TRIES] += 1.0
         return _look_at(memory, 10.0 * variance, theta)
@@ -201,6 +220,23 @@ def _on_grid(memory, variance, score, theta):
         return _look_for_root(memory, variance, theta)
     profile[ABOVE], profile[SLOPE_ABOVE] = variance, score
     return _next_point(memory, theta)
+
+
+@helper
+def _on_flat(memory, variance, theta):
+    """At the second such point, which is no root then, the grid ends; at the first of all it rises."""
+    profile = memory[PROFILE]
+    if profile[POINT] == 0.0 and profile[TRIES] < _MOST_TRIES:
+        profile[TRIES] += 1.0
+        return _look_at(memory, 1000.0 * variance, theta)
+    if profile[FLATS] == 1.0:
+        profile[POINT] += 1.0
+        return _look_at(memory, variance * _RATIO, theta)
+    if profile[SLOPE_ABOVE] < 0.0:
+        profile[SEEN] -= variance * profile[SCORE]
+        theta[memory[ORIGIN].size] = 0.0
+        _note(memory, theta)
+    return _end(memory)
 
 
 @helper
