@@ -77,7 +77,7 @@ _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 _FLOOR = 1e-22  # decrements below it are rounding
 _CAP, _SHORT = 1.5, 0.3  # most that log sigma changes in a step, in the mean; if that failed
 _NEAR_FACE = 1e-7  # of the first precision
-_MOST_FRAMES, _TINY_STEP = 3, 2.0**-8
+_MOST_FRAMES, _TINY_STEP = 8, 2.0**-8
 
 
 @helper
@@ -89,19 +89,24 @@ def stop(memory, status):
 
 @helper
 def _stop_early(memory, theta):
-    """Out of steps: what long ones have found, if short ones were tried after that.
-
-    From a start that was given, nothing may lead uphill; then the other one is tried.
-    """
+    """Out of steps: what long ones have found, if short ones were tried after that."""
     cells = memory[CELLS]
     if cells[STARTED] > 0.0:
-        cells[STARTED] = cells[NIT] = cells[VERDICT] = 0.0
-        copy(memory[OWN_START], memory[START])
-        return begin(memory, theta)
+        return _begin_again(memory, theta)
     verdict = int(cells[VERDICT])
     if verdict in (codes.UNBOUNDED, codes.SIGMA_ZERO):
         cells[LOGLIK] = math.inf
     return stop(memory, verdict if verdict > 0 else codes.MAX_ITER)
+
+
+@helper
+def _begin_again(memory, theta):
+    """From a start that was given nothing good was found, so the search has its own."""
+    cells = memory[CELLS]
+    cells[STARTED] = cells[NIT] = cells[VERDICT] = 0.0
+    cells[STATUS] = codes.OK
+    copy(memory[OWN_START], memory[START])
+    return begin(memory, theta)
 
 
 @helper
@@ -152,14 +157,8 @@ def proceed(memory, told, theta):
     if (scaled or censored) and ascent.accepts(state, told[VALUE], grad):
         if told[SHARP] > 0.0 or told[HUGE] > 0.0:
             return _stop_at_extreme(memory, told, theta)
-        if cells[WANTED] == OBSERVED:
-            copy_matrix(metric, memory[SPARE])
-            if not cholesky(memory[SPARE]):
-                cells[WANTED] = SAFE
-                return SAFE
-        cells[INFORMED] = 0.0 if cells[WANTED] == SAFE else 1.0
-        copy_matrix(metric, memory[INFORMATION])
-        copy(grad, memory[GRAD])
+        if not _take_metric(memory, grad):
+            return SAFE
     code = ascent.advance(state, told[VALUE], grad, metric, theta)
     if censored and _is_stuck(cells, state, code):
         return _begin_frame(memory, theta)
@@ -176,6 +175,21 @@ def proceed(memory, told, theta):
         if near or code != codes.OK:
             return _begin_face(memory, code, theta)
     return _arrive(memory, code, theta)
+
+
+@helper
+def _take_metric(memory, grad):
+    """Keep the information at an accepted point; false if it is not to be used as a metric."""
+    cells, metric = memory[CELLS], memory[METRIC]
+    if cells[WANTED] == OBSERVED:
+        copy_matrix(metric, memory[SPARE])
+        if not cholesky(memory[SPARE]):
+            cells[WANTED] = SAFE
+            return False
+    cells[INFORMED] = 0.0 if cells[WANTED] == SAFE else 1.0
+    copy_matrix(metric, memory[INFORMATION])
+    copy(grad, memory[GRAD])
+    return True
 
 
 @helper
@@ -327,6 +341,8 @@ def _leave_chart(information, grad, theta):
 def end_badly(memory, code, theta):
     """Once, try again from the start with shorter steps; the verdict is kept."""
     cells = memory[CELLS]
+    if cells[STARTED] > 0.0:
+        return _begin_again(memory, theta)
     if cells[VERDICT] > 0.0:
         return stop(memory, code)
     cells[VERDICT] = code

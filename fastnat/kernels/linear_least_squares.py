@@ -255,6 +255,13 @@ def _set_unit(memory, change):
 
 
 @helper
+def is_spent(memory):
+    """Whether as many rows as coefficients leave nothing to restricted likelihood: it is flat."""
+    cells = memory[CELLS]
+    return cells[LOST] > 0.0 and cells[TOTAL] == cells[LOST] == cells[N_ROWS]
+
+
+@helper
 def finish(memory, aims, theta):
     """Complete data and a constant sigma: the maximum is here; returns the status."""
     cells, upper = memory[CELLS], memory[SPARE]
@@ -266,7 +273,7 @@ def finish(memory, aims, theta):
         cells[LOG_DET] += 2.0 * math.log(upper[j, j] * memory[BASIS_X][j, j])
     if cells[LOST] > 0.0 and not dof > 0.0:
         # The restricted likelihood is constant in sigma, or grows with it.
-        cells[LOGLIK] = math.inf if dof < 0.0 else 0.0
+        cells[LOGLIK] = math.inf if dof < 0.0 else -0.5 * cells[LOG_DET]
         return codes.SIGMA_INFINITE if dof < 0.0 else codes.NOT_IDENTIFIED
     if is_perfect(memory, aims):
         cells[LOGLIK] = math.inf

@@ -34,8 +34,8 @@ from fastnat.kernels._jit import helper, kernel
 """Its arrays: cells; units and norms of the columns; how coordinates are related to X, those of the
 last step, the fit that was taken from the values, and the last part of it; the same for Z, and its
 squares; the ascent's state; vectors and matrices; (p, p) matrices for ascents in b alone; the state
-of `linear_noise`, and the best point of its search; squares of X and the values of exact rows; where to start if no
-start is given."""
+of `linear_noise`, and the best point of its search; squares of X and the values of exact rows;
+where to start if no start is given."""
 
 (
     PHASE,

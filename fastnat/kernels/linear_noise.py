@@ -26,7 +26,6 @@ from fastnat.kernels.linear_memory import (
     LOGLIK,
     LOST,
     MAX_ITER,
-    N_ROWS,
     NIT,
     NOISE_FREE,
     ORIGIN,
@@ -52,8 +51,8 @@ the variance it looks at; how often the top was raised; the expected value of CU
 terms of SCORE are at most, and at how many points in turn they have cancelled."""
 _ROOT = 15
 
-FAILED, FOUND, FLAT = -1, -2, -3
-"""Answers beyond requests: there is no maximum; ``BEST`` is one; the likelihood is constant."""
+FAILED, FOUND = -1, -2
+"""Answers beyond requests: there is no maximum; ``BEST`` is one."""
 
 _GRID, _ROOTING, _AT_ZERO, _LAST_ROOT = range(4)  # modes
 _N_POINTS = 27
@@ -62,6 +61,7 @@ _LOWEST = 1e-12  # of the lowest point of the grid, where a root may be below it
 _MOST_TRIES = 20
 _FLOOR = 1e-22
 _CANCELLED = 1e-6  # of the terms of a slope, if no more is left of them
+_DOUBTFUL = 1e-3  # the same, near variance 0, where little may be rounding
 
 
 @helper
@@ -167,10 +167,6 @@ def _go_on(memory, theta):
     profile, mode = memory[PROFILE], memory[PROFILE][MODE]
     p = memory[ORIGIN].size
     variance, score = theta[p], profile[SCORE]
-    if memory[CELLS][N_ROWS] <= p and memory[CELLS][TOTAL] == memory[CELLS][LOST]:
-        if _has_cancelled(profile):
-            memory[CELLS][LOGLIK] = profile[SEEN]
-            return FLAT
     if mode == _GRID:
         return _on_grid(memory, variance, score, theta)
     if mode == _AT_ZERO:
@@ -224,7 +220,7 @@ def _on_grid(memory, variance, score, theta):
 
 @helper
 def _on_flat(memory, variance, theta):
-    """At the second such point, which is no root then, the grid ends; at the first of all it rises."""
+    """At the second such point, which is no root then, the grid ends; the first one rises."""
     profile = memory[PROFILE]
     if profile[POINT] == 0.0 and profile[TRIES] < _MOST_TRIES:
         profile[TRIES] += 1.0
@@ -255,7 +251,8 @@ def _next_point(memory, theta):
         return _look_at(memory, profile[ABOVE] * _RATIO, theta)
     if memory[CELLS][NOISE_FREE] > 0.0:
         # Values without noise that a plane goes through: the likelihood is infinite at 0.
-        return FAILED if profile[SLOPE_ABOVE] < 0.0 else _end(memory)
+        least = _DOUBTFUL * profile[SIZE_OF_SLOPE] if memory[CELLS][LOST] > 0.0 else 0.0
+        return FAILED if profile[SLOPE_ABOVE] < -least else _end(memory)
     profile[MODE] = _AT_ZERO
     return _look_at(memory, 0.0, theta)
 

@@ -164,7 +164,7 @@ def _set_out(memory, told, theta):
     p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
     grad, aims, _, _, _ = parts(told, p, q)
     spread = math.sqrt(cells[RSS] / cells[TOTAL])
-    if cells[MODEL] == COMPLETE:
+    if cells[MODEL] == COMPLETE or least_squares.is_spent(memory):
         code = least_squares.finish(memory, aims, theta)
         return _want_meat(memory, True) if code == codes.OK else stop(memory, code)
     copy(memory[GRAD][:p], theta)
@@ -237,8 +237,6 @@ def _take_from_noise(memory, answer, theta):
     cells[LOGLIK] -= cells[DENSE] * math.log(cells[UNIT])
     if cells[LOST] > 0.0:
         cells[LOGLIK] += _restricted_constant(memory)
-    if answer == linear_noise.FLAT:
-        return stop(memory, codes.NOT_IDENTIFIED)
     copy(best[:p], theta)
     theta[p] = -math.inf
     if best[p] > 0.0:
