@@ -1,37 +1,24 @@
-"""How regressions are fitted: arrays of one shape, blocks of problems or of one problem's rows."""
+"""How regressions are fitted: blocks of problems, or of one problem's rows."""
 
 import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-from fastnat import _blocks, _limits, _long
-from fastnat._arrays import Array, CovType, as_array
-from fastnat._existence import Problem, judge
-from fastnat._observed import Given, broadcast
+from fastnat import _blocks, _limits, _long, _scale_limits
+from fastnat._arrays import Array
+from fastnat._existence import Limit, Problem, judge
+from fastnat._linear_arguments import Samples, arrange
+from fastnat._observed import Given
 from fastnat._rows import Rows
 from fastnat.kernels import codes, linear, linear_memory, linear_outcome
 
 LONG = 1 << 16
 """Longer problems are evaluated in segments of rows, on threads, the sums merged in order."""
 
+_ENOUGH = 30  # steps, after which it is asked what a climb was heading for
 _NOTHING = np.empty(0)
 _NO_MATRIX = np.empty((0, 0))
-
-
-class Samples(NamedTuple):
-    """Columns (..., n), X (n, p) or (..., n, p), Z likewise or None."""
-
-    columns: tuple[Array | None, ...]
-    x: Array
-    z: Array | None
-    batch: tuple[int, ...]
-    n_obs: int
-
-    @property
-    def n_params(self) -> tuple[int, int]:
-        return self.x.shape[-1], 1 if self.z is None else self.z.shape[-1]
 
 
 class Options(NamedTuple):
@@ -60,98 +47,14 @@ class Found(NamedTuple):
     corr: Array
 
 
-def arrange(given: Given, x: Array, z: Array | None, clusters: Any) -> Samples:
-    """Broadcast everything to one batch."""
-    views, shape = broadcast(given, "y")
-    n_obs, batch = shape[-1], shape[:-1]
-    for name, matrix in (("X", x), ("Z", z)):
-        if matrix is None:
-            continue
-        if matrix.ndim < 2:
-            raise ValueError(f"{name} must have two dimensions at least, not shape {matrix.shape}")
-        if matrix.shape[-2] != n_obs:
-            raise ValueError(
-                f"{name} of shape {matrix.shape} must have a row for each of {n_obs} values in y"
-            )
-        if matrix.shape[-1] == 0:
-            raise ValueError(f"{name} must have a column at least")
-        try:
-            batch = np.broadcast_shapes(batch, matrix.shape[:-2])
-        except ValueError:
-            raise ValueError(
-                f"{name} of shape {matrix.shape} does not broadcast with {batch} problems"
-            ) from None
-    members = None if clusters is None else _as_clusters(clusters, n_obs)
-    columns = [None if v is None else np.broadcast_to(v, (*batch, n_obs)) for v in views]
-    if members is not None:
-        columns.append(np.broadcast_to(members, (*batch, n_obs)))
-    else:
-        columns.append(None)
-    full = (*batch, n_obs)
-    return Samples(
-        tuple(columns), _stack(x, full), None if z is None else _stack(z, full), batch, n_obs
-    )
-
-
-def check_combination(
-    given: Given, scaled: bool, reml: bool, cov_type: CovType, clustered: bool
-) -> None:
-    noisy = given.noise is not None
-    if reml and (given.limited or scaled):
-        raise ValueError("reml=True needs values without limits or truncation, and no Z")
-    if reml and noisy and cov_type in ("opg", "sandwich"):
-        raise ValueError("cov_type must be 'observed' or 'expected' for reml=True with noise_std")
-    if cov_type == "expected" and given.upper is not None:
-        raise ValueError(
-            "cov_type='expected' needs the limits of every observation: give left and right"
-            " instead of upper"
-        )
-    if clustered and cov_type != "sandwich":
-        raise ValueError("clusters are for cov_type='sandwich'")
-
-
-def model_of(given: Given, scaled: bool) -> int:
-    if scaled:
-        return linear_memory.SCALED
-    if given.noise is not None:
-        return linear_memory.NOISY
-    if given.least is not None:
-        return linear_memory.CUT
-    return linear_memory.CENSORED if given.limited else linear_memory.COMPLETE
-
-
-def as_start(start: ArrayLike, batch: tuple[int, ...], k: int) -> Array:
-    array = as_array("start", start).astype(np.float64)
-    if array.ndim == 0 or array.shape[-1] != k:
-        raise ValueError(f"start of shape {array.shape} must have {k} numbers: b, then g")
-    if not np.all(np.isfinite(array)):
-        raise ValueError("start must be finite")
-    try:
-        return np.broadcast_to(array, (*batch, k))
-    except ValueError:
-        raise ValueError(
-            f"start of shape {array.shape} does not broadcast with {batch} problems"
-        ) from None
-
-
-def _stack(matrix: Array, shape: tuple[int, ...]) -> Array:
-    """A matrix that all problems share stays as it is."""
-    if math.prod(matrix.shape[:-2]) == 1:
-        return matrix.reshape(matrix.shape[-2:])
-    return np.broadcast_to(matrix, (*shape, matrix.shape[-1]))
-
-
-def _as_clusters(clusters: Any, n_obs: int) -> NDArray[np.int64]:
-    members = as_array("clusters", clusters)
-    if members.dtype.kind not in "iu":
-        raise TypeError(f"clusters must be integers, not {members.dtype}; see np.unique's inverse")
-    if members.shape != (n_obs,):
-        raise ValueError(f"clusters of shape {members.shape} must have a code for each value in y")
-    return np.unique(members, return_inverse=True)[1].astype(np.int64)
-
-
-def solve(samples: Samples, starts: Array | None, options: Options) -> Found:
-    """Fit all problems."""
+def solve(
+    samples: Samples, starts: Array | None, options: Options, number: float | None = 1.0
+) -> Found:
+    """Fit all problems; ``number`` is the `only_number` of Z."""
+    if number is not None and number != 1.0:
+        return _in_unit(samples, starts, options, number)
+    if number is not None:
+        samples = samples._replace(z=None)
     n_fits, k = math.prod(samples.batch), sum(samples.n_params)
     found = Found(
         np.empty((n_fits, linear_outcome.R_SIZE)),
@@ -169,6 +72,22 @@ def solve(samples: Samples, starts: Array | None, options: Options) -> Found:
     undecided = np.flatnonzero(found.results[:, linear_outcome.R_STATUS] == linear_memory.UNDECIDED)
     for f in undecided.tolist():
         job.decide(f)
+    if options.model == linear_memory.SCALED and options.max_iter >= _ENOUGH:
+        stopped = np.flatnonzero(found.results[:, linear_outcome.R_STATUS] == codes.MAX_ITER)
+        for f in stopped.tolist():
+            job.look_beyond(f)
+    return found
+
+
+def _in_unit(samples: Samples, starts: Array | None, options: Options, number: float) -> Found:
+    """The same with Z a column of ones."""
+    if starts is not None:
+        starts = np.concatenate([starts[..., :-1], starts[..., -1:] * number], axis=-1)
+    found = solve(samples, starts, options)
+    found.params[:, -1] /= number
+    found.stderr[:, -1] /= abs(number)
+    found.corr[:, -1, :-1] *= math.copysign(1.0, number)
+    found.corr[:, :-1, -1] *= math.copysign(1.0, number)
     return found
 
 
@@ -260,12 +179,34 @@ class _Job:
         columns, x, z = self._rows(f).read(slice(None))
         verdict = judge(Problem(columns, x, z, self.options.model), loglik_of)
         if verdict is None:
-            if self.samples.n_obs > LONG:
-                self.fit_long(f, sure=True)
-            else:
-                ends = _blocks.offsets(1, self.samples.n_obs)
-                self._fit_rows(columns, x, z, ends, f, sure=True)
+            self._fit_again(f, columns, x, z)
             return
+        self._set_limit(f, verdict, z)
+
+    def look_beyond(self, f: int) -> None:
+        """A climb that is out of steps may have been on its way to a limit."""
+        options, params, results = self.options, self.found.params, self.found.results
+        if not np.all(np.isfinite(params[f])):
+            return
+        columns, x, z = self._rows(f).read(slice(None))
+        problem = Problem(columns, x, z, options.model)
+        verdict = _scale_limits.judge(problem, params[f], options.tol, options.max_iter)
+        if isinstance(verdict, Limit):
+            self._set_limit(f, verdict, z)
+        elif verdict is not None:
+            done = results[f, linear_outcome.R_NIT]
+            job = _Job(self.samples, np.broadcast_to(verdict, params.shape), options, self.found)
+            job._fit_again(f, columns, x, z)
+            results[f, linear_outcome.R_NIT] += done
+
+    def _fit_again(self, f: int, columns: Any, x: Array, z: Array) -> None:
+        if self.samples.n_obs > LONG:
+            self.fit_long(f, sure=True)
+        else:
+            ends = _blocks.offsets(1, self.samples.n_obs)
+            self._fit_rows(columns, x, z, ends, f, sure=True)
+
+    def _set_limit(self, f: int, verdict: Limit, z: Array) -> None:
         results, params, stderr, corr = (array[f] for array in self.found)
         total = results[linear_outcome.R_NOBS]
         linear_outcome.give_up(verdict.status, total, results, params, stderr, corr)

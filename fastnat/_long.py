@@ -47,7 +47,7 @@ class Answer(NamedTuple):
 class Rows(NamedTuple):
     """Rows of one problem that are in one place."""
 
-    columns: tuple[Array | None, ...]  # (n,) as in `_linear.Samples`; clusters are numbered
+    columns: tuple[Array | None, ...]  # (n,) as in `Samples`; clusters are numbered
     x: Array  # (n, p)
     z: Array | None
     members: Array  # the codes of the clusters that have these numbers

@@ -19,6 +19,7 @@ from dask.highlevelgraph import HighLevelGraph
 
 import fastnat
 from fastnat import _chunked, _linear, _long, _observed
+from fastnat import _linear_arguments as arguments
 from fastnat._arrays import COVS, Array, CovType, as_array, as_integer, as_tolerance
 from fastnat._existence import Problem, judge
 from fastnat._searched import Searched
@@ -54,17 +55,17 @@ def describe(sources: _chunked.Sources, options: dict[str, Any]) -> Regression:
     rest: Any = [*(like.get(name) for name in names), "y"]
     given = _observed.read(like["y"], *rest)
     design, scale, clusters = as_array("X", like["X"]), like.get("Z"), like.get("clusters")
-    _linear.check_combination(
+    arguments.check_combination(
         given, scale is not None, options["reml"], options["cov_type"], clusters is not None
     )
-    samples = _linear.arrange(given, design, scale, None)
+    samples = arguments.arrange(given, design, scale, None)
     p, q = samples.n_params
     if clusters is not None:
         if clusters.shape != (samples.n_obs,) or clusters.dtype.kind not in "iu":
             raise ValueError(f"clusters must be {samples.n_obs} integers, one for each value in y")
     if "start" in like:
-        _linear.as_start(like["start"], samples.batch, p + q)
-    model = _linear.model_of(given, scale is not None)
+        arguments.as_start(like["start"], samples.batch, p + q)
+    model = arguments.model_of(given, scale is not None)
     return Regression(
         samples.batch,
         p,
@@ -273,7 +274,7 @@ def fit_normal(
     """Fit a sample as a regression on a constant; None as of `fit_linear`."""
     arrays = {("y" if name == "x" else name): a for name, a in sources.arrays.items()}
     names = {("y" if name == "x" else name): a for name, a in sources.labels.items()}
-    model = _linear.model_of(given, False)
+    model = arguments.model_of(given, False)
     problem = Regression(
         batch, 1, 1, False, model, options["cov_type"], _as_options(model, options), given
     )

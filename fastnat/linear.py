@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnat import _linear, _observed
+from fastnat import _linear_arguments as arguments
 from fastnat._arrays import (
     COVS,
     Array,
@@ -344,12 +345,13 @@ def fit_linear(
     given = _observed.read(y, upper, left, right, truncation, noise_std, weights, "y")
     design = as_array("X", X)
     scale = None if Z is None else as_array("Z", Z)
-    _linear.check_combination(given, scale is not None, reml, cov_type, clusters is not None)
+    arguments.check_combination(given, scale is not None, reml, cov_type, clusters is not None)
     tol = as_tolerance(tol)
-    samples = _linear.arrange(given, design, scale, clusters)
+    samples = arguments.arrange(given, design, scale, clusters)
     p, q = samples.n_params
+    number = arguments.only_number(samples.z)
     options = _linear.Options(
-        _linear.model_of(given, scale is not None),
+        arguments.model_of(given, number is None),
         COVS[cov_type],
         as_integer("max_iter", max_iter, 1),
         tol,
@@ -357,8 +359,8 @@ def fit_linear(
         reml,
         n_threads,
     )
-    starts = None if start is None else _linear.as_start(start, samples.batch, p + q)
-    found = _linear.solve(samples, starts, options)
+    starts = None if start is None else arguments.as_start(start, samples.batch, p + q)
+    found = _linear.solve(samples, starts, options, number)
     status = found.results[:, rows.R_STATUS]
     if nan_policy == "raise" and np.any(status == codes.NAN_INPUT):
         raise ValueError("y, X or Z contains NaN, and nan_policy is 'raise'")

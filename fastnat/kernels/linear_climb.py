@@ -11,11 +11,14 @@ from fastnat.kernels import ascent, codes
 from fastnat.kernels._jit import helper
 from fastnat.kernels.curvature import copy, copy_matrix
 from fastnat.kernels.linalg import cholesky
+from fastnat.kernels.linear_frame import factor, multiply, set_identity, times
 from fastnat.kernels.linear_memory import (
+    BASIS_X,
     CELLS,
     CENSORED,
     CUT,
     DENSE,
+    FRAMES,
     GRAD,
     INFORMATION,
     INFORMED,
@@ -24,36 +27,47 @@ from fastnat.kernels.linear_memory import (
     MAX_ITER,
     METRIC,
     MODEL,
+    MOVED,
     NIT,
     ORIGIN,
+    OWN_START,
     PHASE,
     PLANE,
     SCALED,
     SPARE,
     SQUARES_Z,
     START,
+    STARTED,
     STATE,
     STATUS,
+    STEP_ORIGIN,
+    STEP_UNIT,
+    STEP_X,
+    STEP_Z,
     TOL,
     TOTAL,
+    TURNED,
     UNIT,
     VERDICT,
     WANTED,
 )
 from fastnat.kernels.linear_values import (
     DONE,
+    GRAM,
     HUGE,
     IN_NATURAL,
     IN_OLSEN,
     OBSERVED,
     SAFE,
+    SHARP,
     TINY,
     VALUE,
+    known_part,
     metric_of,
     parts,
 )
 
-FRAME, CLIMB, FACE, NOISE, AT_END, MEAT_WANTED = range(6)
+FRAME, CLIMB, FACE, NOISE, AT_END, MEAT_WANTED, REFRAME = range(7)
 """Phases of the search: what the values that come next are for."""
 
 ARRIVED = -1
@@ -63,6 +77,7 @@ _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 _FLOOR = 1e-22  # decrements below it are rounding
 _CAP, _SHORT = 1.5, 0.3  # most that log sigma changes in a step, in the mean; if that failed
 _NEAR_FACE = 1e-7  # of the first precision
+_MOST_FRAMES, _TINY_STEP = 8, 2.0**-8
 
 
 @helper
@@ -73,13 +88,25 @@ def stop(memory, status):
 
 
 @helper
-def _stop_early(memory):
+def _stop_early(memory, theta):
     """Out of steps: what long ones have found, if short ones were tried after that."""
     cells = memory[CELLS]
+    if cells[STARTED] > 0.0:
+        return _begin_again(memory, theta)
     verdict = int(cells[VERDICT])
     if verdict in (codes.UNBOUNDED, codes.SIGMA_ZERO):
         cells[LOGLIK] = math.inf
     return stop(memory, verdict if verdict > 0 else codes.MAX_ITER)
+
+
+@helper
+def _begin_again(memory, theta):
+    """From a start that was given nothing good was found, so the search has its own."""
+    cells = memory[CELLS]
+    cells[STARTED] = cells[NIT] = cells[VERDICT] = 0.0
+    cells[STATUS] = codes.OK
+    copy(memory[OWN_START], memory[START])
+    return begin(memory, theta)
 
 
 @helper
@@ -89,7 +116,7 @@ def begin(memory, theta):
     p = memory[ORIGIN].size
     copy(start, theta)
     if cells[MODEL] != SCALED:
-        h = cells[UNIT] * math.exp(-start[p])
+        h = math.exp(math.log(cells[UNIT]) - start[p])  # sigma itself may underflow
         power = h if cells[MODEL] != CUT else h * h
         for j in range(p):
             theta[j] = start[j] * power
@@ -128,17 +155,13 @@ def proceed(memory, told, theta):
     grad = parts(told, p, q)[0]
     metric_of(told, p, q, metric)
     if (scaled or censored) and ascent.accepts(state, told[VALUE], grad):
-        if told[TINY] > 0.0 or told[HUGE] > 0.0:
+        if told[SHARP] > 0.0 or told[HUGE] > 0.0:
             return _stop_at_extreme(memory, told, theta)
-        if cells[WANTED] == OBSERVED:
-            copy_matrix(metric, memory[SPARE])
-            if not cholesky(memory[SPARE]):
-                cells[WANTED] = SAFE
-                return SAFE
-        cells[INFORMED] = 0.0 if cells[WANTED] == SAFE else 1.0
-        copy_matrix(metric, memory[INFORMATION])
-        copy(grad, memory[GRAD])
+        if not _take_metric(memory, grad):
+            return SAFE
     code = ascent.advance(state, told[VALUE], grad, metric, theta)
+    if censored and _is_stuck(cells, state, code):
+        return _begin_frame(memory, theta)
     if code == ascent.RUNNING:
         if scaled:
             _shorten(memory, theta)
@@ -152,6 +175,69 @@ def proceed(memory, told, theta):
         if near or code != codes.OK:
             return _begin_face(memory, code, theta)
     return _arrive(memory, code, theta)
+
+
+@helper
+def _take_metric(memory, grad):
+    """Keep the information at an accepted point; false if it is not to be used as a metric."""
+    cells, metric = memory[CELLS], memory[METRIC]
+    if cells[WANTED] == OBSERVED:
+        copy_matrix(metric, memory[SPARE])
+        if not cholesky(memory[SPARE]):
+            cells[WANTED] = SAFE
+            return False
+    cells[INFORMED] = 0.0 if cells[WANTED] == SAFE else 1.0
+    copy_matrix(metric, memory[INFORMATION])
+    copy(grad, memory[GRAD])
+    return True
+
+
+@helper
+def _is_stuck(cells, state, code):
+    """Whether rounding hides what is gained: no step, or only a tiny one, leads uphill."""
+    if code == codes.OK or (code == ascent.RUNNING and state[ascent.STEP_SIZE] > _TINY_STEP):
+        return False
+    steps = cells[NIT] + state[ascent.NIT]
+    return cells[FRAMES] < _MOST_FRAMES and steps < cells[MAX_ITER]
+
+
+@helper
+def _begin_frame(memory, theta):
+    """New coordinates, where weights of many sizes have left few rows with a say.
+
+    In coordinates that are well conditioned here, and where values are what is left of them here,
+    no digits cancel.
+    """
+    cells, step, state = memory[CELLS], memory[STEP_X], memory[STATE]
+    p = memory[ORIGIN].size
+    cells[FRAMES] += 1.0
+    cells[NIT] += state[ascent.NIT]
+    copy(state[ascent.BASE : ascent.BASE + p + 1], theta)
+    factor(memory[INFORMATION], p, memory[PLANE])
+    set_identity(memory[STEP_Z])
+    set_identity(step)
+    for j in range(p):
+        for k in range(j, p):
+            step[j, k] = memory[PLANE][j, k]
+    multiply(step, memory[BASIS_X])
+    times(step, theta[:p])
+    times(step, memory[ORIGIN])
+    for j in range(p):
+        memory[STEP_ORIGIN][j] = theta[j] / theta[p]
+        memory[ORIGIN][j] += memory[STEP_ORIGIN][j] * cells[UNIT]
+        theta[j] = 0.0
+    cells[STEP_UNIT] = math.ldexp(1.0, -math.frexp(theta[p])[1])
+    cells[UNIT] *= cells[STEP_UNIT]
+    theta[p] *= cells[STEP_UNIT]
+    cells[PHASE], cells[MOVED], cells[TURNED] = REFRAME, 1.0, 1.0
+    return GRAM
+
+
+@helper
+def take_frame(memory, told, theta):
+    """The squares of the exact rows in these coordinates; the ascent goes on."""
+    copy_matrix(known_part(told, memory[ORIGIN].size, memory[SQUARES_Z].shape[0]), memory[KNOWN])
+    return climb_from(memory, theta)
 
 
 @helper
@@ -182,7 +268,7 @@ def _stop_at_extreme(memory, told, theta):
     """The scale has left the data behind, for some rows or for all."""
     cells = memory[CELLS]
     cells[NIT] += memory[STATE][ascent.NIT]
-    if told[TINY] > 0.0:
+    if told[SHARP] > 0.0:
         cells[LOGLIK] = math.inf
         all_rows = told[TINY] >= cells[TOTAL] * (1.0 - 1e-12)
         return end_badly(memory, codes.SIGMA_ZERO if all_rows else codes.UNBOUNDED, theta)
@@ -222,7 +308,7 @@ def _arrive(memory, code, theta):
             theta[j] /= power
         theta[p] = math.log(cells[UNIT]) - math.log(h)
     if code != codes.OK:
-        return _stop_early(memory)
+        return _stop_early(memory, theta)
     cells[PHASE] = AT_END
     return ARRIVED if cells[INFORMED] > 0.0 else OBSERVED
 
@@ -255,6 +341,8 @@ def _leave_chart(information, grad, theta):
 def end_badly(memory, code, theta):
     """Once, try again from the start with shorter steps; the verdict is kept."""
     cells = memory[CELLS]
+    if cells[STARTED] > 0.0:
+        return _begin_again(memory, theta)
     if cells[VERDICT] > 0.0:
         return stop(memory, code)
     cells[VERDICT] = code

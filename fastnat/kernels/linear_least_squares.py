@@ -59,7 +59,6 @@ from fastnat.kernels.linear_values import (
     DENSITY,
     NO_NOISE,
     ROWS,
-    SMALL_SHARE,
     WEIGHT_SUM,
     known_part,
     parts,
@@ -148,15 +147,14 @@ def _is_moderate(aims, zz):
 
 @helper
 def take_units(memory, told):
-    """Units of the columns of X, the values and Z: powers of two, from the sums of their sizes."""
+    """Units of the columns of X, the values and Z: powers of two, from sums of roots."""
     cells, sizes = memory[CELLS], memory[SIZES]
     p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
     _, aims, _, _, zz = parts(told, p, q)
-    share = told[ROWS] * SMALL_SHARE
     for j in range(p + 1):
-        sizes[j] = unit_of(aims[j, j] / share)
+        sizes[j] = unit_of((aims[j, j] / told[ROWS]) ** 2)
     for j in range(q):
-        sizes[p + 1 + j] = unit_of(zz[j, j] / share)
+        sizes[p + 1 + j] = unit_of((zz[j, j] / told[ROWS]) ** 2)
     for j in range(p):
         memory[BASIS_X][j, j] = memory[STEP_X][j, j] = sizes[j]
     for j in range(q):
@@ -257,6 +255,13 @@ def _set_unit(memory, change):
 
 
 @helper
+def is_spent(memory):
+    """Whether as many rows as coefficients leave nothing to restricted likelihood: it is flat."""
+    cells = memory[CELLS]
+    return cells[LOST] > 0.0 and cells[TOTAL] == cells[LOST] == cells[N_ROWS]
+
+
+@helper
 def finish(memory, aims, theta):
     """Complete data and a constant sigma: the maximum is here; returns the status."""
     cells, upper = memory[CELLS], memory[SPARE]
@@ -268,7 +273,7 @@ def finish(memory, aims, theta):
         cells[LOG_DET] += 2.0 * math.log(upper[j, j] * memory[BASIS_X][j, j])
     if cells[LOST] > 0.0 and not dof > 0.0:
         # The restricted likelihood is constant in sigma, or grows with it.
-        cells[LOGLIK] = math.inf if dof < 0.0 else 0.0
+        cells[LOGLIK] = math.inf if dof < 0.0 else -0.5 * cells[LOG_DET]
         return codes.SIGMA_INFINITE if dof < 0.0 else codes.NOT_IDENTIFIED
     if is_perfect(memory, aims):
         cells[LOGLIK] = math.inf

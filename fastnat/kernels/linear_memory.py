@@ -29,11 +29,13 @@ from fastnat.kernels._jit import helper, kernel
     PROFILE,
     BEST,
     KNOWN,
-) = range(23)
+    OWN_START,
+) = range(24)
 """Its arrays: cells; units and norms of the columns; how coordinates are related to X, those of the
 last step, the fit that was taken from the values, and the last part of it; the same for Z, and its
 squares; the ascent's state; vectors and matrices; (p, p) matrices for ascents in b alone; the state
-of `linear_noise`, and the best point of its search; squares of X and the values of exact rows."""
+of `linear_noise`, and the best point of its search; squares of X and the values of exact rows;
+where to start if no start is given."""
 
 READ = (CELLS, NORMS, BASIS_X, ORIGIN, BASIS_Z, SQUARES_Z)
 """Those that rows look at, by `linear.tell_segment`."""
@@ -72,8 +74,9 @@ READ = (CELLS, NORMS, BASIS_X, ORIGIN, BASIS_Z, SQUARES_Z)
     RESCALED,
     TURNED,
     INFORMED,
+    FRAMES,
     N_CELLS,
-) = range(34)
+) = range(35)
 """Cells.  SURE: whether a maximum is known to exist; CLUSTERED: whether scores are summed up by
 clusters; LOST: degrees of freedom that restricted likelihood takes; STARTED: whether a start is
 given; UNIT and STEP_UNIT: the unit of the values and its last change; MOVED: whether coordinates
@@ -85,9 +88,9 @@ those before it, or -1; ESCAPES: saddles that were left; VERDICT: what the ascen
 found before shorter steps were tried; LONE: whether a few rows make the likelihood infinite;
 RESCALED: whether units of the columns were asked for, or taken; TURNED: whether the last step has
 changed the coordinates of X or Z; INFORMED: whether the information at
-the last accepted point is known."""
+the last accepted point is known; FRAMES: how often the ascent has changed its coordinates."""
 
-PROFILE_SIZE = 13 + root.SIZE
+PROFILE_SIZE = 15 + root.SIZE
 
 COMPLETE, CENSORED, CUT, SCALED, NOISY = range(5)
 """Models: known values and a constant sigma; limits; truncation; a sigma with covariates, and
@@ -124,6 +127,7 @@ def new_memory(p, q):
         np.empty(PROFILE_SIZE),
         np.empty(p + 1),
         np.empty((p + 1, p + 1)),
+        np.empty(k),
     )
 
 

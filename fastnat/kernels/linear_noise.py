@@ -43,12 +43,13 @@ from fastnat.kernels.outcome import COV_EXPECTED
 POINT, ABOVE, SLOPE_ABOVE, BELOW, SLOPE_BELOW, HIGHEST, MODE, WANTS, SCORE, CURVE, SEEN, TRIES = (
     range(12)
 )
-EXPECTED_CURVE = 12
+EXPECTED_CURVE, SIZE_OF_SLOPE, FLATS = range(12, 15)
 """Cells of the profile: which point of the grid is next; the last one and the slope there; the one
 below it and the slope there, while a root between them is looked for; the best log-likelihood;
 what the search is doing, and what it has asked for; derivatives of the profile and its value at
-the variance it looks at; how often the top was raised; the expected value of CURVE."""
-_ROOT = 13
+the variance it looks at; how often the top was raised; the expected value of CURVE; how large the
+terms of SCORE are at most, and at how many points in turn they have cancelled."""
+_ROOT = 15
 
 FAILED, FOUND = -1, -2
 """Answers beyond requests: there is no maximum; ``BEST`` is one."""
@@ -59,6 +60,8 @@ _RATIO = math.sqrt(0.1)
 _LOWEST = 1e-12  # of the lowest point of the grid, where a root may be below it
 _MOST_TRIES = 20
 _FLOOR = 1e-22
+_CANCELLED = 1e-6  # of the terms of a slope, if no more is left of them
+_DOUBTFUL = 1e-3  # the same, near variance 0, where little may be rounding
 
 
 @helper
@@ -91,6 +94,7 @@ def proceed(memory, told, theta):
     if profile[WANTS] == SLOPES:
         copy_matrix(by_x, memory[FIRST])
         profile[EXPECTED_CURVE] = zz[0, 0]
+        profile[SIZE_OF_SLOPE] = math.sqrt(0.5 * cells[TOTAL] * zz[0, 0])
         profile[WANTS] = CURVES
         return CURVES
     if profile[WANTS] == CURVES:
@@ -190,8 +194,19 @@ def _go_on(memory, theta):
 
 
 @helper
+def _has_cancelled(profile):
+    return abs(profile[SCORE]) < _CANCELLED * profile[SIZE_OF_SLOPE]
+
+
+@helper
 def _on_grid(memory, variance, score, theta):
-    profile = memory[PROFILE]
+    profile, cells = memory[PROFILE], memory[CELLS]
+    if cells[LOST] > 0.0 and cells[NOISE_FREE] > 0.0:
+        # Rows without noise: coefficients take up what they say, as long as those suffice, and
+        # the likelihood of the others does not depend on a small variance.
+        profile[FLATS] = profile[FLATS] + 1.0 if _has_cancelled(profile) else 0.0
+        if profile[FLATS] > 0.0:
+            return _on_flat(memory, variance, theta)
     if profile[POINT] == 0.0 and score > 0.0 and profile[TRIES] < _MOST_TRIES:
         profile[TRIES] += 1.0
         return _look_at(memory, 10.0 * variance, theta)
@@ -201,6 +216,23 @@ def _on_grid(memory, variance, score, theta):
         return _look_for_root(memory, variance, theta)
     profile[ABOVE], profile[SLOPE_ABOVE] = variance, score
     return _next_point(memory, theta)
+
+
+@helper
+def _on_flat(memory, variance, theta):
+    """At the second such point, which is no root then, the grid ends; the first one rises."""
+    profile = memory[PROFILE]
+    if profile[POINT] == 0.0 and profile[TRIES] < _MOST_TRIES:
+        profile[TRIES] += 1.0
+        return _look_at(memory, 1000.0 * variance, theta)
+    if profile[FLATS] == 1.0:
+        profile[POINT] += 1.0
+        return _look_at(memory, variance * _RATIO, theta)
+    if profile[SLOPE_ABOVE] < 0.0:
+        profile[SEEN] -= variance * profile[SCORE]
+        theta[memory[ORIGIN].size] = 0.0
+        _note(memory, theta)
+    return _end(memory)
 
 
 @helper
@@ -219,7 +251,8 @@ def _next_point(memory, theta):
         return _look_at(memory, profile[ABOVE] * _RATIO, theta)
     if memory[CELLS][NOISE_FREE] > 0.0:
         # Values without noise that a plane goes through: the likelihood is infinite at 0.
-        return FAILED if profile[SLOPE_ABOVE] < 0.0 else _end(memory)
+        least = _DOUBTFUL * profile[SIZE_OF_SLOPE] if memory[CELLS][LOST] > 0.0 else 0.0
+        return FAILED if profile[SLOPE_ABOVE] < -least else _end(memory)
     profile[MODE] = _AT_ZERO
     return _look_at(memory, 0.0, theta)
 

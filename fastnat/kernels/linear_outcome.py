@@ -13,6 +13,7 @@ from fastnat.kernels.linear_memory import (
     CELLS,
     COLUMN,
     COV,
+    GRAD,
     INFORMATION,
     LOGLIK,
     MEAT,
@@ -100,7 +101,8 @@ def _set_errors(memory, k, stderr, corr):
     """Of the first ``k`` parameters, from the information about them in these coordinates.
 
     With U'U the information and B the basis, (U B)^-1 is a root of the covariance, so a standard
-    error is the length of a row of it, and nothing cancels.
+    error is the length of a row of it, and nothing cancels.  Rows have units of their own, for a
+    variance may not be a number where a standard deviation is.
     """
     cells = memory[CELLS]
     p, cov = memory[ORIGIN].size, cells[COV]
@@ -121,6 +123,8 @@ def _set_errors(memory, k, stderr, corr):
             for j in range(i + 1):
                 corr[i, j] = corr[j, i] = _dot(root[i], root[j])
     _normalise(k, stderr, corr)
+    for j in range(k):
+        stderr[j] *= memory[GRAD][j]
     for j in range(min(p, k)):
         stderr[j] *= cells[UNIT]
 
@@ -161,6 +165,21 @@ def _set_root(memory, upper, root):
             solve_upper(memory[BASIS_Z], column[p:])
         for i in range(k):
             root[i, j] = column[i]
+    for i in range(k):
+        _take_unit(root[i], i, memory[GRAD])
+
+
+@helper
+def _take_unit(row, i, units):
+    """Divide a row by a power of two near its largest number, which is noted."""
+    largest = 0.0
+    for value in row:
+        largest = max(largest, abs(value))
+    units[i] = 1.0
+    if 0.0 < largest < math.inf:
+        units[i] = math.ldexp(1.0, math.frexp(largest)[1] - 1)
+        for j in range(row.size):
+            row[j] /= units[i]
 
 
 @helper

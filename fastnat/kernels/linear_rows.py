@@ -40,12 +40,10 @@ def new_blocks(n_blocks, p, q):
     cells = np.empty((n_blocks, N_CELLS, STRIDE))
     for i in range(n_blocks):
         # What is not given stays so.
-        _fill(cells[i, WIDTH], 0.0)
-        _fill(cells[i, NOISE], 0.0)
+        cells[i] = 0.0
         _fill(cells[i, LEAST], -math.inf)
         _fill(cells[i, MOST], math.inf)
         _fill(cells[i, WEIGHT], 1.0)
-        _fill(cells[i, CLUSTER], 0.0)
     ends, is_own = np.empty((n_blocks, N_KINDS + 1), np.int64), np.zeros(n_blocks, np.int64)
     return cells, ends, np.empty(n_blocks * BLOCK * p), np.empty(n_blocks * BLOCK * q), is_own
 
@@ -348,7 +346,7 @@ def move(cells, n, x, start, p, origin, sizes, unit, limited, scratch):
     The largest part of the fit goes first and on its own: as a rule that is a constant, which
     leaves exact differences, and what comes then is no longer small beside the values.
     """
-    fit, rest, factor = scratch[2][2], scratch[3], 1.0 / unit
+    fit, rest = scratch[2][2], scratch[3]
     largest, lead = 0.0, 0
     for j in range(p):
         rest[j] = origin[j]
@@ -363,10 +361,10 @@ def move(cells, n, x, start, p, origin, sizes, unit, limited, scratch):
                 _take_column(origin[lead], x, start + lead, p, n, cells[cell])
                 _subtract(fit, n, cells[cell])
     if unit != 1.0:
-        _scale(factor, n, cells[LOW])
+        _scale(unit, n, cells[LOW])
         if limited:
             for cell in (WIDTH, NOISE, LEAST, MOST):
-                _scale(factor, n, cells[cell])
+                _scale(unit, n, cells[cell])
 
 
 @helper
@@ -382,9 +380,11 @@ def _subtract(fit, n, row):
 
 
 @helper
-def _scale(factor, n, row):
+def _scale(unit, n, row):
+    first = 2.0**100 if unit < 2.0**-1000 else 1.0  # its inverse may not be a number
+    second = 1.0 / (unit * first)
     for i in range(n):
-        row[i] *= factor
+        row[i] = row[i] * first * second
 
 
 @helper

@@ -28,6 +28,7 @@ from fastnat.kernels.linear_climb import (
     FRAME,
     MEAT_WANTED,
     NOISE,
+    REFRAME,
     climb_from,
     end_badly,
     stop,
@@ -64,6 +65,7 @@ from fastnat.kernels.linear_memory import (
     NOISE_FREE,
     NOISY,
     ORIGIN,
+    OWN_START,
     PHASE,
     RESCALED,
     RSS,
@@ -128,6 +130,8 @@ def proceed(memory, told, theta):
         return _find_frame(memory, told, theta)
     if phase == CLIMB:
         return _take_from_climb(memory, linear_climb.proceed(memory, told, theta), theta)
+    if phase == REFRAME:
+        return linear_climb.take_frame(memory, told, theta)
     if phase == FACE:
         return linear_climb.proceed_on_face(memory, told, theta)
     if phase == NOISE:
@@ -160,7 +164,7 @@ def _set_out(memory, told, theta):
     p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
     grad, aims, _, _, _ = parts(told, p, q)
     spread = math.sqrt(cells[RSS] / cells[TOTAL])
-    if cells[MODEL] == COMPLETE:
+    if cells[MODEL] == COMPLETE or least_squares.is_spent(memory):
         code = least_squares.finish(memory, aims, theta)
         return _want_meat(memory, True) if code == codes.OK else stop(memory, code)
     copy(memory[GRAD][:p], theta)
@@ -184,20 +188,21 @@ def _set_out(memory, told, theta):
 @helper
 def _set_start(memory, z_sums, spread):
     """Where to start: least squares and a constant sigma, or what was given."""
-    cells, start = memory[CELLS], memory[START]
+    cells, start, own = memory[CELLS], memory[START], memory[OWN_START]
     p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
-    if cells[STARTED] > 0.0:
-        times(memory[BASIS_X], start[:p])
-        times(memory[BASIS_Z], start[p:])
-        for j in range(p):
-            start[j] = (start[j] - memory[ORIGIN][j]) / cells[UNIT]
-        return
     log_sigma = math.log(spread) + math.log(cells[UNIT])
     for j in range(p):
-        start[j] = memory[GRAD][j]
+        own[j] = memory[GRAD][j]
     for j in range(q):
-        start[p + j] = z_sums[j] * log_sigma
-    solve_factor(memory[METRIC], q, start[p:])
+        own[p + j] = z_sums[j] * log_sigma
+    solve_factor(memory[METRIC], q, own[p:])
+    if cells[STARTED] == 0.0:
+        copy(own, start)
+        return
+    times(memory[BASIS_X], start[:p])
+    times(memory[BASIS_Z], start[p:])
+    for j in range(p):
+        start[j] = (start[j] - memory[ORIGIN][j]) / cells[UNIT]
 
 
 @helper

@@ -5,6 +5,8 @@ then the sums by pairs of columns: of X with itself, room for (p + 1, p + 1); of
 Z with itself (q, q); of X and the values that are known exactly, (p + 1, p + 1).
 """
 
+import math
+
 import numpy as np
 
 from fastnat.kernels._jit import helper
@@ -65,15 +67,13 @@ first and the second derivative by the variance of the curvature of known values
 maximum, the outer product of the scores, the expected information, and the scores summed up by
 clusters."""
 
-VALUE, ROWS, WEIGHT_SUM, DENSITY, NO_NOISE, TINY, HUGE, N_CELLS = range(8)
+VALUE, ROWS, WEIGHT_SUM, DENSITY, NO_NOISE, TINY, SHARP, HUGE, N_CELLS = range(9)
 """Cells of what is told: log-likelihood; how many rows; total weight, that of the rows with a
-density, and that of those without noise; the weight of rows whose sigma is almost 0, or infinite,
-in this unit."""
+density, and that of those without noise; the weight of rows whose sigma is almost 0, of those
+among them whose density grows without bound, and of those that do not lose though their sigma is
+almost infinite, in this unit."""
 
 _TINY, _HUGE = -30.0, 30.0  # log sigma beyond which the scale has left the data behind
-
-SMALL_SHARE = 2.0**-40
-"""Of sizes, which is summed, for the sum must not overflow."""
 
 
 @helper
@@ -198,7 +198,7 @@ def tell(request, theta, shift, share, noisy, rows, p, q, work, told, by_cluster
     _replace_curvature(request, cells, ends, terms)
     told[VALUE] += total(terms[LOGLIK], n, work[2])
     if chart == SCALE:
-        _note_extremes(cells[WEIGHT], terms[C], n, told)
+        _note_extremes(cells, ends, terms[C], told)
     _add_terms(rows, n, p, q, work)
 
 
@@ -267,15 +267,15 @@ def _add_aims(x, x_start, p, aim, weights, n, work, by_x, out):
 
 @helper
 def _add_sizes(rows, p, q, told):
-    """A small share of the sums of sizes, to the diagonals of the squares."""
+    """Sums of the roots of sizes, which are moderate numbers, to the diagonals of the squares."""
     cells, ends, x, x_start, z, z_start = rows
     _, aims, _, _, zz = parts(told, p, q)
     for i in range(ends[N_KINDS]):
         for j in range(p):
-            aims[j, j] += SMALL_SHARE * abs(x[x_start + i * p + j])
+            aims[j, j] += math.sqrt(abs(x[x_start + i * p + j]))
         for j in range(q):
-            zz[j, j] += SMALL_SHARE * (abs(z[z_start + i * q + j]) if z.size > 0 else 1.0)
-        aims[p, p] += SMALL_SHARE * abs(cells[LOW, i] + 0.5 * cells[WIDTH, i])
+            zz[j, j] += math.sqrt(abs(z[z_start + i * q + j])) if z.size > 0 else 1.0
+        aims[p, p] += math.sqrt(abs(cells[LOW, i] + 0.5 * cells[WIDTH, i]))
     told[ROWS] += ends[N_KINDS]
 
 
@@ -314,14 +314,18 @@ def _note_weights(cells, ends, noisy, totals, told):
 
 
 @helper
-def _note_extremes(weights, log_sigma, n, told):
+def _note_extremes(cells, ends, log_sigma, told):
+    """Intervals have no density, and rows with noise do not notice that sigma is small."""
+    n, weights, noise = ends[N_KINDS], cells[WEIGHT], cells[NOISE]
     count = 0
     for i in range(n):
         count += log_sigma[i] < _TINY
         count += log_sigma[i] > _HUGE
     for i in range(n if count > 0 else 0):
-        told[TINY] += weights[i] if log_sigma[i] < _TINY else 0.0
-        told[HUGE] += weights[i] if log_sigma[i] > _HUGE else 0.0
+        tiny = weights[i] if log_sigma[i] < _TINY else 0.0
+        told[TINY] += tiny
+        told[SHARP] += tiny if i >= ends[TRUNCATED] and noise[i] == 0.0 else 0.0
+        told[HUGE] += weights[i] if log_sigma[i] > _HUGE and i < ends[EXACT] else 0.0
 
 
 @helper

@@ -2,7 +2,9 @@
 
 import math
 
-from fastnat.kernels._jit import helper
+import numpy as np
+
+from fastnat.kernels._jit import helper, kernel
 from fastnat.kernels.special import exp
 
 _DROP = 45.0  # nats below the peak, where the density no longer counts
@@ -116,6 +118,16 @@ def truncated_moments(e1, e2, lower, upper):
         k4 += up * a * a * a * a + down * b * b * b * b
     log_z = math.log(half * total) + peak * (e1 + e2 * peak)
     return log_z, peak + (shift + mean), k2, k3, k4
+
+
+@kernel
+def moments_of_rows(e1, e2, lower, upper):
+    """`truncated_moments` of n rows, each argument (n,), as (5, n)."""
+    out = np.empty((5, e1.size))
+    for i in range(e1.size):
+        row = truncated_moments(e1[i], e2[i], lower[i], upper[i])
+        out[0, i], out[1, i], out[2, i], out[3, i], out[4, i] = row
+    return out
 
 
 @helper

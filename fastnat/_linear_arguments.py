@@ -1,0 +1,124 @@
+"""The arguments of regressions: arrays of one shape, and what cannot be asked for together."""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnat._arrays import Array, CovType, as_array
+from fastnat._observed import Given, broadcast
+from fastnat.kernels import linear_memory
+
+
+class Samples(NamedTuple):
+    """Columns (..., n), X (n, p) or (..., n, p), Z likewise or None."""
+
+    columns: tuple[Array | None, ...]
+    x: Array
+    z: Array | None
+    batch: tuple[int, ...]
+    n_obs: int
+
+    @property
+    def n_params(self) -> tuple[int, int]:
+        return self.x.shape[-1], 1 if self.z is None else self.z.shape[-1]
+
+
+def arrange(given: Given, x: Array, z: Array | None, clusters: Any) -> Samples:
+    """Broadcast everything to one batch."""
+    views, shape = broadcast(given, "y")
+    n_obs, batch = shape[-1], shape[:-1]
+    for name, matrix in (("X", x), ("Z", z)):
+        if matrix is None:
+            continue
+        if matrix.ndim < 2:
+            raise ValueError(f"{name} must have two dimensions at least, not shape {matrix.shape}")
+        if matrix.shape[-2] != n_obs:
+            raise ValueError(
+                f"{name} of shape {matrix.shape} must have a row for each of {n_obs} values in y"
+            )
+        if matrix.shape[-1] == 0:
+            raise ValueError(f"{name} must have a column at least")
+        try:
+            batch = np.broadcast_shapes(batch, matrix.shape[:-2])
+        except ValueError:
+            raise ValueError(
+                f"{name} of shape {matrix.shape} does not broadcast with {batch} problems"
+            ) from None
+    members = None if clusters is None else _as_clusters(clusters, n_obs)
+    columns = [None if v is None else np.broadcast_to(v, (*batch, n_obs)) for v in views]
+    if members is not None:
+        columns.append(np.broadcast_to(members, (*batch, n_obs)))
+    else:
+        columns.append(None)
+    full = (*batch, n_obs)
+    return Samples(
+        tuple(columns), _stack(x, full), None if z is None else _stack(z, full), batch, n_obs
+    )
+
+
+def check_combination(
+    given: Given, scaled: bool, reml: bool, cov_type: CovType, clustered: bool
+) -> None:
+    noisy = given.noise is not None
+    if reml and (given.limited or scaled):
+        raise ValueError("reml=True needs values without limits or truncation, and no Z")
+    if reml and noisy and cov_type in ("opg", "sandwich"):
+        raise ValueError("cov_type must be 'observed' or 'expected' for reml=True with noise_std")
+    if cov_type == "expected" and given.upper is not None:
+        raise ValueError(
+            "cov_type='expected' needs the limits of every observation: give left and right"
+            " instead of upper"
+        )
+    if clustered and cov_type != "sandwich":
+        raise ValueError("clusters are for cov_type='sandwich'")
+
+
+def only_number(z: Array | None) -> float | None:
+    """What a single column of Z is everywhere, if that is one number: sigma is constant then."""
+    if z is None:
+        return 1.0
+    first = float(z.flat[0]) if z.shape[-1] == 1 and z.size else 0.0
+    alone = first != 0.0 and math.isfinite(first) and bool(np.all(z == first))
+    return first if alone else None
+
+
+def model_of(given: Given, scaled: bool) -> int:
+    if scaled:
+        return linear_memory.SCALED
+    if given.noise is not None:
+        return linear_memory.NOISY
+    if given.least is not None:
+        return linear_memory.CUT
+    return linear_memory.CENSORED if given.limited else linear_memory.COMPLETE
+
+
+def as_start(start: ArrayLike, batch: tuple[int, ...], k: int) -> Array:
+    array = as_array("start", start).astype(np.float64)
+    if array.ndim == 0 or array.shape[-1] != k:
+        raise ValueError(f"start of shape {array.shape} must have {k} numbers: b, then g")
+    if not np.all(np.isfinite(array)):
+        raise ValueError("start must be finite")
+    try:
+        return np.broadcast_to(array, (*batch, k))
+    except ValueError:
+        raise ValueError(
+            f"start of shape {array.shape} does not broadcast with {batch} problems"
+        ) from None
+
+
+def _stack(matrix: Array, shape: tuple[int, ...]) -> Array:
+    """A matrix that all problems share stays as it is."""
+    if math.prod(matrix.shape[:-2]) == 1:
+        return matrix.reshape(matrix.shape[-2:])
+    return np.broadcast_to(matrix, (*shape, matrix.shape[-1]))
+
+
+def _as_clusters(clusters: Any, n_obs: int) -> NDArray[np.int64]:
+    members = as_array("clusters", clusters)
+    if members.dtype.kind not in "iu":
+        raise TypeError(f"clusters must be integers, not {members.dtype}; see np.unique's inverse")
+    if members.shape != (n_obs,):
+        raise ValueError(f"clusters of shape {members.shape} must have a code for each value in y")
+    return np.unique(members, return_inverse=True)[1].astype(np.int64)
