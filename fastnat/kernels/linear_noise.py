@@ -220,7 +220,7 @@ def _on_grid(memory, variance, score, theta):
 
 @helper
 def _on_flat(memory, variance, theta):
-    """At the second such point, which is no root then, the grid ends; the first one rises."""
+    """Two such points in turn are no root: the grid ends.  Where it begins with one, it rises."""
     profile = memory[PROFILE]
     if profile[POINT] == 0.0 and profile[TRIES] < _MOST_TRIES:
         profile[TRIES] += 1.0
