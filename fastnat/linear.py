@@ -278,7 +278,8 @@ def fit_linear(
         Covariates of the mean: one design for all problems, or one each.  They are used as they
         are; a constant is a column of ones.
     Z : array_like (n, q) or (..., n, q), optional
-        Covariates of the log standard deviation, likewise.  By default it is constant.
+        Covariates of the log standard deviation, likewise.  By default, and with one column of
+        one number, it is constant.
     upper, left, right, truncation, noise_std : optional
         How values are known; see `fit_normal`.  They broadcast with ``y``.
     weights : array_like, optional
@@ -295,7 +296,8 @@ def fit_linear(
     cov_type : {"observed", "expected", "opg", "sandwich"} or None, default "observed"
         Kind of covariance; see `fit_normal`.
     start : array_like (p + q,) or (..., p + q), optional
-        Where to start, where iterations are needed: b, then g.
+        Where to start, where iterations are needed: b, then g.  Where nothing good is found from
+        there, the search has a start of its own.
     max_iter, tol, n_threads : optional
         See `fit_normal`.
 
@@ -323,7 +325,8 @@ def fit_linear(
     *Z*: natural-gradient steps with the observed information where it is positive definite, else
     with the part of it that always is.  The log-likelihood is not concave, and where the scale of
     some rows can go to zero it has no maximum (UNBOUNDED): what is found is a maximum uphill from
-    the start, perhaps not the highest.
+    the start, perhaps not the highest; so is the limit of truncated values where all scales go to
+    infinity (SIGMA_INFINITE).
 
     *Known noise, constant sigma*: the profile likelihood of sigma**2 is searched from 0 upwards for
     all its maxima, at 26 points and between them.
