@@ -445,8 +445,8 @@ def test_regressions(kind):
         print(name, dict(Counter(words.split(":")[0] for _, _, words in all_)))
     print("stopped though there is a maximum", len(stopped))
     assert not failures, failures[:20]
-    # At the last count 5 of 5000 small truncated problems whose scales span tens of decades, and 2 of
-    # 2500 censored ones, which take 104 steps of the 100 that there are.
+    # At the last count 5 of 5000 small truncated problems whose scales span tens of decades, and 2
+    # of 2500 censored ones, which take 104 steps of the 100 that there are.
     few = kind not in ("heteroscedastic truncation", "heteroscedastic censored")
     share = 0.0002 if few else 0.002
     assert len(stopped) <= share * counts.total(), stopped[:20]
