@@ -84,11 +84,16 @@ def _in_unit(samples: Samples, starts: Array | None, options: Options, number: f
     if starts is not None:
         starts = np.concatenate([starts[..., :-1], starts[..., -1:] * number], axis=-1)
     found = solve(samples, starts, options)
+    to_unit(found, number)
+    return found
+
+
+def to_unit(found: Found, number: float) -> None:
+    """The coefficient of a column of ones in Z becomes that of a column of this number."""
     found.params[:, -1] /= number
     found.stderr[:, -1] /= abs(number)
     found.corr[:, -1, :-1] *= math.copysign(1.0, number)
     found.corr[:, :-1, -1] *= math.copysign(1.0, number)
-    return found
 
 
 class _Job:

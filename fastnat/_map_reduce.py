@@ -241,6 +241,15 @@ def _solve(
     return found
 
 
+def _only_number(sources: _chunked.Sources) -> float | None:
+    """What a single column of Z is everywhere, as of `_linear_arguments.only_number`."""
+    z = sources.arrays.get("Z")
+    if z is None or z.shape[-1] != 1 or z.size == 0:
+        return None
+    least, most = map(float, da.compute(z.min(), z.max()))
+    return least if least == most != 0.0 and math.isfinite(least) else None
+
+
 _SEEN_IN_PASSING = (codes.OK, codes.BOUNDARY, codes.NO_DATA, codes.NAN_INPUT, codes.INVALID_INPUT)
 
 
@@ -248,16 +257,26 @@ def fit_linear(
     sources: _chunked.Sources, problem: Regression, start: Any, nan_policy: str
 ) -> fastnat.LinearFit | None:
     """Fit a regression; None if there is no maximum, of which all rows together can say more."""
-    begin = None if start is None else np.asarray(start, np.float64).reshape(-1)
+    begin = None if start is None else np.array(start, np.float64).reshape(-1)
+    number = _only_number(sources)
+    if number is not None:  # sigma is constant
+        model = arguments.model_of(problem.given, False)
+        options = problem.options._replace(model=model)
+        problem = problem._replace(model=model, options=options)
+        sources = sources.without("Z")
+        if begin is not None:
+            begin[-1] *= number
     found = _solve(sources, problem, begin, (-1,))
+    _linear.to_unit(found, number or 1.0)
     status = found.results[0, linear_outcome.R_STATUS]
     if status == codes.NAN_INPUT and nan_policy == "raise":
         raise ValueError("y, X or Z contains NaN, and nan_policy is 'raise'")
-    if status not in (*_SEEN_IN_PASSING, codes.MAX_ITER):
+    stopped = status == codes.MAX_ITER and problem.model != linear_memory.SCALED
+    if status not in _SEEN_IN_PASSING and not stopped:
         return None
     dof = None
     unweighted = "weights" not in sources.arrays and "weights" not in sources.numbers
-    if problem.complete and not problem.scaled and unweighted:
+    if problem.complete and unweighted:
         if problem.cov_type in ("observed", "expected"):
             dof = found.results[:, linear_outcome.R_NOBS].reshape(problem.batch) - problem.p
     shape = problem.p, problem.q

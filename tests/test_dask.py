@@ -160,6 +160,8 @@ def linear_cases(rng):
             "truncation": {"truncation": (-20.0, 20.0)},
             "noise": {"noise_std": 0.5},
             "scale": {"Z": X},
+            "one number": {"Z": np.full((N, 1), -2.0), "left": 0.0, "start": [1.0, 2.0, 0.1]},
+            "one number, no limits": {"Z": np.full((N, 1), 0.5)},
             "sandwich": {"cov_type": "sandwich"},
             "clusters": {"cov_type": "sandwich", "clusters": rng.integers(0, 9, N) - 4},
             "start": {"start": np.array([1.0, 2.0, 0.0]), "left": 0.0},
