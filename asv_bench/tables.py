@@ -74,10 +74,10 @@ def targets_of(values):
     yield "| --- | --- | --- | --- | --- | --- |"
     for target, value, share in known:
         bound, asked = ("<=", target.most) if target.least is None else (">=", target.least)
-        share = f"{share:.2g}" if share >= 1.0 else f"**{share:.2g}**"
+        share = f"{share:.3g}" if share >= 1.0 else f"**{share:.2g}**"
         case = target.case or ""
         yield (
-            f"| {target.area} | {target.what} | {case} | {bound} {asked:.3g} | {value:.3g} |"
+            f"| {target.area} | {target.what} | {case} | {bound}&nbsp;{asked:.3g} | {value:.3g} |"
             f" {share} |"
         )
 
