@@ -94,7 +94,9 @@ def test_whether_some_scales_can_go_to_zero(rng):
     def verdict(z, left=-INF):
         columns = [np.empty(0)] * 9
         columns[0], columns[2] = y, np.full(n, left)
-        params = np.concatenate([end[:2], np.linalg.lstsq(z, np.where(alone, -9.0, 0.0))[0]])
+        params = np.concatenate(
+            [end[:2], np.linalg.lstsq(z, np.where(alone, -9.0, 0.0), rcond=None)[0]]
+        )
         problem = Problem(tuple(columns), x, z, linear_memory.SCALED)
         return _scale_limits.judge(problem, params, 1e-12, 100)
 
