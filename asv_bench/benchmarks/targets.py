@@ -119,11 +119,11 @@ TARGETS = [
         "bench_accuracy.Digits.track_log_ndtr_error",
         ("error of log_ndtr on [-37, 5]", None, 2e-15),
     ),
-    *_at_most("an iteration", f"{OWN}.track_ns_an_iteration", ("ns a value", "n=1e6", 2.5)),
+    *_at_most("an iteration", f"{OWN}.track_ns_an_iteration", ("ns a value", "n=1e4", 2.5)),
     *_at_least(
         "an iteration",
         f"{OWN}.track_iteration_times_numpy",
-        (f"{TIMES} NumPy and scipy.special", "n=1e6", 12),
+        (f"{TIMES} NumPy and scipy.special", "n=1e4", 12),
     ),
     *_at_least(
         "own limits",
