@@ -17,8 +17,6 @@ LONG = 1 << 16
 """Longer problems are evaluated in segments of rows, on threads, the sums merged in order."""
 
 _ENOUGH = 30  # steps, after which it is asked what a climb was heading for
-_NOTHING = np.empty(0)
-_NO_MATRIX = np.empty((0, 0))
 
 
 class Options(NamedTuple):
@@ -126,7 +124,7 @@ class _Job:
     def _matrix(self, matrix: Array | None, own: Array | None) -> Array:
         """Rows of X or Z: those of these problems, or those that all share."""
         if matrix is None:
-            return _NO_MATRIX
+            return _long.NO_MATRIX
         flat = _blocks.flat(matrix, float32=False) if own is None else own
         return flat.reshape(-1, matrix.shape[-1])
 
@@ -231,4 +229,4 @@ def loglik_of(low: Array, x: Array, high: Array, w: Array) -> float:
 
 
 def _given(columns: Any) -> tuple[Array, ...]:
-    return tuple(_NOTHING if c is None else c for c in columns)
+    return tuple(_long.NOTHING if c is None else c for c in columns)

@@ -17,8 +17,8 @@ from fastnat.kernels import linear_values as values
 
 _SEGMENT = 1 << 14  # rows that are evaluated at a time
 _WORK = 400  # so much more is done with a byte than reading it, about
-_NOTHING = np.empty(0)
-_NO_MATRIX = np.empty((0, 0))
+NOTHING, NO_MATRIX = np.empty(0), np.empty((0, 0))
+"""A column and a matrix that are not given, as kernels take them."""
 
 
 class Question(NamedTuple):
@@ -57,7 +57,7 @@ class Rows(NamedTuple):
     def read(self, part: slice) -> tuple[tuple[Array, ...], Array, Array]:
         """(columns, X, Z) as kernels read them."""
         columns = (
-            _NOTHING if c is None else _blocks.flat(c[part], float32=False) for c in self.columns
+            NOTHING if c is None else _blocks.flat(c[part], float32=False) for c in self.columns
         )
         return tuple(columns), _flat(self.x, part), _flat(self.z, part)
 
@@ -92,7 +92,7 @@ def rows_of(
 
 def _flat(matrix: Array | None, part: slice) -> Array:
     if matrix is None:
-        return _NO_MATRIX
+        return NO_MATRIX
     return _blocks.flat(matrix[part], float32=False).reshape(-1, matrix.shape[-1])
 
 
