@@ -195,9 +195,8 @@ def check_n_threads(n_threads: int | None) -> None:
 
 def check_nan_policy(nan_policy: object, *others: str) -> None:
     """One of the policies that all front doors know, or of the others."""
-    known = (*_NAN_POLICIES, *others)
-    if not isinstance(nan_policy, str) or nan_policy not in known:
-        raise bad_choice("nan_policy", nan_policy, known)
+    if not isinstance(nan_policy, str) or nan_policy not in _NAN_POLICIES + others:
+        raise bad_choice("nan_policy", nan_policy, _NAN_POLICIES + others)
 
 
 def check_cov_type(cov_type: object) -> None:

@@ -1,7 +1,7 @@
 """How the observations of `fit_normal` are known: the arguments that say so, and what fits them."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -44,7 +44,8 @@ class Given(NamedTuple):
     @property
     def limited(self) -> bool:
         """Whether anything but noise is between the values and us."""
-        return any(a is not None for a in (self.upper, self.left, self.right, self.least))
+        free = self.upper is None and self.left is None and self.right is None
+        return not free or self.least is not None
 
     @property
     def kind(self) -> str:
@@ -128,8 +129,13 @@ def _bounds(truncation: Any) -> tuple[Array | None, Array | None]:
         return None, None
     if not isinstance(truncation, tuple | list) or len(truncation) != 2:
         raise ValueError("truncation must be a pair of bounds, such as (0, np.inf)")
-    least, most = truncation
-    return as_array("truncation[0]", least), as_array("truncation[1]", most)
+    least, most = as_array("truncation[0]", truncation[0]), as_array("truncation[1]", truncation[1])
+    low, high = _scalar(least, -math.inf), _scalar(most, math.inf)
+    if low != low or high != high:
+        raise ValueError("truncation must not be NaN")
+    if not low < high:
+        raise ValueError(f"truncation must be a lower and a higher bound, not ({low}, {high})")
+    return least, most
 
 
 def _scalar(array: Array | None, default: float) -> float:
@@ -145,11 +151,6 @@ def _check_scalars(given: Given) -> None:
         raise ValueError(f"right must be a number or inf, not {right}")
     if left > right:
         raise ValueError(f"left must not be above right, but {left} > {right}")
-    least, most = _scalar(given.least, -math.inf), _scalar(given.most, math.inf)
-    if least != least or most != most:
-        raise ValueError("truncation must not be NaN")
-    if not least < most:
-        raise ValueError(f"truncation must be a lower and a higher bound, not ({least}, {most})")
     std = _scalar(given.noise, 0.0)
     if not 0.0 <= std < math.inf:
         raise ValueError(f"noise_std must be finite and not negative, not {std}")
@@ -279,25 +280,27 @@ def _profiler(options: Options, source: Rows, fits: Array) -> Ends:
 
 def limits_are_common(given: Given, axis: Any) -> bool:
     """Whether all observations of a problem share their limits, and nothing else is special."""
-    if any(a is not None for a in (given.upper, given.least, given.noise)):
+    if not (given.upper is given.least is given.noise is None):
         return False
+    if _limits_are_numbers(given):
+        return not (given.left is given.right is None)
     limits = [a for a in (given.left, given.right) if a is not None]
-    if _are_numbers(limits):
-        return bool(limits)
     ndim = max((a.ndim for a in (*limits, given.x, given.weights) if a is not None), default=0)
     reduced = reduced_axes(axis, ndim)
     return all(a.shape[i - ndim] == 1 for a in limits for i in reduced if i - ndim >= -a.ndim)
 
 
-def _are_numbers(arrays: Iterable[Array]) -> bool:
-    return all(a.ndim == 0 for a in arrays)
+def _limits_are_numbers(given: Given) -> bool:
+    left, right = given.left, given.right
+    return (left is None or not left.ndim) and (right is None or not right.ndim)
 
 
 def _limits_of_problems(given: Given, axis: Any) -> tuple[Problems, Array]:
     """The problems, and the limits (2, 1) or (2, n_fits) that their observations share."""
-    pair = (given.left, -np.inf), (given.right, np.inf)
-    if _are_numbers(a for a, _ in pair if a is not None):
-        limits = np.array([[_scalar(a, none)] for a, none in pair])
+    if _limits_are_numbers(given):
+        limits = np.empty((2, 1))
+        limits[0, 0] = _scalar(given.left, -math.inf)
+        limits[1, 0] = _scalar(given.right, math.inf)
         return arrange(given.x, given.weights, axis), limits
     views, shape = broadcast(given)
     problems = arrange(views.x, views.weights, axis)
@@ -305,7 +308,8 @@ def _limits_of_problems(given: Given, axis: Any) -> tuple[Problems, Array]:
     first = tuple(slice(0, 1) if a in reduced else slice(None) for a in range(len(shape)))
     batch = [shape[a] for a in range(len(shape)) if a not in reduced]
     limits = np.empty((2, problems.n_fits))
-    for row, view, (_, none) in zip(limits, (views.left, views.right), pair, strict=True):
+    pair = (views.left, -math.inf), (views.right, math.inf)
+    for row, (view, none) in zip(limits, pair, strict=True):
         row[:] = none if view is None else problems.from_result(view[first].reshape(batch))
     return problems, limits
 

@@ -34,6 +34,11 @@ class Use(NamedTuple):
     def n_stats(self) -> int:
         return 5 if self.high is None else 7
 
+    def new(self, n_fits: int, tallied: bool) -> tuple[Stats, Tally]:
+        """Room for what is kept of each problem."""
+        tally = np.empty((deviations.N_OUTSIDE, n_fits)) if tallied else None
+        return np.empty((self.n_stats, n_fits)), tally
+
     def of(self, first: int, n_fits: int) -> "Use":
         """The same for these problems alone, as kernels read it."""
         if self.limits is None or self.limits.shape[1] == 1:
@@ -55,11 +60,10 @@ def reduce_moments(
     tallied : also the weight of what is not used; else the tally is None.
     finish : called once for every block of problems, from any thread.
     """
-    new = _Statistics(use.n_stats, tallied)
     n_fits, n_obs = problems.n_fits, problems.n_obs
     if n_obs * n_fits <= _SMALL and not problems.inner:
         # One block, and no time to lose.
-        stats, tally = new(n_fits)
+        stats, tally = use.new(n_fits, tallied)
         values, weights = _blocks.flat(problems.x), problems.weights
         if weights is not None:
             weights = _blocks.flat(weights, float32=False)
@@ -72,14 +76,14 @@ def reduce_moments(
     n_bytes = 8 * n_obs * n_fits * (1 if problems.weights is None else 2)
     if n_segments <= 1:
         cut = _columns if problems.inner else _rows
-        work, n_blocks = cut(problems, use, new, finish)
+        work, n_blocks = cut(problems, use, tallied, finish)
         _blocks.run(work, n_blocks, n_threads, n_bytes)
     else:
-        parts = new(n_segments * n_fits)
+        parts = use.new(n_segments * n_fits, tallied)
         cut_segments = _column_segments if problems.inner else _row_segments
         work, n_blocks = cut_segments(problems, use, parts)
         _blocks.run(work, n_blocks, n_threads, n_bytes)
-        stats, tally = new(n_fits)
+        stats, tally = use.new(n_fits, tallied)
         steps = (1, n_fits) if problems.inner else (n_segments, 1)
         moments.merge_segments(parts[0], n_segments, *steps, use.high, 0, stats)
         if tally is not None and parts[1] is not None:
@@ -92,27 +96,15 @@ def reduce_groups(
     groups: Rows, use: Use, tallied: bool, n_threads: int | None, finish: Finish
 ) -> None:
     """`reduce_moments` of ragged problems; their columns are those of `Given`."""
-    new = _Statistics(use.n_stats, tallied)
 
     def reduce(columns: Columns, offsets: NDArray[np.int64], first: int) -> None:
         x, *_, weights = columns
         n_fits = offsets.size - 1
-        stats, tally = new(n_fits)
+        stats, tally = use.new(n_fits, tallied)
         rows.reduce_rows(x, weights, offsets, *use.of(first, n_fits), 0, stats, tally)
         finish(stats, tally, first, n_fits)
 
     groups.run(reduce, n_threads)
-
-
-class _Statistics(NamedTuple):
-    """What is kept of each problem."""
-
-    n_stats: int
-    tallied: bool
-
-    def __call__(self, n_fits: int) -> tuple[Stats, Tally]:
-        tally = np.empty((deviations.N_OUTSIDE, n_fits)) if self.tallied else None
-        return np.empty((self.n_stats, n_fits)), tally
 
 
 def _block_bytes(problems: Problems) -> int:
@@ -128,14 +120,14 @@ def _flat(x: Array, w: Array | None, index: Any) -> tuple[Array, Array | None]:
     return _blocks.flat(x[index]), None if w is None else _blocks.flat(w[index], float32=False)
 
 
-def _rows(problems: Problems, use: Use, new: _Statistics, finish: Finish) -> Work:
+def _rows(problems: Problems, use: Use, tallied: bool, finish: Finish) -> Work:
     """Each block is a number of whole rows."""
     limit = max(1, min(_MAX_FITS, _block_bytes(problems) // (8 * problems.n_obs + 1)))
     blocks = list(_blocks.cut(problems.batch, limit))
 
     def work(i: int) -> None:
         index, first, n_fits = blocks[i]
-        stats, tally = new(n_fits)
+        stats, tally = use.new(n_fits, tallied)
         values, weights = _flat(problems.x, problems.weights, index)
         ends = _blocks.offsets(n_fits, problems.n_obs)
         rows.reduce_rows(values, weights, ends, *use.of(first, n_fits), 0, stats, tally)
@@ -171,13 +163,13 @@ def _stretch(row: Array, begin: int, stop: int) -> Array:
     return stretch
 
 
-def _columns(problems: Problems, use: Use, new: _Statistics, finish: Finish) -> Work:
+def _columns(problems: Problems, use: Use, tallied: bool, finish: Finish) -> Work:
     """Each block is a number of columns, or of whole slabs of columns."""
     blocks, reduce = _column_blocks(problems, use)
 
     def work(i: int) -> None:
         first, n_fits = blocks[i][:2]
-        stats, tally = new(n_fits)
+        stats, tally = use.new(n_fits, tallied)
         reduce(blocks[i], 0, problems.n_obs, 0, stats, tally)
         finish(stats, tally, first, n_fits)
 
