@@ -138,6 +138,8 @@ class MvnFit(FitResult):
         if not self._status.ndim and self._status == codes.SINGULAR:
             rank = int(self._found.numbers[..., mvn.RANK])
             text = text.replace("singular", f"singular, of rank {rank} of {self._d}")
+            if np.isfinite(self.loglik):
+                text = text.replace("grows without bound", "is largest in this limit")
         return text
 
     @cached_property

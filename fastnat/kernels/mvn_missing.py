@@ -10,6 +10,7 @@ from fastnat.kernels.curvature import copy, copy_matrix, definite
 from fastnat.kernels.em import climb_by_em
 from fastnat.kernels.linalg import cholesky
 from fastnat.kernels.missing import evaluate, information, n_params, new_tools
+from fastnat.kernels.mvn_existence import has_no_bound
 from fastnat.kernels.mvn_search import SINGULAR, climb, place
 from fastnat.kernels.mvn_start import (
     are_nested,
@@ -99,12 +100,27 @@ def _judge(status, total, root, info):
 
 
 @helper
+def _supremum(status, loglik, least, x, columns, found):
+    """(status, log-likelihood) of an end with this least pivot of a pattern.
+
+    Where no maximum was found, perhaps there is no bound.
+    """
+    if status != codes.SINGULAR and status != codes.MAX_ITER:
+        return status, loglik
+    if least < SINGULAR and status == codes.SINGULAR:
+        return status, math.inf
+    if has_no_bound(x, columns[0].size, columns, found):
+        return codes.UNBOUNDED if status == codes.MAX_ITER else status, math.inf
+    return status, loglik
+
+
+@helper
 def _write(end, found, columns, mu, root, mean, scatter, scale, numbers):
     """Estimates in the order and units of the caller, log-likelihood and rank.
 
-    end : (status, log-likelihood, accepted steps, least pivot of a pattern).
+    end : (status, log-likelihood, accepted steps).
     """
-    status, loglik, nit, least = end
+    status, loglik, nit = end
     order, origins, units = columns
     d, rank = mu.size, 0
     for a in range(d):
@@ -120,9 +136,7 @@ def _write(end, found, columns, mu, root, mean, scatter, scale, numbers):
     for m in range(found[SIZES].size):
         for a in range(found[SIZES][m]):
             loglik -= found[WEIGHT][m] * math.log(units[order[found[COLUMNS][m, a]]])
-    if status == codes.SINGULAR and least < SINGULAR:
-        loglik = math.inf
-    if status == codes.NOT_IDENTIFIED:
+    if status == codes.NOT_IDENTIFIED or status == codes.UNBOUNDED:
         mvn.give_up(status, loglik, mean, scatter, numbers)
         return
     numbers[mvn.STATUS], numbers[mvn.LOGLIK], numbers[mvn.RANK] = status, loglik, d
@@ -137,7 +151,7 @@ def _give_up(status, found, columns, mu, root, mean, scatter, scale, numbers):
     d = mean.size
     if status == codes.SINGULAR:
         from_pairs(found, mu, root, np.empty((d, d)))
-        end = status, math.inf, 0.0, 0.0
+        end = status, math.inf, 0.0
         _write(end, found, columns, mu, root, mean, scatter, scale, numbers)
         return
     for j in range(d):
@@ -174,7 +188,8 @@ def fit_missing(
         tools, total = new_tools(d, found[SIZES].size, True), total_weight(found)
         status, loglik, nit, least = climb(found, total, tol, max_iter, mu, root, tools, info)
         status = _judge(status, total, root, info) if together else codes.NOT_IDENTIFIED
-        _write((status, loglik, nit, least), found, columns, mu, root, *out)
+        status, loglik = _supremum(status, loglik, least, table, columns, found)
+        _write((status, loglik, nit), found, columns, mu, root, *out)
 
 
 @kernel
@@ -199,7 +214,9 @@ def fit_many_variables(x, w, start_mean, start_cov, max_iter, tol, mean, scatter
         status = _judge(status, total, root, info)
     if not together:
         status = codes.NOT_IDENTIFIED
-    _write((status, loglik, nit, least), found, columns, mu, root, mean, scatter, scale, numbers)
+    status, loglik = _supremum(status, loglik, least, x, columns, found)
+    end = status, loglik, nit
+    _write(end, found, columns, mu, root, mean, scatter, scale, numbers)
 
 
 @kernel
@@ -235,5 +252,6 @@ def leave_saddle(x, w, max_iter, tol, mean, scatter, scale, numbers):
         if loglik > best:
             best, status = loglik, _judge(status, total, root, info)
             numbers[mvn.NIT] = before
-            end = status, loglik, nit, least
+            status, loglik = _supremum(status, loglik, least, x, columns, found)
+            end = status, loglik, nit
             _write(end, found, columns, mu, root, mean, scatter, scale, numbers)
