@@ -278,20 +278,24 @@ def _fit(parts: _levels.Parts, lost: float, errors: bool) -> _linear.Found:
     dependent, perfect = solved.dependent >= 0, solved.perfect
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         sigma = np.sqrt(solved.rss / dof) * solved.scale
-        constant = -0.5 * _least_squares.log_det(solved) if lost else 0.0
+        constant = 0.0 - 0.5 * _least_squares.log_det(solved) if lost else 0.0
         loglik = constant - dof * (np.log(sigma) + 0.5 * (math.log(2.0 * math.pi) + 1.0))
-    over, none = (dof < 0.0) & (lost > 0.0), (dof == 0.0) & (lost > 0.0)
-    cases = [dependent, over, none, perfect]
-    own = np.select(
-        cases,
-        [codes.NOT_IDENTIFIED, codes.SIGMA_INFINITE, codes.NOT_IDENTIFIED, codes.SIGMA_ZERO],
-        codes.OK,
+    # The restricted likelihood grows with sigma, or is constant in it.
+    over, spent = (dof < 0.0) & (lost > 0.0), (dof == 0.0) & (lost > 0.0)
+    cases = [dependent, over, spent & perfect, spent, perfect]
+    names = (
+        codes.NOT_IDENTIFIED,
+        codes.SIGMA_INFINITE,
+        codes.NOT_IDENTIFIED,
+        codes.SIGMA_INFINITE,
+        codes.SIGMA_ZERO,
     )
+    own = np.select(cases, names, codes.OK)
     status[usable] = own
     results[:, rows.R_STATUS] = status
     results[:, rows.R_LOGLIK] = np.where(status == codes.NO_DATA, 0.0, math.nan)
     results[usable, rows.R_LOGLIK] = np.select(
-        cases, [math.nan, math.inf, constant, math.inf], loglik
+        cases, [math.nan, math.inf, constant, constant, math.inf], loglik
     )
     results[usable, rows.R_COLUMN] = solved.dependent
     located = (own == codes.OK) | (own == codes.SIGMA_ZERO)

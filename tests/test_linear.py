@@ -17,6 +17,7 @@ from scipy import optimize, stats
 
 import fastnat
 from fastnat import Status
+from fastnat.streaming import LinearStats
 
 DATA = Path(__file__).parent / "data"
 REFERENCE, NIST, STATSMODELS = (
@@ -996,6 +997,27 @@ def test_too_few_rows():
     assert fastnat.fit_linear(y, X, weights=[1.0, 0.0, 1.0]).status is Status.NOT_IDENTIFIED
     # With as many parameters as values the restricted likelihood is constant.
     assert fastnat.fit_linear(y, X, reml=True).status is Status.NOT_IDENTIFIED
+
+
+@pytest.mark.parametrize("weight", [0.5, 0.4])
+def test_restricted_likelihood_with_no_more_weight_than_coefficients(weight):
+    """-dof log(sigma) - RSS / (2 sigma**2) - log|X'WX| / 2, dof <= 0: largest at infinity."""
+    X, y = np.stack([np.ones(4), np.arange(4.0)], axis=1), np.array([1.0, 2.0, 4.0, 3.0])
+    weights = np.full(4, weight)
+    stats = LinearStats()
+    stats.update(y, X, weights=weights)
+    constant = -0.5 * np.linalg.slogdet(X.T @ (weights[:, None] * X))[1]
+    for fit in (fastnat.fit_linear(y, X, weights=weights, reml=True), stats.fit(reml=True)):
+        assert fit.status is Status.SIGMA_INFINITE
+        assert fit.sigma == math.inf
+        if weight == 0.5:
+            assert_close(fit.loglik, constant, 1e-13)
+        else:
+            assert fit.loglik == math.inf
+    weights[2:] = 0.0  # a plane goes through the rest, and the likelihood does not know sigma
+    weights[:2] = 1.0
+    flat = fastnat.fit_linear(y, X, weights=weights, reml=True)
+    assert flat.status is Status.NOT_IDENTIFIED
 
 
 @pytest.mark.parametrize("n", [40, scaled(70_000, 600)])

@@ -136,6 +136,7 @@ FLOORS = [
         "kernels.estimates",
         "kernels.linear_memory",
         "kernels.mvn_errors",
+        "kernels.mvn_existence",
         "kernels.mvn_search",
         "kernels.noise_data",
         "kernels.search",

@@ -272,9 +272,10 @@ def finish(memory, aims, theta):
         theta[j] = memory[GRAD][j]
         cells[LOG_DET] += 2.0 * math.log(upper[j, j] * memory[BASIS_X][j, j])
     if cells[LOST] > 0.0 and not dof > 0.0:
-        # The restricted likelihood is constant in sigma, or grows with it.
-        cells[LOGLIK] = math.inf if dof < 0.0 else -0.5 * cells[LOG_DET]
-        return codes.SIGMA_INFINITE if dof < 0.0 else codes.NOT_IDENTIFIED
+        # The restricted likelihood grows with sigma, or is constant in it.
+        cells[LOGLIK] = math.inf if dof < 0.0 else 0.0 - 0.5 * cells[LOG_DET]
+        flat = dof == 0.0 and is_perfect(memory, aims)
+        return codes.NOT_IDENTIFIED if flat else codes.SIGMA_INFINITE
     if is_perfect(memory, aims):
         cells[LOGLIK] = math.inf
         return codes.SIGMA_ZERO
