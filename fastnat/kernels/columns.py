@@ -6,7 +6,7 @@ import numpy as np
 
 from fastnat.kernels import deviations, lanes, moments
 from fastnat.kernels._jit import helper, kernel
-from fastnat.kernels.rows import is_doubtful, look_again, scale_or_nan
+from fastnat.kernels.rows import look_again, next_doubtful, scale_or_nan
 
 SEGMENT = 1 << 13
 """Longer columns are cut into segments of this size, whose statistics are merged in a tree."""
@@ -64,13 +64,15 @@ def reduce_columns(
                 values = origin, scale, state[0, k], state[1, k], state[2, k], m3, m4
                 moments.store(values, stats, first + column + k)
     row_consts = np.zeros((deviations.N_CONSTS, lanes.WIDTH))
-    for b in range(n_slabs * width):
-        if is_doubtful(high, stats, first + b):
-            begin = start + b // width * slab + b % width
-            row = _gather(x, begin, n, stride)
-            weights = _gather(w, begin, n, stride)
-            deviations.set_limits(limits, b, row_consts)
-            look_again(row, weights, limits, omit, high, row_consts, sums, first + b, stats)
+    n_fits = n_slabs * width
+    b = next_doubtful(high, stats, first, first + n_fits) - first
+    while b < n_fits:
+        begin = start + b // width * slab + b % width
+        row = _gather(x, begin, n, stride)
+        weights = _gather(w, begin, n, stride)
+        deviations.set_limits(limits, b, row_consts)
+        look_again(row, weights, limits, omit, high, row_consts, sums, first + b, stats)
+        b = next_doubtful(high, stats, first + b + 1, first + n_fits) - first
 
 
 @helper

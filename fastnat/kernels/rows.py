@@ -20,6 +20,7 @@ _LONG_HEAD = 256  # and of a longer one
 _EPS = 2.0**-52
 _LARGEST = math.ldexp(2.0 - 2.0**-52, 1023)
 _TINY = 1e-280  # below it the squares of some deviations may have lost digits
+_LOOK = 64  # columns among which doubtful ones are counted at once
 _MAX_LOSS = 16.0  # the factor of accuracy that a badly placed origin may cost
 
 
@@ -168,12 +169,13 @@ def reduce_rows(x, w, offsets, limits, omit, high, first, stats, tally):
                 x, w, limits, omit, high, start, n, head, follow, consts, sums, here, stats, tally
             )
             b += 1
-    for b in range(n_rows):
-        if is_doubtful(high, stats, first + b):
-            row = _part(x, offsets[b], offsets[b + 1])
-            weights = _part(w, offsets[b], offsets[b + 1])
-            deviations.set_limits(limits, b, consts)
-            look_again(row, weights, limits, omit, high, consts, sums, first + b, stats)
+    b = next_doubtful(high, stats, first, first + n_rows) - first
+    while b < n_rows:
+        row = _part(x, offsets[b], offsets[b + 1])
+        weights = _part(w, offsets[b], offsets[b + 1])
+        deviations.set_limits(limits, b, consts)
+        look_again(row, weights, limits, omit, high, consts, sums, first + b, stats)
+        b = next_doubtful(high, stats, first + b + 1, first + n_rows) - first
 
 
 @helper
@@ -184,15 +186,32 @@ def _part(x, start, stop):
 
 
 @helper
-def is_doubtful(high, stats, j):
-    """Whether the plain sums may have missed what the contract of the statistics promises."""
-    m2 = stats[moments.M2, j]
-    weight = stats[moments.W, j]
-    level = _EPS * (stats[moments.ORIGIN, j] + stats[moments.MEAN, j])
-    fine = _TINY < m2 < math.inf and m2 > weight * level * level and stats[moments.SCALE, j] == 1.0
-    if high is not None:
-        fine = fine and _TINY < stats[moments.M4, j] < math.inf
-    return weight > 0.0 and not fine
+def next_doubtful(high, stats, first, stop):
+    """The first of these columns whose plain sums may have missed what is promised, or ``stop``."""
+    for begin in range(first, stop, _LOOK):
+        end = min(stop, begin + _LOOK)
+        if _n_doubtful(high, stats, begin, end) > 0:
+            while _n_doubtful(high, stats, begin, begin + 1) == 0:
+                begin += 1
+            return begin
+    return stop
+
+
+@helper
+def _n_doubtful(high, stats, first, stop):
+    """How many of these columns are; LLVM vectorises the loop."""
+    origins, scales = stats[moments.ORIGIN, first:stop], stats[moments.SCALE, first:stop]
+    weights, means = stats[moments.W, first:stop], stats[moments.MEAN, first:stop]
+    m2s, count = stats[moments.M2, first:stop], 0
+    for j in range(stop - first):
+        m2, weight = m2s[j], weights[j]
+        level = _EPS * (origins[j] + means[j])
+        fine = (m2 > _TINY) & (m2 < math.inf) & (m2 > weight * level * level) & (scales[j] == 1.0)
+        if high is not None:
+            m4 = stats[moments.M4, first + j]
+            fine = fine & (m4 > _TINY) & (m4 < math.inf)
+        count += (weight > 0.0) & (not fine)
+    return count
 
 
 @helper
