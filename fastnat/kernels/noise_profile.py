@@ -12,6 +12,7 @@ import numpy as np
 
 from fastnat.kernels import codes, compression, estimates, noise, noise_data, root
 from fastnat.kernels._jit import helper, kernel
+from fastnat.kernels._stop import stopped
 
 _MAX_ITER, _TOL = 100, 1e-12
 _DOUBLINGS = 1000  # of the distance from the estimate, or of v, before an end is infinite
@@ -134,6 +135,6 @@ def _at_mu(problem, floor, mu, target, state, best):
     noise.maximise(fixed, floor, _MAX_ITER, _TOL, state, best)
     v = best[noise.BEST_V]
     excess, slope = noise.loglik_at(fixed, v) - target, 0.0
-    for i in range(x.size):
+    for i in range(0 if stopped() else x.size):
         slope += w[i] * (x[i] - mu) / (v + squares[i])
     return excess, slope
