@@ -48,9 +48,10 @@ def cpu_count() -> int:
 
     Numba's limit holds, too: joblib, for one, sets NUMBA_NUM_THREADS for its worker processes.
     """
+    most = int(config.NUMBA_NUM_THREADS)
     if hasattr(os, "sched_getaffinity"):
-        return min(len(os.sched_getaffinity(0)), config.NUMBA_NUM_THREADS)
-    return min(os.cpu_count() or 1, config.NUMBA_NUM_THREADS)
+        return min(len(os.sched_getaffinity(0)), most)
+    return min(os.cpu_count() or 1, most)
 
 
 def _forget_pool() -> None:
@@ -116,9 +117,7 @@ def _stopping_on_error(stop: threading.Event) -> Iterator[None]:
         raise
 
 
-def _run(
-    work: Callable[[int], None], n_blocks: int, n_threads: int, stop: threading.Event
-) -> None:
+def _run(work: Callable[[int], None], n_blocks: int, n_threads: int, stop: threading.Event) -> None:
     """Work on blocks, until ``stop`` is set, in this thread and those of the pool."""
     numbers = iter(range(n_blocks))  # next() on it is atomic
     n_helpers = min(n_threads, cpu_count(), n_blocks) - 1
@@ -128,8 +127,9 @@ def _run(
     helpers: list[Future[None] | None] = []
     try:
         pool = _get_pool()
-        for _ in range(n_helpers):
-            helpers.append(_submit(pool, _serve, stop, _help, work, numbers, stop))
+        helpers.extend(
+            _submit(pool, _serve, stop, _help, work, numbers, stop) for _ in range(n_helpers)
+        )
         _take_blocks(work, numbers, n_blocks, stop)
     except BaseException:
         stop.set()

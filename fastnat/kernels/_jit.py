@@ -13,6 +13,7 @@ from numba import cfunc, config, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from fastnat.kernels._cache import KernelCache
 from fastnat.kernels._parts import PartCompiler
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -48,10 +49,8 @@ def kernel(function: F) -> F:
         compiled = np.errstate(all="ignore")(function)
         return compiled
     function.__qualname__ += "-" + DIGEST
-    try:
-        compiled = njit(cache=True, **_POLICY)(function)
-    except RuntimeError:  # no directory can be written to: compile in every process
-        compiled = njit(**_POLICY)(function)
+    compiled = njit(**_POLICY)(function)
+    compiled._cache = KernelCache(function)  # type: ignore[attr-defined]
     return compiled
 
 
