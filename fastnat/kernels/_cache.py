@@ -77,8 +77,6 @@ class KernelCache(FunctionCache):  # type: ignore[misc]
                 part.unlink(missing_ok=True)
 
     def _name_of(self, key: Any) -> str:
-        python = "".join(str(number) for number in sys.version_info[:2]) + getattr(
-            sys, "abiflags", ""
-        )
+        python = sys.implementation.cache_tag
         digest = hashlib.sha256(repr((numba.__version__, key)).encode()).hexdigest()[:16]
-        return f"{self._stem}.py{python}.{digest}.nbc"
+        return f"{self._stem}.{python}.{digest}.nbc"
