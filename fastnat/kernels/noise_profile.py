@@ -102,6 +102,8 @@ def _of_mu(problem, floor, mu, step, target, state, best):
     if not abs(outside) < math.inf:
         return outside
     for value in problem[0]:
+        if stopped():
+            break
         # Beyond all values, the likelihood only falls.
         if (value - outside) * step > 0.0:
             if not _at_mu(problem, floor, value, target, state, best)[0] < 0.0:
@@ -135,6 +137,6 @@ def _at_mu(problem, floor, mu, target, state, best):
     noise.maximise(fixed, floor, _MAX_ITER, _TOL, state, best)
     v = best[noise.BEST_V]
     excess, slope = noise.loglik_at(fixed, v) - target, 0.0
-    for i in range(0 if stopped() else x.size):
+    for i in range(1 if stopped() else x.size):
         slope += w[i] * (x[i] - mu) / (v + squares[i])
     return excess, slope
