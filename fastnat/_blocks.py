@@ -9,9 +9,10 @@ merged is merged in an order that does not depend on the threads.
 import contextvars
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -30,13 +31,15 @@ SCRATCH_BYTES = 1 << 18
 SERIAL_BYTES = 1 << 24
 """Less than this is reduced in about a millisecond, too little to wake a second thread for."""
 
+LONG_BYTES = 1 << 26
+"""A block of more takes long enough to be worth a thread of its own, which takes 0.1 ms."""
+
 _PATIENCE = 0.1  # seconds: where a wait is not interrupted, as on Windows, Ctrl-C is seen after it
 
 on_block: contextvars.ContextVar[Callable[[int, int], object] | None] = contextvars.ContextVar(
     "on_block", default=None
 )
-"""Called with (blocks done, blocks in all) in one thread, the caller's if blocks are short: for
-progress bars."""
+"""Called with (blocks done, blocks in all) in the calling thread: for progress bars."""
 
 _worker = threading.local()
 _lock = threading.Lock()
@@ -82,7 +85,7 @@ def run(work: Callable[[int], None], n_blocks: int, n_threads: int | None, n_byt
     if n_threads is None:
         n_threads = 1 if n_bytes < SERIAL_BYTES else cpu_count()
     stop = threading.Event()
-    long = n_bytes > n_blocks * SERIAL_BYTES
+    long = n_bytes > n_blocks * LONG_BYTES
     if long and threading.current_thread() is threading.main_thread():
         _run_aside(work, n_blocks, n_threads, stop)
     else:
@@ -93,28 +96,48 @@ def _run_aside(
     work: Callable[[int], None], n_blocks: int, n_threads: int, stop: threading.Event
 ) -> None:
     """`_run` in a thread of its own, while this one, which gets the signals, waits for them."""
-    try:
-        # Leaving the executor waits for its thread.
-        with ThreadPoolExecutor(1, "fastnat") as aside, _stopping_on_error(stop):
-            context = contextvars.copy_context()
-            call = _submit(aside, context.run, _serve, stop, _run, work, n_blocks, n_threads, stop)
-            if call is None:
-                _run(work, n_blocks, n_threads, stop)
-                return
-            while not call.done():
-                wait([call], _PATIENCE)
-            call.result()
-    finally:
-        _stop.end(stop)
+    context, report, reports = contextvars.copy_context(), on_block.get(), deque[Any]()
+    context.run(on_block.set, lambda *progress: reports.append(progress))
+    begun, done, errors = threading.Event(), threading.Event(), list[BaseException]()
 
+    def run() -> None:
+        begun.set()
+        try:
+            context.run(_serve, stop, _run, work, n_blocks, n_threads, stop)
+        except BaseException as error:  # raised below
+            errors.append(error)
+        finally:
+            done.set()
 
-@contextmanager
-def _stopping_on_error(stop: threading.Event) -> Iterator[None]:
+    aside = threading.Thread(target=run, name="fastnat-aside")
     try:
-        yield
+        if not _starts(aside):
+            _run(work, n_blocks, n_threads, stop)
+            return
+        finished = False
+        while not finished:
+            finished = done.wait(_PATIENCE)  # a join that Ctrl-C ends takes the thread for finished
+            while report is not None and reports:
+                report(*reports.popleft())
     except BaseException:
         _stop.begin(stop)
         raise
+    finally:
+        if begun.is_set():  # else it may not even be there, and will do nothing
+            done.wait()
+            aside.join()
+        _stop.end(stop)
+    if errors:
+        raise errors.pop()
+
+
+def _starts(thread: threading.Thread) -> bool:
+    """Start a thread; False if there can be none, for the interpreter is ending."""
+    try:
+        thread.start()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _run(work: Callable[[int], None], n_blocks: int, n_threads: int, stop: threading.Event) -> None:
@@ -124,30 +147,23 @@ def _run(work: Callable[[int], None], n_blocks: int, n_threads: int, stop: threa
     if n_helpers < 1 or getattr(_worker, "busy", False):
         _take_blocks(work, numbers, n_blocks, stop)
         return
-    helpers: list[Future[None] | None] = []
+    helpers: list[Future[None]] = []
     try:
         pool = _get_pool()
-        helpers.extend(
-            _submit(pool, _serve, stop, _help, work, numbers, stop) for _ in range(n_helpers)
-        )
+        with suppress(RuntimeError):  # there can be no threads, for the interpreter is ending
+            helpers.extend(
+                pool.submit(_serve, stop, _help, work, numbers, stop) for _ in range(n_helpers)
+            )
         _take_blocks(work, numbers, n_blocks, stop)
     except BaseException:
         stop.set()
         raise
     finally:
         # Helpers that have not begun are not needed any more; the others end within a block.
-        started = [helper for helper in helpers if helper is not None and not helper.cancel()]
+        started = [helper for helper in helpers if not helper.cancel()]
         wait(started)
     for helper in started:
         helper.result()
-
-
-def _submit(pool: ThreadPoolExecutor, function: Callable[..., None], *args: Any) -> Any:
-    """The future of a call, or None if there is no thread for it: the interpreter is ending."""
-    try:
-        return pool.submit(function, *args)
-    except RuntimeError:
-        return None
 
 
 def _serve(stop: threading.Event, function: Callable[..., None], *args: Any) -> None:

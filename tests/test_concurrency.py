@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import calls
+import joblib
 import numba
 import numpy as np
 import pytest
@@ -92,6 +94,10 @@ def test_threads_have_their_own_errstate(serial):
 # ---- Ctrl-C ----------------------------------------------------------------------------------
 
 
+POOL = {f"fastnat_{k}" for k in range(_blocks.cpu_count())}
+"""Threads that stay, and do nothing while there is nothing to do."""
+
+
 def _wait_for_the_end(_):
     """As a kernel that asks, and does nothing else."""
     while not _stop._is_stopped():
@@ -123,7 +129,7 @@ def test_ctrl_c_ends_long_blocks(n_blocks, n_threads):
         _blocks.run(work, n_blocks, n_threads, 1 << 40)
     thread.join()
     assert _stop._n_stopping.value == 0
-    assert {t for t in threading.enumerate() if not t.name.startswith("fastnat_")} <= before
+    assert not {t.name for t in set(threading.enumerate()) - before} - POOL
     done = []
     _blocks.run(done.append, 5, 2, 1 << 40)
     assert sorted(done) == list(range(5))
@@ -160,6 +166,8 @@ LONG_KERNELS = [
     "noise",
     "noise and limits",
     "profiles with noise",
+    "regressions",
+    "censored regressions",
     "missing entries",
     "missing entries, many variables",
 ]
@@ -347,3 +355,92 @@ def test_recompiling_forgets_what_is_on_disk(folder):
     kernel.recompile()
     assert kernel(2) == 4
     assert len(list(folder.rglob("*.nbc"))) == 1
+
+
+# ---- what takes long -------------------------------------------------------------------------
+
+SOME = ["rows", "columns, weights", "single precision, omitted", "groups", "a common limit"]
+
+ONE_OF_EIGHT = """
+import json, pickle, sys
+import calls
+
+with open(sys.argv[1], "rb") as file:
+    serial = pickle.load(file)
+k = int(sys.argv[2]) % len(serial)
+names = list(serial)[k:] + list(serial)[:k]
+print(json.dumps([name for name in names if calls.differing(name, serial[name])]))
+"""
+
+
+@compiled_only
+@pytest.mark.slow
+def test_eight_processes_compile_into_one_empty_cache(serial, tmp_path):
+    """Each begins with another call, so that they compile other signatures at the same time."""
+    wanted = tmp_path / "wanted"
+    wanted.write_bytes(pickle.dumps({name: serial[name] for name in SOME}))
+    cache = tmp_path / "cache"
+    paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
+    env = os.environ | {"NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": paths}
+
+    def start(k):
+        command = [sys.executable, "-W", "error", "-c", ONE_OF_EIGHT, str(wanted), str(k)]
+        return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    processes = [start(k) for k in range(8)]
+    for process in processes:
+        assert process.communicate() == (b"[]\n", b"")
+    files = sorted(cache.rglob("*"))
+    assert not [path for path in files if path.suffix == ".tmp"]
+    times = [path.stat().st_mtime_ns for path in files]
+    assert start(0).communicate() == (b"[]\n", b"")
+    assert [path.stat().st_mtime_ns for path in sorted(cache.rglob("*"))] == times, "all was there"
+
+
+@compiled_only
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+@pytest.mark.filterwarnings("default:This process:DeprecationWarning")  # forking is the test
+def test_processes_of_every_kind(serial, method):
+    if method not in multiprocessing.get_all_start_methods():
+        assert method != "spawn"
+        return
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        wrong = pool.starmap(calls.differing, [(name, serial[name]) for name in SOME])
+        assert wrong == [False] * len(SOME)
+        pool.close()
+        pool.join()
+
+
+@compiled_only
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_joblib(serial, backend):
+    with joblib.Parallel(n_jobs=2, backend=backend) as parallel:
+        tasks = (joblib.delayed(calls.differing)(name, serial[name]) for name in SOME)
+        assert parallel(tasks) == [False] * len(SOME)
+        if backend == "loky":
+            share = max(1, joblib.cpu_count() // 2)
+            assert parallel([joblib.delayed(_blocks.cpu_count)()] * 2) == [share] * 2
+
+
+@compiled_only
+@pytest.mark.slow
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_ends_fits_that_take_minutes():
+    """One table, one sample: without being asked to end they would go on for minutes."""
+    rng = np.random.default_rng(3)
+    x = np.where(rng.random((60_000, 32)) < 0.1, np.nan, rng.normal(size=(60_000, 32)))
+    values, noise = rng.normal(size=(2, 100_000))
+    sample = fastnat.fit_normal(values, noise_std=np.abs(noise))
+    for call in (
+        lambda: fastnat.fit_mvn(x, nan_policy="mle"),
+        lambda: sample.conf_int(method="profile"),
+    ):
+        begun = threading.Event()
+        thread = _interrupt_when(begun)
+        threading.Timer(1.0, begun.set).start()
+        with pytest.raises(KeyboardInterrupt):
+            call()
+        thread.join()
+        assert _stop._n_stopping.value == 0
