@@ -208,7 +208,7 @@ def next_bracket(problem, floor, upper, zero):
     no further bracket.
     """
     last = False
-    while not last:
+    while not (last or stopped()):
         v = _FACTOR * upper[0]
         last = v <= floor
         lower = zero if last else look(problem, v)

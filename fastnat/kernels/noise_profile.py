@@ -122,7 +122,7 @@ def _outwards(problem, floor, inside, step, target, state, best):
     """From a mu that is high enough, in the direction of the step: (last that is, first not)."""
     outside = inside + step
     for _ in range(_DOUBLINGS):
-        if _at_mu(problem, floor, outside, target, state, best)[0] < 0.0:
+        if stopped() or _at_mu(problem, floor, outside, target, state, best)[0] < 0.0:
             break
         step *= 2.0
         inside, outside = outside, outside + step
