@@ -149,6 +149,20 @@ def test_a_long_block_runs_aside_and_raises_here():
     assert _stop._n_stopping.value == 0
 
 
+def test_progress_of_long_blocks_is_reported_here():
+    seen = []
+
+    def report(*progress):
+        seen.append((*progress, threading.current_thread()))
+
+    token = _blocks.on_block.set(report)
+    try:
+        _blocks.run(lambda _: None, 3, 1, 1 << 40)
+    finally:
+        _blocks.on_block.reset(token)
+    assert seen == [(k, 3, threading.main_thread()) for k in (1, 2, 3)]
+
+
 @pytest.fixture
 def stopped():
     """What this thread does is in vain."""
@@ -315,7 +329,9 @@ def test_code_that_is_not_whole_is_compiled_again(folder, damage):
     again = _kernel()
     assert again(2) == 4
     assert sum(again.stats.cache_misses.values()) == 1
-    assert len(path.read_bytes()) == len(whole)
+    third = _kernel()
+    assert third(2) == 4
+    assert sum(third.stats.cache_hits.values()) == 1
 
 
 @compiled_only
