@@ -1,19 +1,26 @@
 """Cut work into blocks and run them on one process-wide pool of threads.
 
-Blocks are short (at most about 0.2 s), so that Ctrl-C is seen between them; they write to places
-of their own, and whatever is merged is merged in an order that does not depend on the threads.
+Most blocks are short (at most about 0.2 s), so that Ctrl-C is seen between them.  A long problem
+that a kernel fits as a whole is worked on aside, while the main thread waits for Ctrl-C; then the
+kernel is asked to end (`kernels._stop`).  Blocks write to places of their own, and whatever is
+merged is merged in an order that does not depend on the threads.
 """
 
 import contextvars
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numba import config
 from numpy.typing import NDArray
+
+from fastnat.kernels import _stop
 
 DIRECT_BYTES = 1 << 22
 """What a block of an array that kernels can read as it is may hold."""
@@ -23,6 +30,11 @@ SCRATCH_BYTES = 1 << 18
 
 SERIAL_BYTES = 1 << 24
 """Less than this is reduced in about a millisecond, too little to wake a second thread for."""
+
+LONG_BYTES = 1 << 26
+"""A block of more takes long enough to be worth a thread of its own, which takes 0.1 ms."""
+
+_PATIENCE = 0.1  # seconds: where a wait is not interrupted, as on Windows, Ctrl-C is seen after it
 
 on_block: contextvars.ContextVar[Callable[[int, int], object] | None] = contextvars.ContextVar(
     "on_block", default=None
@@ -35,10 +47,14 @@ _pool: ThreadPoolExecutor | None = None
 
 
 def cpu_count() -> int:
-    """The number of processors this process may use."""
+    """The number of processors this process may use.
+
+    Numba's limit holds, too: joblib, for one, sets NUMBA_NUM_THREADS for its worker processes.
+    """
+    most = int(config.NUMBA_NUM_THREADS)
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        return min(len(os.sched_getaffinity(0)), most)
+    return min(os.cpu_count() or 1, most)
 
 
 def _forget_pool() -> None:
@@ -68,22 +84,91 @@ def run(work: Callable[[int], None], n_blocks: int, n_threads: int | None, n_byt
     """
     if n_threads is None:
         n_threads = 1 if n_bytes < SERIAL_BYTES else cpu_count()
+    stop = threading.Event()
+    long = n_bytes > n_blocks * LONG_BYTES
+    if long and threading.current_thread() is threading.main_thread():
+        _run_aside(work, n_blocks, n_threads, stop)
+    else:
+        _run(work, n_blocks, n_threads, stop)
+
+
+def _run_aside(
+    work: Callable[[int], None], n_blocks: int, n_threads: int, stop: threading.Event
+) -> None:
+    """`_run` in a thread of its own, while this one, which gets the signals, waits for them."""
+    context, report, reports = contextvars.copy_context(), on_block.get(), deque[Any]()
+    context.run(on_block.set, lambda *progress: reports.append(progress))
+    begun, done, errors = threading.Event(), threading.Event(), list[BaseException]()
+
+    def run() -> None:
+        begun.set()
+        try:
+            context.run(_serve, stop, _run, work, n_blocks, n_threads, stop)
+        except BaseException as error:  # raised below
+            errors.append(error)
+        finally:
+            done.set()
+
+    aside = threading.Thread(target=run, name="fastnat-aside")
+    try:
+        if not _starts(aside):
+            _run(work, n_blocks, n_threads, stop)
+            return
+        finished = False
+        while not finished:
+            finished = done.wait(_PATIENCE)  # a join that Ctrl-C ends takes the thread for finished
+            while report is not None and reports:
+                report(*reports.popleft())
+    except BaseException:
+        _stop.begin(stop)
+        raise
+    finally:
+        if begun.is_set():  # else it may not even be there, and will do nothing
+            done.wait()
+            aside.join()
+        _stop.end(stop)
+    if errors:
+        raise errors.pop()
+
+
+def _starts(thread: threading.Thread) -> bool:
+    """Start a thread; False if there can be none, for the interpreter is ending."""
+    try:
+        thread.start()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _run(work: Callable[[int], None], n_blocks: int, n_threads: int, stop: threading.Event) -> None:
+    """Work on blocks, until ``stop`` is set, in this thread and those of the pool."""
+    numbers = iter(range(n_blocks))  # next() on it is atomic
     n_helpers = min(n_threads, cpu_count(), n_blocks) - 1
     if n_helpers < 1 or getattr(_worker, "busy", False):
-        _take_blocks(work, iter(range(n_blocks)), n_blocks, threading.Event())
-        return
-    numbers = iter(range(n_blocks))  # next() on it is atomic
-    stop = threading.Event()
-    pool = _get_pool()
-    helpers = [pool.submit(_help, work, numbers, stop) for _ in range(n_helpers)]
-    try:
         _take_blocks(work, numbers, n_blocks, stop)
+        return
+    helpers: list[Future[None]] = []
+    try:
+        pool = _get_pool()
+        with suppress(RuntimeError):  # there can be no threads, for the interpreter is ending
+            helpers.extend(
+                pool.submit(_serve, stop, _help, work, numbers, stop) for _ in range(n_helpers)
+            )
+        _take_blocks(work, numbers, n_blocks, stop)
+    except BaseException:
+        stop.set()
+        raise
     finally:
         # Helpers that have not begun are not needed any more; the others end within a block.
         started = [helper for helper in helpers if not helper.cancel()]
         wait(started)
     for helper in started:
         helper.result()
+
+
+def _serve(stop: threading.Event, function: Callable[..., None], *args: Any) -> None:
+    with _stop.serving(stop):
+        function(*args)
 
 
 def _take_blocks(

@@ -10,7 +10,7 @@ from fastnat._arrays import Array
 from fastnat._existence import Limit, Problem, judge
 from fastnat._linear_arguments import Samples, arrange
 from fastnat._observed import Given
-from fastnat._rows import Rows
+from fastnat._rows import WORK, Rows
 from fastnat.kernels import codes, linear, linear_memory, linear_outcome
 
 LONG = 1 << 16
@@ -119,7 +119,7 @@ class _Job:
             x, z = self._matrix(samples.x, flat[-2]), self._matrix(samples.z, flat[-1])
             self._fit_rows(flat[:-2], x, z, offsets, at, sure=False)
 
-        rows.run(fit, self.options.n_threads)
+        rows.run(fit, self.options.n_threads, WORK + sum(samples.n_params) ** 2)
 
     def _matrix(self, matrix: Array | None, own: Array | None) -> Array:
         """Rows of X or Z: those of these problems, or those that all share."""

@@ -11,7 +11,7 @@ from fastnat import _limits
 from fastnat._arrays import Array, Problems, arrange, as_array, as_groups, reduced_axes
 from fastnat._limits import Options, Packed, check_weights, fit_packed, needs_high
 from fastnat._reduce import Use, reduce_moments
-from fastnat._rows import Columns, Fit, Groups, Rows
+from fastnat._rows import WORK, Columns, Fit, Groups, Rows
 from fastnat.kernels import (
     censored,
     censored_profile,
@@ -272,7 +272,8 @@ def _profiler(options: Options, source: Rows, fits: Array) -> Ends:
                 stats, lists, ends, _, units = packed
                 censored_profile.intervals(stats, lists, ends, units, drop, fits, first, found)
 
-        source.run(bracket, options.n_threads)
+        looks = 0 if source.columns[6] is None else source.n_obs  # at values beyond an end
+        source.run(bracket, options.n_threads, WORK + looks)
         return source.to_result(found)
 
     return ends

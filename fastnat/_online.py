@@ -134,11 +134,14 @@ class OnlineNormal:
         while self._waiting is not None and rows.shape[1]:
             self._begin(self._waiting, rows[:, : self.burn_in], n_threads)
             rows = rows[:, self.burn_in :]
-        if rows.shape[1]:
-            self._follow(rows, n_threads)
+        self._follow(rows, n_threads)
 
     def _follow(self, rows: Array, n_threads: int | None) -> None:
-        """Steps of those series that are ready."""
+        """Steps of those series that are ready, some observations of a series at a time."""
+        for begin in range(0, rows.shape[1], _BLOCK):
+            self._follow_some(rows[:, begin : begin + _BLOCK], n_threads)
+
+    def _follow_some(self, rows: Array, n_threads: int | None) -> None:
         n, decay = rows.shape[1], 1.0 - self.forgetting
         step = max(1, _BLOCK // n)
         starts = range(0, self._n_series, step)

@@ -15,7 +15,7 @@ Columns = tuple[Array | None, ...]
 Fit = Callable[[Columns, NDArray[np.int64], int], None]
 
 _OBSERVATIONS = 1 << 15  # in a block of rows, unless a single row has more
-_WORK = 64  # how much more is done with a byte than reading it, about
+WORK = 64  # how much more is done with a byte than reading it, about
 
 
 class Rows:
@@ -42,17 +42,20 @@ class Rows:
     def _ends(self, first: int, n_fits: int) -> NDArray[np.int64]:  # noqa: ARG002
         return _blocks.offsets(n_fits, self.n_obs)
 
-    def run(self, fit: Fit, n_threads: int | None) -> None:
-        """Call ``fit(columns, offsets, first)`` for every block of rows, from any thread."""
+    def run(self, fit: Fit, n_threads: int | None, work: int = WORK) -> None:
+        """Call ``fit(columns, offsets, first)`` for every block of rows, from any thread.
+
+        work : how much more is done with a byte of a column than reading it, about.
+        """
         blocks = self._cut()
 
-        def work(i: int) -> None:
+        def fit_block(i: int) -> None:
             index, first, n_fits = blocks[i]
             columns = tuple(None if c is None else self._read(c, index) for c in self.columns)
             fit(columns, self._ends(first, n_fits), first)
 
-        n_bytes = 8 * self.n_fits * self.n_obs * _WORK
-        _blocks.run(work, len(blocks), n_threads, n_bytes)
+        n_bytes = 8 * self.n_fits * self.n_obs * work
+        _blocks.run(fit_block, len(blocks), n_threads, n_bytes)
 
 
 class Groups(Rows):

@@ -158,7 +158,7 @@ def reduce(source: Tables, n_threads: int | None, work: int, finish: Finish) -> 
     finish : called once for every block of problems, from any thread.
     """
     if source.n_obs * source.d > SEGMENT:
-        _reduce_long(source, n_threads, finish)
+        _reduce_long(source, n_threads, work, finish)
         return
     blocks, d = source.blocks(), source.d
 
@@ -172,7 +172,7 @@ def reduce(source: Tables, n_threads: int | None, work: int, finish: Finish) -> 
     _blocks.run(reduce_block, len(blocks), n_threads, 8 * source.n_fits * source.n_obs * d * work)
 
 
-def _reduce_long(source: Tables, n_threads: int | None, finish: Finish) -> None:
+def _reduce_long(source: Tables, n_threads: int | None, work: int, finish: Finish) -> None:
     """One problem after the other, each in segments whose statistics are merged in a tree."""
     d, n_obs = source.d, source.n_obs
     size = max(1, SEGMENT // d)
@@ -189,7 +189,12 @@ def _reduce_long(source: Tables, n_threads: int | None, finish: Finish) -> None:
 
         _blocks.run(reduce_segment, len(parts), n_threads, 8 * n_obs * d)
         tables.merge_tables(parts, d)
-        finish(parts[:1], Block(source, index, f, 1, size))
+        block = Block(source, index, f, 1, size)
+
+        def finish_one(_: int, block: Block = block) -> None:
+            finish(parts[:1], block)
+
+        _blocks.run(finish_one, 1, 1, 8 * n_obs * d * (work - 1))
 
 
 def maximise(stats: Array, out: Estimates) -> NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 import ctypes
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,8 +12,10 @@ import numpy as np
 from llvmlite import ir
 from numba import cfunc, config, njit, types
 from numba.core import cgutils
+from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic
 
+from fastnat.kernels._cache import KernelCache
 from fastnat.kernels._parts import PartCompiler
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -31,6 +34,15 @@ def _digest_of_sources() -> str:
 DIGEST = _digest_of_sources()
 """Changes whenever a source file of the package does; part of every cache file's name."""
 
+if hasattr(os, "register_at_fork"):
+    # A child inherits a lock that some thread of its parent's held, but not the thread: it would
+    # wait for ever for the first kernel.  So a fork waits until nobody compiles.
+    os.register_at_fork(
+        before=global_compiler_lock.acquire,
+        after_in_parent=global_compiler_lock.release,
+        after_in_child=global_compiler_lock.release,
+    )
+
 # The NumPy error model: a division by zero gives inf or NaN instead of an exception, which would
 # end a million fits for one of them, and its absence lets LLVM vectorise loops that divide.
 _POLICY: Any = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
@@ -48,10 +60,8 @@ def kernel(function: F) -> F:
         compiled = np.errstate(all="ignore")(function)
         return compiled
     function.__qualname__ += "-" + DIGEST
-    try:
-        compiled = njit(cache=True, **_POLICY)(function)
-    except RuntimeError:  # no directory can be written to: compile in every process
-        compiled = njit(**_POLICY)(function)
+    compiled = njit(**_POLICY)(function)
+    compiled._cache = KernelCache(function)  # type: ignore[attr-defined]
     return compiled
 
 

@@ -13,6 +13,8 @@ from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import AnalysisPass, register_pass
 from numba.core.typed_passes import AnnotateTypes
 
+from fastnat.kernels._stop import leave_if_stopped
+
 
 class _NoEnvironments:
     """What a library is asked for when its machine code is there."""
@@ -45,6 +47,7 @@ class _IntoPart(AnalysisPass):  # type: ignore[misc]
         AnalysisPass.__init__(self)
 
     def run_pass(self, state: Any) -> bool:
+        leave_if_stopped()
         state.library = _PartLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
         return False
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from fastnat.kernels import codes
 from fastnat.kernels._jit import helper, kernel
+from fastnat.kernels._stop import stopped
 from fastnat.kernels.step import natural_step
 
 RUNNING = -1
@@ -141,6 +142,8 @@ def advance(state, loglik, grad, metric, theta):
     """
     p = theta.shape[0]
     base, step = state[BASE : BASE + p], state[BASE + p : BASE + 2 * p]
+    if stopped():
+        return codes.MAX_ITER
     if accepts(state, loglik, grad):
         for j in range(p):
             base[j] = theta[j]

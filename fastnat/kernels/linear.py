@@ -7,6 +7,7 @@ import numpy as np
 from fastnat.kernels import codes, linear_outcome, linear_plain, linear_search
 from fastnat.kernels._jit import helper, kernel
 from fastnat.kernels._scalar import borrow, keep
+from fastnat.kernels._stop import stopped
 from fastnat.kernels.compression import longest
 from fastnat.kernels.linear_memory import (
     BASIS_X,
@@ -154,7 +155,7 @@ def _search(rows, n_blocks, limited, tools):
     memory, blocks, scratch, work, told, theta, by_cluster, _ = tools
     p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
     request = linear_search.begin(memory, theta)
-    while request != DONE:
+    while request != DONE and not stopped():
         if memory[CELLS][MOVED] > 0.0:
             for i in range(n_blocks):
                 _move(memory, STEPS, rows, limited, scratch, i, blocks)

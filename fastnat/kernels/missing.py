@@ -31,6 +31,7 @@ import math
 import numpy as np
 
 from fastnat.kernels._jit import helper, kernel
+from fastnat.kernels._stop import stopped
 from fastnat.kernels.fisher import accumulate
 from fastnat.kernels.patterns import COLUMNS, MEANS, SIZES, SPREAD, STARTS, WEIGHT
 
@@ -210,6 +211,8 @@ def evaluate(found, mu, root, tools):
             products[i, j] = 0.0
     column = 0
     for m in range(sizes.size):
+        if stopped():
+            return math.nan, 0.0
         size, weight = sizes[m], found[WEIGHT][m]
         pivot, log_det = look_at_pattern(found, m, mu, root, tools)
         least = min(least, pivot)

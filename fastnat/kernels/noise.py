@@ -29,6 +29,7 @@ import numpy as np
 
 from fastnat.kernels import codes, compression, estimates, noise_data, root
 from fastnat.kernels._jit import helper, inlined, kernel
+from fastnat.kernels._stop import stopped
 from fastnat.kernels.outcome import COV_EXPECTED, COV_OBSERVED, COV_OPG, COV_SANDWICH, NO_COV
 from fastnat.kernels.special import log
 
@@ -91,7 +92,7 @@ def evaluate(problem, v):
     gap = (sum w t)**2 - lost sum w t**2, which would cancel if the reference outweighs the rest.
     """
     x, squares, w, t, least, _, lost, fixed = problem
-    n, p = x.size, v + least
+    n, p = 0 if stopped() else x.size, v + least
     for i in range(n):  # vectorised, unlike the sums
         t[i] = p / (v + squares[i])
     s1 = moment = 0.0
@@ -207,7 +208,7 @@ def next_bracket(problem, floor, upper, zero):
     no further bracket.
     """
     last = False
-    while not last:
+    while not (last or stopped()):
         v = _FACTOR * upper[0]
         last = v <= floor
         lower = zero if last else look(problem, v)

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastnat.kernels import codes, compression, estimates, noise, noise_data, root
 from fastnat.kernels._jit import helper, kernel
+from fastnat.kernels._stop import stopped
 
 _MAX_ITER, _TOL = 100, 1e-12
 _DOUBLINGS = 1000  # of the distance from the estimate, or of v, before an end is infinite
@@ -101,6 +102,8 @@ def _of_mu(problem, floor, mu, step, target, state, best):
     if not abs(outside) < math.inf:
         return outside
     for value in problem[0]:
+        if stopped():
+            break
         # Beyond all values, the likelihood only falls.
         if (value - outside) * step > 0.0:
             if not _at_mu(problem, floor, value, target, state, best)[0] < 0.0:
@@ -119,7 +122,7 @@ def _outwards(problem, floor, inside, step, target, state, best):
     """From a mu that is high enough, in the direction of the step: (last that is, first not)."""
     outside = inside + step
     for _ in range(_DOUBLINGS):
-        if _at_mu(problem, floor, outside, target, state, best)[0] < 0.0:
+        if stopped() or _at_mu(problem, floor, outside, target, state, best)[0] < 0.0:
             break
         step *= 2.0
         inside, outside = outside, outside + step
@@ -134,6 +137,6 @@ def _at_mu(problem, floor, mu, target, state, best):
     noise.maximise(fixed, floor, _MAX_ITER, _TOL, state, best)
     v = best[noise.BEST_V]
     excess, slope = noise.loglik_at(fixed, v) - target, 0.0
-    for i in range(x.size):
+    for i in range(1 if stopped() else x.size):
         slope += w[i] * (x[i] - mu) / (v + squares[i])
     return excess, slope

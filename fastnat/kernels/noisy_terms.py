@@ -3,6 +3,7 @@
 import math
 
 from fastnat.kernels._jit import helper
+from fastnat.kernels._stop import stopped
 from fastnat.kernels.observation import interval
 from fastnat.kernels.special import tail
 
@@ -21,7 +22,7 @@ def sums_of(work, n, mu, v):
     At v = 0 what is known without noise is certain, between `_edges`.
     """
     loglik = of_mu = info_mu = of_v = info_both = info_v = 0.0
-    for i in range(n):
+    for i in range(1 if stopped() else n):
         variance = v + work[NOISE, i] * work[NOISE, i]
         if variance == 0.0:
             continue

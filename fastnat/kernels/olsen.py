@@ -12,6 +12,7 @@ import numpy as np
 
 from fastnat.kernels import ascent, lanes
 from fastnat.kernels._jit import helper, inlined
+from fastnat.kernels._stop import stopped
 from fastnat.kernels.ascent import GRAD, METRIC, STATE, THETA
 from fastnat.kernels.observation import interval
 from fastnat.kernels.special import tail
@@ -77,7 +78,7 @@ def _half_lines(limits, weights, sign, origin, beta, h, tools):
         buffer, sums = tools[BUFFER], tools[SUMS]
         parts = (buffer[0], buffer[1], buffer[2], buffer[3], buffer[4], buffer[5])
         zero = np.int64(0)
-        for start in range(0, n, _BLOCK):
+        for start in range(0, 0 if stopped() else n, _BLOCK):
             size = min(_BLOCK, n - start)
             _fill(
                 limits[start : start + size],
@@ -118,6 +119,8 @@ def _between(between, origin, beta, h):
     lower, upper, weights = between
     loglik = s_m = s_l = g_mm = g_ml = g_ll = 0.0
     for k in range(lower.size):
+        if k % _BLOCK == 0 and stopped():
+            break
         a, b = (lower[k] - origin) * h - beta, (upper[k] - origin) * h - beta
         terms = interval(a, b, (upper[k] - lower[k]) * h)
         loglik += weights[k] * terms[0]

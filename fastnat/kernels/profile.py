@@ -17,6 +17,7 @@ import math
 
 from fastnat.kernels import root
 from fastnat.kernels._jit import helper, kernel
+from fastnat.kernels._stop import stopped
 
 ENDS = 0
 """Cells from here on: lower and upper end for mu (relative to the origin), then for sigma."""
@@ -93,6 +94,8 @@ def _go_to(state, at, theta):
 @kernel
 def advance(state, loglik, grad, metric, theta):
     """Take the values at ``theta`` and say whether others are wanted, at the new ``theta``."""
+    if stopped():
+        return False
     if _inner(state, grad, metric, theta):
         return True
     excess = loglik - state[_TARGET]

@@ -13,6 +13,7 @@ Like the ascent, it is told values::
 import math
 
 from fastnat.kernels._jit import helper, kernel
+from fastnat.kernels._stop import stopped
 
 LOWER, UPPER, ROOT, SIGN, LAST, PROBE, SIZE = range(7)
 """Cells of the state: the bracket, the point asked about, the sign of the function at its lower
@@ -78,7 +79,7 @@ def advance(state, value, slope):
         as doubles allow.
     """
     x = state[ROOT]
-    if value == 0.0 or value != value:
+    if value == 0.0 or value != value or stopped():
         return math.nan
     if (value > 0.0) == (state[SIGN] > 0.0):
         state[LOWER] = x

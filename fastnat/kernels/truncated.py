@@ -13,6 +13,7 @@ import numpy as np
 
 from fastnat.kernels import ascent, codes, compression, estimates
 from fastnat.kernels._jit import helper, kernel
+from fastnat.kernels._stop import stopped
 from fastnat.kernels.ascent import GRAD, METRIC, STATE, THETA
 from fastnat.kernels.outcome import NO_COV
 from fastnat.kernels.quadrature import truncated_moments
@@ -232,7 +233,7 @@ def evaluate(problem, tools):
         sums = _add((0.0, 0.0, 0.0, 0.0, 0.0, 0.0), total, log_z, m, k2, k3, k4)
     else:
         sums = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-        for i in range(t.size):
+        for i in range(1 if stopped() else t.size):
             if i > 0 and (lower[i] != lower[i - 1] or upper[i] != upper[i - 1]):
                 log_z, m, k2, k3, k4 = truncated_moments(e1, e2, lower[i], upper[i])
             sums = _add(sums, weights[i], log_z, m, k2, k3, k4)
