@@ -18,7 +18,7 @@ import fastnat
 import fastnat.dask
 from fastnat import _chunked, _long, _map_reduce
 
-N = scaled(60, 30)
+N = scaled(60, 20)
 
 
 def compute(fit):

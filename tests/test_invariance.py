@@ -9,7 +9,7 @@ from itertools import combinations, permutations
 import naive
 import numpy as np
 import pytest
-from conftest import assert_agree, assert_same_bits, same_bits, scaled
+from conftest import COMPILED, assert_agree, assert_same_bits, same_bits, scaled
 
 import fastnat
 
@@ -297,6 +297,8 @@ def test_layouts_and_axes(weighted, dtype, rng):
                 spellings += [axis[0], np.int32(axis[0] - len(shape))]
             if len(axis) == len(shape):
                 spellings.append(None)
+            if not COMPILED:  # nothing about them is compiled
+                spellings = spellings[:2]
             for name, array in arrangements(x):
                 fits = [fastnat.fit_normal(array, weights=weights, axis=s) for s in spellings]
                 assert fits[0].mu.shape == want.mu.shape, name
@@ -421,7 +423,8 @@ def test_nothing_at_all(nan_policy, cov_type, weighted):
 
 def test_many_threads_of_the_caller(rng):
     """Eight threads at once, each with every kind of call: the bits of one thread alone."""
-    small, wide = rng.normal(0, 1, (50, 40)), rng.normal(0, 1, scaled((40, 3000), (9, 20)))
+    small = rng.normal(0, 1, scaled((50, 40), (9, 20)))
+    wide = rng.normal(0, 1, scaled((40, 3000), (9, 20)))
     long = rng.normal(0, 1, scaled((2, 400_000), (2, 500)))
     calls = [
         (small, {}),

@@ -3,6 +3,7 @@
 import ctypes
 import ctypes.util
 import mmap
+from functools import cache
 
 import numba
 import numpy as np
@@ -22,6 +23,7 @@ def dyadic(*shape):
     return rng.integers(-64, 64, shape).astype(float) / 8
 
 
+@cache  # of what compiles for each kind of arguments
 def compiled(sums):
     """The reduction as Python can call it."""
     if not JIT:
@@ -212,6 +214,7 @@ def test_nothing_is_read_beyond_the_end(dtype):
 # ---- tables ----------------------------------------------------------------------------------
 
 
+@cache
 def compiled_for_tables():
     """`tables._small_table` and `lanes.centre_transposed` as Python can call them."""
     small, transposed = tables._small_table, lanes.centre_transposed

@@ -1328,7 +1328,7 @@ def test_ctrl_c_ends_a_fit(kind, n_threads, monkeypatch):
 
 def test_many_threads_at_once(rng):
     """Also the first call, which compiles."""
-    x = rng.normal(3.0, 2.0, (20, N_OBS))
+    x = rng.normal(3.0, 2.0, (scaled(20, 4), N_OBS))
     want = fastnat.fit(NORMAL, x)
 
     def new(x, a):
@@ -1345,7 +1345,7 @@ def test_many_threads_at_once(rng):
 
 
 def test_a_fit_in_a_worker_of_the_pool(rng):
-    x = rng.normal(3.0, 2.0, (30, N_OBS))
+    x = rng.normal(3.0, 2.0, (scaled(30, 5), N_OBS))
     want = fastnat.fit(NORMAL, x)
     fits = [None] * 12
 
@@ -1357,7 +1357,7 @@ def test_a_fit_in_a_worker_of_the_pool(rng):
         assert_same_bits(fit, want)
 
 
-SAMPLE = np.random.default_rng(3).normal(3.0, 2.0, (64, N_OBS))
+SAMPLE = np.random.default_rng(3).normal(3.0, 2.0, (scaled(64, 8), N_OBS))
 
 
 def fit_in_child(k):

@@ -369,7 +369,10 @@ UNIQUE = [  # of which one maximum is all that there is, or one is far above all
 ]
 
 
-def make(rng, kind, n=40, batch=(), p=3):
+N_ROWS = scaled(40, 20)
+
+
+def make(rng, kind, n=N_ROWS, batch=(), p=3):
     """Arguments of fit_linear: (y, X, options)."""
     options = dict(KINDS[kind])
     x = rng.uniform(-1.7, 1.7, (n, p))
@@ -520,7 +523,7 @@ NORMAL = {
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("kind", NORMAL)
 def test_a_constant_is_fit_normal(kind, weighted, rng):
-    y = np.clip(rng.normal(3.0, 1.5, (4, 25)), -0.9, 8.9)
+    y = np.clip(rng.normal(3.0, 1.5, (scaled(4, 2), 25)), -0.9, 8.9)
     options = dict(NORMAL[kind])
     if options.get("upper"):
         options["upper"] = y + 0.7
@@ -685,14 +688,14 @@ def test_weight_zero_is_left_out(kind, rng):
     """Whatever stands there: NaN in y, in X, in Z, in the noise."""
     y, X, options = make(rng, kind)
     weights = rng.choice([0.5, 1.0, 2.0], len(y))
-    weights[[3, 11, 20, 31]] = 0.0
+    weights[[3, 11, 14, 17]] = 0.0
     kept = weights > 0
     fit = fastnat.fit_linear(y[kept], X[kept], **taken(options, kept), weights=weights[kept])
     y, X, dirty = y.copy(), X.copy(), {k: np.array(v) for k, v in options.items() if k == "Z"}
     options = options | dirty
-    y[[3, 20]], X[11], X[31, 1] = np.nan, INF, np.nan
+    y[[3, 14]], X[11], X[17, 1] = np.nan, INF, np.nan
     if "Z" in options:
-        options["Z"][[3, 31]] = np.nan
+        options["Z"][[3, 17]] = np.nan
     if "noise_std" in options:
         options["noise_std"] = options["noise_std"].copy()
         options["noise_std"][[3, 11]] = -1.0, np.nan
@@ -739,7 +742,7 @@ def test_plain_responses_beside_others(reml, rng):
 def test_batches_are_loops(kind, rng):
     """To the last bit: one by one, together, in parts, on threads, with a design for each."""
     n_fits = scaled(60, 2)
-    y, X, options = make(rng, kind, n=scaled(25, 15), batch=(n_fits,))
+    y, X, options = make(rng, kind, n=scaled(25, 10), batch=(n_fits,))
     together = fastnat.fit_linear(y, X, **options)
     assert together.params.shape == (n_fits, 3 + together.scale_coef.shape[-1])
 
@@ -891,7 +894,7 @@ LAYOUTS = {
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("kind", ["complete", "heteroscedastic left", "noise"])
 def test_any_layout(kind, layout, rng):
-    y, X, options = make(rng, kind, 25, (3,))
+    y, X, options = make(rng, kind, scaled(25, 12), (scaled(3, 2),))
     change = LAYOUTS[layout]
     y, X = change(y), change(X)
     assert not (y.flags.c_contiguous and X.flags.c_contiguous and y.dtype == X.dtype == float)

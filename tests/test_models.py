@@ -20,6 +20,7 @@ def models(cases):
 every_model = models(ZOO)
 
 N_FITS = scaled(40, 2)
+N_POINTS = scaled(200, 40)  # where functions are called as plain Python, compiled or not
 MOMENTS = scaled(20_000, 4_000)  # observations of a Monte Carlo mean
 COV_TYPES = ["observed", "opg", "sandwich", "expected"]
 
@@ -105,7 +106,7 @@ def hessian(case, theta, data, unit):
 
 @every_model
 def test_loglik_is_scipys(case):
-    data, points, _ = near_points(case, 200)
+    data, points, _ = near_points(case, N_POINTS)
     for i, theta in enumerate(points):
         row = rows(data, i)
         expected = float(case.logpdf(theta, *row))
@@ -117,7 +118,7 @@ def test_loglik_is_scipys(case):
 
 @every_model
 def test_score_is_the_slope_of_scipys_density(case):
-    data, points, unit = near_points(case, 200)
+    data, points, unit = near_points(case, N_POINTS)
     for i, theta in enumerate(points):
         row = rows(data, slice(i, i + 1))
         got, expected = case.scores(theta, row)[0], slopes(case, theta, row, unit)[0]

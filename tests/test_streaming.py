@@ -116,14 +116,15 @@ def test_normal_stats_of_small_chunks(chunks, random, left):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int16, ">f8"])
 def test_normal_stats_of_any_layout(rng, dtype):
-    x = (100 * rng.standard_normal((4, 30, 5))).astype(dtype)
+    n = scaled(30, 8)
+    x = (100 * rng.standard_normal((4, n, 5))).astype(dtype)
     for axis in (0, 1, 2, (0, 2), (-1, 0)):
         stats = NormalStats(left=-20.0)
         for half in np.array_split(x, 2, axis=axis if isinstance(axis, int) else axis[0]):
             stats.update(half, axis=axis)
         assert_equal_fits(stats.fit(), fastnat.fit_normal(x, left=-20.0, axis=axis))
     x = x.transpose(2, 0, 1)
-    stats = NormalStats(left=np.full((5, 30), -20.0))
+    stats = NormalStats(left=np.full((5, n), -20.0))
     stats.update(x, axis=1)
     assert_equal_fits(stats.fit(), fastnat.fit_normal(x, left=-20.0, axis=1))
 

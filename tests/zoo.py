@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from conftest import scaled
 from numba.extending import register_jitable
 from scipy import special, stats
 
@@ -300,7 +301,7 @@ T3 = Case(
     (0.0, 0.0, 1.0),
     None,
     location_scale,
-    n_obs=300,
+    n_obs=scaled(300, 150),
 )
 
 
