@@ -7,16 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
-import numpy as np
 from numpy.typing import NDArray
 
 import fastnat
-from fastnat import _blocks, _files, _stores
+from fastnat import _blocks, _files, _spool, _stores
 from fastnat._arrays import NanPolicy
 from fastnat._demo import demo
 from fastnat._show import print_fit, print_text
 from fastnat.normal import NormalFit, fit_normal
-from fastnat.streaming import NormalStats
 
 Array = NDArray[Any]
 
@@ -47,10 +45,9 @@ A .csv file is UTF-8 text, its cells separated by commas.  Columns of text and
 blank lines are skipped.  A missing cell is empty, NA or nan.  If the first row
 holds nothing but numbers, columns are called column_1, column_2 and so on.
 
-A .parquet file is read in pieces, a .npy file where it is, and so is an array
-of a .npz file (if it is compressed, by way of a temporary file): they may be
-larger than the memory.  A .csv file is read whole, and so is a .parquet file
-with --upper, --noise-std or --truncation, for which all values are needed.
+Files may be larger than the memory: a .npy file is read where it is, and so is
+an array of a .npz file; columns of .csv and .parquet files and compressed
+arrays by way of a temporary file, in TMPDIR.
 
 examples:
   python -m fastnat fit lengths.csv --nan-policy omit
@@ -281,31 +278,6 @@ def _fit_arrays(options: argparse.Namespace, data: _Input) -> _Result:
     return fit, data.names, data.skipped
 
 
-def _fit_chunks(options: argparse.Namespace, table: _stores.Parquet) -> _Result:
-    """Fit columns, or groups of one, of which no more is in memory than a chunk of rows."""
-    groups = None
-    if options.group is not None:
-        _check_grouped(table.names)
-        groups = table.groups()
-    names = table.names if groups is None else groups.tolist()
-    limits = {"left": options.left, "right": options.right}
-    try:
-        stats = NormalStats(len(names), nan_policy=options.nan_policy, **limits)
-        with _progress("Fitting") as report:
-            for chunk in table.chunks():
-                weights = chunk.extras.get("weights")
-                if groups is None:
-                    stats.update(chunk.values, weights=weights)
-                else:
-                    codes = np.searchsorted(groups, chunk.extras["groups"])
-                    stats.update(chunk.values[0], weights=weights, groups=codes)
-                report(chunk.done, table.n_rows)
-        fit = stats.fit(reml=options.reml)
-    except (TypeError, ValueError) as error:
-        raise _files.Refused(f"{options.file}: {error}") from error
-    return fit, names, table.skipped
-
-
 def _roles(options: argparse.Namespace) -> dict[str, str]:
     """The options that name columns or files, by what they are to `fit_normal`."""
     named = {
@@ -321,16 +293,15 @@ def _fit_csv(options: argparse.Namespace) -> _Result:
     _refuse_axis(options)
     with options.file.open("rb") as file, _progress("Reading") as report:
         label = str(options.file)
-        sample = _files.read_csv(file, label, options.columns, _roles(options), report)
-    return _fit_arrays(options, _by_columns(options, *sample))
+        table = _files.read_csv(file, label, options.columns, _roles(options), report)
+    return _fit_table(options, table)
 
 
 def _fit_parquet(options: argparse.Namespace) -> _Result:
     _refuse_axis(options)
-    table = _stores.Parquet(options.file, options.columns, _roles(options))
-    if options.truncation is None and not _roles(options).keys() - {"weights", "groups"}:
-        return _fit_chunks(options, table)
-    return _fit_arrays(options, _by_columns(options, table.names, *table.read(), table.skipped))
+    with _progress("Reading") as report:
+        table = _stores.read_parquet(options.file, options.columns, _roles(options), report)
+    return _fit_table(options, table)
 
 
 def _refuse_axis(options: argparse.Namespace) -> None:
@@ -341,27 +312,17 @@ def _refuse_axis(options: argparse.Namespace) -> None:
         )
 
 
-def _by_columns(
-    options: argparse.Namespace,
-    names: list[str],
-    values: Array,
-    extras: dict[str, Array],
-    skipped: list[str],
-) -> _Input:
+def _fit_table(options: argparse.Namespace, table: _spool.Table) -> _Result:
     """Each column is a problem, or each group of the only one."""
-    if options.group is None:
-        return _Input(values, extras, -1, names, skipped)
-    _check_grouped(names)
-    groups, codes = np.unique(extras["groups"], return_inverse=True)
-    return _Input(values[0], extras | {"groups": codes.reshape(-1)}, -1, groups.tolist(), skipped)
-
-
-def _check_grouped(names: list[str]) -> None:
-    if len(names) != 1:
-        listed = ", ".join(map(repr, names))
-        raise _files.Refused(
-            f"--group needs one column to fit, named by --columns, not {listed}", 2
-        )
+    values, names = table.values, table.names
+    if table.groups is not None:
+        if len(names) != 1:
+            listed = ", ".join(map(repr, names))
+            raise _files.Refused(
+                f"--group needs one column to fit, named by --columns, not {listed}", 2
+            )
+        values, names = values[0], table.groups
+    return _fit_arrays(options, _Input(values, table.extras, -1, names, table.skipped))
 
 
 def _fit_npy(options: argparse.Namespace) -> _Result:

@@ -6,11 +6,12 @@ import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple, TextIO
+from typing import IO, Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnat._spool import PIECE, Codes, Spool, Table
 from fastnat.normal import NormalFit
 from fastnat.result import Status
 
@@ -31,18 +32,6 @@ class Refused(Exception):  # noqa: N818 (what happened to the command, not a def
     def __init__(self, sentence: str, code: int = 1) -> None:
         super().__init__(sentence)
         self.code = code
-
-
-class Sample(NamedTuple):
-    """What a CSV file holds: names of k columns, their values (k, n), and what goes with them.
-
-    ``extras`` are columns (n,) by what they are to `fit_normal`; those of "groups" are text.
-    """
-
-    names: list[str]
-    values: Array
-    extras: dict[str, Array]
-    skipped: list[str]  # columns of text
 
 
 def check_input(path: Path) -> str:
@@ -82,8 +71,8 @@ def read_csv(
     columns: Sequence[str] | None,
     roles: Mapping[str, str],
     report: Report,
-) -> Sample:
-    """Read columns of numbers.
+) -> Table:
+    """Read columns of numbers, a piece at a time.
 
     Parameters
     ----------
@@ -97,34 +86,44 @@ def read_csv(
     if file.seekable():
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
-    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+    text, codes = io.TextIOWrapper(file, encoding="utf-8-sig", newline=""), Codes()
     # np.loadtxt would need a second path for missing cells and text, with other rules, and is
     # only 1.6 times as fast (and slower as soon as some of the columns will do).
     try:
-        chunks = _chunks(text, label)
-        names = next(chunks)[0][0]
-        readers = [
-            _Column(label, name, names.index(name), columns is not None)
-            for name in select_names(names, label, columns, roles)
-        ]
-        extras = {role: _extra(names, label, role, name) for role, name in roles.items()}
-        for i, (rows, lines) in enumerate(chunks):
-            cells = list(zip(*rows, strict=True))
-            for reader in (*readers, *extras.values()):
-                reader.add(cells[reader.position], lines)
-            if not i & 127:
-                report(file.tell() if size else 0, size)
+        with Spool(roles) as spool:
+            chunks = _chunks(text, label)
+            names = next(chunks)[0][0]
+            readers = [
+                _Column(label, name, names.index(name), columns is not None)
+                for name in select_names(names, label, columns, roles)
+            ]
+            extras = {role: _extra(names, label, role, name, codes) for role, name in roles.items()}
+            every = max(1, PIECE // (_CHUNK * (len(readers) + len(extras))))
+            for i, (rows, lines) in enumerate(chunks):
+                cells = list(zip(*rows, strict=True))
+                for reader in (*readers, *extras.values()):
+                    reader.add(cells[reader.position], lines)
+                if not i % every:
+                    _flush(readers, extras, spool)
+                    report(file.tell() if size else 0, size)
+            _flush(readers, extras, spool)
+            used = [reader.name for reader in readers if reader.bad is None]
+            if not used:
+                raise Refused(f"{label}: there is no column of numbers to fit")
+            skipped = [reader.name for reader in readers if reader.bad is not None]
+            return spool.table(used, skipped, codes)
     except UnicodeDecodeError as error:
         raise Refused(f"{label}: is not UTF-8 text ({error.reason})") from error
     finally:
         text.detach()  # the file is the caller's to close
-    used = [reader for reader in readers if reader.bad is None]
-    if not used:
-        raise Refused(f"{label}: there is no column of numbers to fit")
-    skipped = [reader.name for reader in readers if reader.bad is not None]
-    values = np.stack([reader.numbers() for reader in used])
-    others = {role: reader.numbers() for role, reader in extras.items()}
-    return Sample([reader.name for reader in used], values, others, skipped)
+
+
+def _flush(
+    readers: Sequence["_Column"], extras: Mapping[str, "_Column | _Labels"], spool: Spool
+) -> None:
+    """Put away what has been read of columns that are numbers so far."""
+    columns = {reader.name: reader.take() for reader in readers if reader.bad is None}
+    spool.add(columns, {role: reader.take() for role, reader in extras.items()})
 
 
 def _chunks(text: TextIO, label: str) -> Iterator[tuple[list[list[str]], list[int]]]:
@@ -193,10 +192,10 @@ _WORDS = {
 }
 
 
-def _extra(names: list[str], label: str, role: str, name: str) -> "_Column | _Labels":
+def _extra(names: list[str], label: str, role: str, name: str, codes: Codes) -> "_Column | _Labels":
     position = _position(names, name, label)
     if role == "groups":
-        return _Labels(label, name, position)
+        return _Labels(label, name, position, codes)
     return _Column(label, name, position, True, weights=role == "weights")
 
 
@@ -210,20 +209,35 @@ def _position(names: list[str], name: str, label: str) -> int:
     return names.index(name)
 
 
-class _Column:
+class _Reader:
     """One column while it is read."""
 
-    __slots__ = ("bad", "label", "name", "numeric", "parts", "position", "required", "weights")
+    __slots__ = ("label", "name", "parts", "position")
+
+    def __init__(self, label: str, name: str, position: int) -> None:
+        self.label = label
+        self.name = name
+        self.position = position
+        self.parts: list[Array] = []
+
+    def take(self) -> Array:
+        """The numbers that have been added since the last time."""
+        numbers = np.concatenate([np.empty(0), *self.parts])
+        self.parts.clear()
+        return numbers
+
+
+class _Column(_Reader):
+    """One of numbers."""
+
+    __slots__ = ("bad", "numeric", "required", "weights")
 
     def __init__(
         self, label: str, name: str, position: int, required: bool, weights: bool = False
     ) -> None:
-        self.label = label
-        self.name = name
-        self.position = position
+        super().__init__(label, name, position)
         self.required = required  # asked for, so that text is an error
         self.weights = weights
-        self.parts: list[Array] = []
         self.numeric = False  # there has been a number
         self.bad: tuple[int, str] | None = None  # line and text of the first bad cell
 
@@ -259,30 +273,22 @@ class _Column:
     def _refused(self, line: int, what: str) -> Refused:
         return Refused(f"{self.label}, line {line}, column {self.name!r}: {what}")
 
-    def numbers(self) -> Array:
-        return np.concatenate([np.empty(0), *self.parts])
 
+class _Labels(_Reader):
+    """One of names, numbers among them."""
 
-class _Labels:
-    """One column of names, numbers among them, while it is read."""
+    __slots__ = ("codes",)
 
-    __slots__ = ("label", "name", "parts", "position")
-
-    def __init__(self, label: str, name: str, position: int) -> None:
-        self.label = label
-        self.name = name
-        self.position = position
-        self.parts: list[str] = []
+    def __init__(self, label: str, name: str, position: int, codes: Codes) -> None:
+        super().__init__(label, name, position)
+        self.codes = codes
 
     def add(self, cells: Sequence[str], lines: list[int]) -> None:
         cells = [cell.strip() for cell in cells]
         if "" in cells:
             line = lines[cells.index("")]
             raise Refused(f"{self.label}, line {line}, column {self.name!r}: a group has no name")
-        self.parts += cells
-
-    def numbers(self) -> Array:
-        return np.array(self.parts, dtype=str)
+        self.parts.append(self.codes.of(cells))
 
 
 def _floats(cells: Sequence[str]) -> Array | None:

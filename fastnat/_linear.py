@@ -8,7 +8,7 @@ import numpy as np
 from fastnat import _blocks, _limits, _long, _scale_limits
 from fastnat._arrays import Array
 from fastnat._existence import Limit, Problem, judge
-from fastnat._linear_arguments import Samples, arrange
+from fastnat._linear_arguments import Samples, arrange, only_numbers
 from fastnat._observed import Given
 from fastnat._rows import WORK, Rows
 from fastnat.kernels import codes, linear, linear_memory, linear_outcome
@@ -45,22 +45,11 @@ class Found(NamedTuple):
     corr: Array
 
 
-def solve(
-    samples: Samples, starts: Array | None, options: Options, number: float | None = 1.0
-) -> Found:
-    """Fit all problems; ``number`` is the `only_number` of Z."""
-    if number is not None and number != 1.0:
-        return _in_unit(samples, starts, options, number)
-    if number is not None:
-        samples = samples._replace(z=None)
+def solve(samples: Samples, starts: Array | None, options: Options) -> Found:
+    """Fit all problems, by the search that ``options.model`` names."""
     n_fits, k = math.prod(samples.batch), sum(samples.n_params)
-    found = Found(
-        np.empty((n_fits, linear_outcome.R_SIZE)),
-        np.empty((n_fits, k)),
-        np.empty((n_fits, k)),
-        np.empty((n_fits, k, k)),
-    )
-    flat = None if starts is None else np.broadcast_to(starts, (*samples.batch, k)).reshape(-1, k)
+    found = _new(n_fits, k)
+    flat = None if starts is None else _flat_starts(starts, samples.batch)
     job = _Job(samples, flat, options, found)
     if samples.n_obs > LONG:
         for f in range(n_fits):
@@ -77,21 +66,60 @@ def solve(
     return found
 
 
-def _in_unit(samples: Samples, starts: Array | None, options: Options, number: float) -> Found:
-    """The same with Z a column of ones."""
-    if starts is not None:
-        starts = np.concatenate([starts[..., :-1], starts[..., -1:] * number], axis=-1)
-    found = solve(samples, starts, options)
-    to_unit(found, number)
+def _new(n_fits: int, k: int) -> Found:
+    shapes = (n_fits, linear_outcome.R_SIZE), (n_fits, k), (n_fits, k), (n_fits, k, k)
+    return Found(*map(np.empty, shapes))
+
+
+def _flat_starts(starts: Array, batch: tuple[int, ...]) -> Array:
+    k = starts.shape[-1]
+    return np.broadcast_to(starts, (*batch, k)).reshape(-1, k)
+
+
+def solve_scaled(
+    samples: Samples, starts: Array | None, options: Options, constant: Options
+) -> Found:
+    """`solve` with a Z; ``constant``: the options for problems in which it is `only_numbers`.
+
+    Each problem is told apart from the others, so it does not matter which are beside it.
+    """
+    assert samples.z is not None
+    numbers = np.broadcast_to(only_numbers(samples.z), samples.batch).reshape(-1)
+    if not np.any(numbers):
+        return solve(samples, starts, options)
+    if np.all(numbers):
+        return _in_unit(samples, starts, constant, numbers)
+    found = _new(numbers.size, sum(samples.n_params))
+    flat = None if starts is None else _flat_starts(starts, samples.batch)
+    for which in map(np.flatnonzero, (numbers == 0.0, numbers)):
+        some, own = samples.take(which), None if flat is None else flat[which]
+        if numbers[which[0]]:
+            part = _in_unit(some, own, constant, numbers[which])
+        else:
+            part = solve(some, own, options)
+        for whole, piece in zip(found, part, strict=True):
+            whole[which] = piece
     return found
 
 
-def to_unit(found: Found, number: float) -> None:
-    """The coefficient of a column of ones in Z becomes that of a column of this number."""
-    found.params[:, -1] /= number
-    found.stderr[:, -1] /= abs(number)
-    found.corr[:, -1, :-1] *= math.copysign(1.0, number)
-    found.corr[:, :-1, -1] *= math.copysign(1.0, number)
+def _in_unit(samples: Samples, starts: Array | None, options: Options, numbers: Array) -> Found:
+    """`solve` with these numbers in Z, by way of a column of ones."""
+    if starts is not None:
+        starts = _flat_starts(starts, samples.batch).copy()
+        starts[:, -1] *= numbers
+        starts = starts.reshape(*samples.batch, -1)
+    found = solve(samples._replace(z=None), starts, options)
+    to_unit(found, numbers)
+    return found
+
+
+def to_unit(found: Found, numbers: Array) -> None:
+    """The coefficients of columns of ones in Z become those of columns of these numbers."""
+    found.params[:, -1] /= numbers
+    found.stderr[:, -1] /= np.abs(numbers)
+    sign = np.copysign(1.0, numbers)[:, None]
+    found.corr[:, -1, :-1] *= sign
+    found.corr[:, :-1, -1] *= sign
 
 
 class _Job:

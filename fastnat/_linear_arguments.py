@@ -24,6 +24,13 @@ class Samples(NamedTuple):
     def n_params(self) -> tuple[int, int]:
         return self.x.shape[-1], 1 if self.z is None else self.z.shape[-1]
 
+    def take(self, which: NDArray[np.intp]) -> "Samples":
+        """Some of the problems, copied."""
+        at = np.unravel_index(which, self.batch)
+        columns = tuple(None if c is None else c[at] for c in self.columns)
+        x, z = (m if m is None or m.ndim == 2 else m[at] for m in (self.x, self.z))
+        return Samples(columns, x, z, (which.size,), self.n_obs)  # type: ignore[arg-type]
+
 
 def arrange(given: Given, x: Array, z: Array | None, clusters: Any) -> Samples:
     """Broadcast everything to one batch."""
@@ -75,13 +82,16 @@ def check_combination(
         raise ValueError("clusters are for cov_type='sandwich'")
 
 
-def only_number(z: Array | None) -> float | None:
-    """What a single column of Z is everywhere, if that is one number: sigma is constant then."""
-    if z is None:
-        return 1.0
-    first = float(z.flat[0]) if z.shape[-1] == 1 and z.size else 0.0
-    alone = first != 0.0 and math.isfinite(first) and bool(np.all(z == first))
-    return first if alone else None
+def only_numbers(z: Array) -> Array:
+    """What a single column of Z is everywhere in a problem, if that is one number, else 0.
+
+    Sigma is constant in such a problem, whatever the others are: (...), the batch of Z.
+    """
+    if z.shape[-1] != 1 or z.shape[-2] == 0:
+        return np.zeros(z.shape[:-2])
+    first = z[..., :1, 0].astype(np.float64)
+    alone = np.isfinite(first[..., 0]) & np.all(z[..., 0] == first, axis=-1)
+    return np.where(alone, first[..., 0], 0.0)
 
 
 def model_of(given: Given, scaled: bool) -> int:

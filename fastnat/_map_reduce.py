@@ -241,13 +241,13 @@ def _solve(
     return found
 
 
-def _only_number(sources: _chunked.Sources) -> float | None:
-    """What a single column of Z is everywhere, as of `_linear_arguments.only_number`."""
+def _only_number(sources: _chunked.Sources) -> float:
+    """`_linear_arguments.only_numbers` of the only problem."""
     z = sources.arrays.get("Z")
     if z is None or z.shape[-1] != 1 or z.size == 0:
-        return None
+        return 0.0
     least, most = map(float, da.compute(z.min(), z.max()))
-    return least if least == most != 0.0 and math.isfinite(least) else None
+    return least if least == most and math.isfinite(least) else 0.0
 
 
 _SEEN_IN_PASSING = (codes.OK, codes.BOUNDARY, codes.NO_DATA, codes.NAN_INPUT, codes.INVALID_INPUT)
@@ -259,7 +259,7 @@ def fit_linear(
     """Fit a regression; None if there is no maximum, of which all rows together can say more."""
     begin = None if start is None else np.array(start, np.float64).reshape(-1)
     number = _only_number(sources)
-    if number is not None:  # sigma is constant
+    if number:  # sigma is constant
         model = arguments.model_of(problem.given, False)
         options = problem.options._replace(model=model)
         problem = problem._replace(model=model, options=options)
@@ -267,7 +267,7 @@ def fit_linear(
         if begin is not None:
             begin[-1] *= number
     found = _solve(sources, problem, begin, (-1,))
-    _linear.to_unit(found, number or 1.0)
+    _linear.to_unit(found, np.array([number or 1.0]))
     status = found.results[0, linear_outcome.R_STATUS]
     if status == codes.NAN_INPUT and nan_policy == "raise":
         raise ValueError("y, X or Z contains NaN, and nan_policy is 'raise'")
@@ -276,7 +276,7 @@ def fit_linear(
         return None
     dof = None
     unweighted = "weights" not in sources.arrays and "weights" not in sources.numbers
-    if problem.complete and unweighted:
+    if problem.complete and not problem.scaled and unweighted:
         if problem.cov_type in ("observed", "expected"):
             dof = found.results[:, linear_outcome.R_NOBS].reshape(problem.batch) - problem.p
     shape = problem.p, problem.q

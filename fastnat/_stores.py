@@ -4,16 +4,15 @@ import shutil
 import struct
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from fastnat._files import Array, Refused, select_names
+from fastnat._files import Array, Refused, Report, select_names
+from fastnat._spool import PIECE, Codes, Spool, Table
 
-_ROWS = 1 << 20  # of a table, read at a time, if so few numbers
-_NUMBERS = 1 << 22  # read at a time
 _COPIED = 1 << 20  # bytes of a compressed array at a time
 _LOCAL_HEADER = 30  # bytes of the fixed part of a zip file's local header
 _HEADERS = {
@@ -75,97 +74,61 @@ def _map(file: Any) -> Array | None:
     return np.memmap(file, dtype, "r", file.tell(), shape, order)
 
 
-class Chunk(NamedTuple):
-    """Rows ``done - n`` to ``done`` of columns (k, n), and what goes with them, (n,) each."""
-
-    values: Array
-    extras: dict[str, Array]
-    done: int
-
-
-class Parquet:
-    """Columns of a .parquet file, read in chunks of rows.
-
-    columns, roles : as of `fastnat._files.read_csv`.
-    """
-
-    def __init__(self, path: Path, columns: Sequence[str] | None, roles: Mapping[str, str]) -> None:
-        try:
-            from pyarrow import ArrowException, parquet
-        except ImportError as error:
-            raise Refused(
-                f"{path}: a .parquet file needs pyarrow: pip install 'fastnat[parquet]'"
-            ) from error
-        self.path, self.roles = path, roles
-        self._error = ArrowException
-        try:
-            self.file = parquet.ParquetFile(path)
-        except ArrowException as error:
-            raise self._unreadable(error) from error
-        fields = {field.name: field.type for field in self.file.schema_arrow}
-        wanted = select_names(list(fields), str(path), columns, roles)
-        numeric = [name for name in wanted if _is_numeric(fields[name])]
-        others = [name for role, name in roles.items() if role != "groups"]
-        for name in [*(wanted if columns is not None else []), *others]:
-            if not _is_numeric(fields[name]):
-                raise Refused(f"{path}: column {name!r} holds {fields[name]}, not numbers")
-        if not numeric:
-            raise Refused(f"{path}: there is no column of numbers to fit")
-        self.names = numeric
-        self.skipped = [name for name in wanted if name not in numeric]
-        self.n_rows: int = self.file.metadata.num_rows
-
-    def _unreadable(self, error: Exception) -> Refused:
+def read_parquet(
+    path: Path, columns: Sequence[str] | None, roles: Mapping[str, str], report: Report
+) -> Table:
+    """Read columns of numbers, a piece at a time; the arguments are those of `read_csv`."""
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError as error:
+        raise Refused(
+            f"{path}: a .parquet file needs pyarrow: pip install 'fastnat[parquet]'"
+        ) from error
+    try:
+        file = parquet.ParquetFile(path)
+        numeric, skipped = _select(file, path, columns, roles)
+        names = list(dict.fromkeys([*numeric, *roles.values()]))
+        size, codes, done = max(1, PIECE // len(names)), Codes(), 0
+        with Spool(roles) as spool:
+            # One row group after the other: pyarrow keeps what it has read of those asked for.
+            for group in range(file.num_row_groups):
+                for batch in file.iter_batches(size, row_groups=[group], columns=names):
+                    extras = {k: _extra(path, batch, k, name, codes) for k, name in roles.items()}
+                    spool.add({name: _numbers(batch.column(name)) for name in numeric}, extras)
+                    done += batch.num_rows
+                    report(done, file.metadata.num_rows)
+            return spool.table(numeric, skipped, codes)
+    except ArrowException as error:
         reason = str(error).partition("\n")[0].rstrip(".")
-        return Refused(f"{self.path}: not a table that can be read ({reason})")
+        raise Refused(f"{path}: not a table that can be read ({reason})") from error
 
-    def groups(self) -> Array:
-        """The names of all groups, in order."""
-        found: set[str] = set()
-        try:
-            for batch in self._batches(_ROWS, [self.roles["groups"]]):
-                found.update(np.unique(self._extra(batch, "groups")).tolist())
-        except self._error as error:
-            raise self._unreadable(error) from error
-        return np.array(sorted(found), dtype=str)
 
-    def chunks(self) -> Iterator[Chunk]:
-        """All rows, in order."""
-        columns = list(dict.fromkeys([*self.names, *self.roles.values()]))
-        size = max(1, min(_ROWS, _NUMBERS // len(columns)))
-        done = 0
-        try:
-            for batch in self._batches(size, columns):
-                done += batch.num_rows
-                values = np.stack([_numbers(batch.column(name)) for name in self.names])
-                extras = {role: self._extra(batch, role) for role in self.roles}
-                yield Chunk(values, extras, done)
-        except self._error as error:
-            raise self._unreadable(error) from error
+def _select(
+    file: Any, path: Path, columns: Sequence[str] | None, roles: Mapping[str, str]
+) -> tuple[list[str], list[str]]:
+    """The columns to fit, and those that are no numbers."""
+    fields = {field.name: field.type for field in file.schema_arrow}
+    wanted = select_names(list(fields), str(path), columns, roles)
+    numeric = [name for name in wanted if _is_numeric(fields[name])]
+    others = [name for role, name in roles.items() if role != "groups"]
+    for name in [*(wanted if columns is not None else []), *others]:
+        if not _is_numeric(fields[name]):
+            raise Refused(f"{path}: column {name!r} holds {fields[name]}, not numbers")
+    if not numeric:
+        raise Refused(f"{path}: there is no column of numbers to fit")
+    return numeric, [name for name in wanted if name not in numeric]
 
-    def _batches(self, size: int, columns: list[str]) -> Iterator[Any]:
-        """One row group after the other: pyarrow keeps what it has read of those asked for."""
-        for group in range(self.file.num_row_groups):
-            yield from self.file.iter_batches(size, row_groups=[group], columns=columns)
 
-    def _extra(self, batch: Any, role: str) -> Array:
-        column = batch.column(self.roles[role])
-        if role != "groups":
-            return _numbers(column)
-        if column.null_count:
-            raise Refused(f"{self.path}, column {self.roles[role]!r}: a group has no name")
-        return np.array(column.to_pylist(), dtype=str)
-
-    def read(self) -> tuple[Array, dict[str, Array]]:
-        """All rows at once."""
-        chunks = list(self.chunks())
-        empty = np.empty((len(self.names), 0))
-        values = np.concatenate([empty, *(chunk.values for chunk in chunks)], axis=1)
-        extras = {
-            role: np.concatenate([chunk.extras[role] for chunk in chunks] or [np.empty(0)])
-            for role in self.roles
-        }
-        return values, extras
+def _extra(path: Path, batch: Any, role: str, name: str, codes: Codes) -> Array:
+    column = batch.column(name)
+    if role != "groups":
+        return _numbers(column)
+    if column.null_count:
+        raise Refused(f"{path}, column {name!r}: a group has no name")
+    encoded = column.dictionary_encode()
+    used, places = np.unique(encoded.indices.to_numpy(zero_copy_only=False), return_inverse=True)
+    known = encoded.dictionary.to_pylist()  # which may have names that no row has
+    return np.asarray(codes.of(str(known[i]) for i in used.tolist())[places])
 
 
 def _is_numeric(kind: Any) -> bool:

@@ -23,13 +23,13 @@ def new(n_fits: int, d: int) -> _levels.Parts:
 
 def levels() -> _levels.Levels:
     """Where chunks of them are merged."""
+    return _levels.Levels(_merge)
 
-    def merge(into: _levels.Parts, other: _levels.Parts) -> None:
-        d = into[TRIANGLES].shape[1]
-        triangles.merge(other[STATS], other[TRIANGLES], d, into[STATS], into[TRIANGLES])
-        np.add(into[COUNTS], other[COUNTS], out=into[COUNTS])
 
-    return _levels.Levels(merge)
+def _merge(into: _levels.Parts, other: _levels.Parts) -> None:
+    d = into[TRIANGLES].shape[1]
+    triangles.merge(other[STATS], other[TRIANGLES], d, into[STATS], into[TRIANGLES])
+    np.add(into[COUNTS], other[COUNTS], out=into[COUNTS])
 
 
 def reduce(source: _tables.Tables, n_threads: int | None) -> _levels.Parts:

@@ -267,9 +267,9 @@ def _sample_of_linear(
     none: dict[str, Any] = {
         name: np.empty((0, 1), array.dtype) for name, array in sources.arrays.items()
     }
-    none["X"] = np.empty((1, problem.p))
+    none["X"] = np.ones((1, problem.p))
     if problem.scaled:
-        none["Z"] = np.empty((1, problem.q))
+        none["Z"] = np.ones((1, problem.q))
     if "clusters" in none:
         none["clusters"] = np.zeros(1, np.int64)
     none.pop("start", None)

@@ -213,8 +213,8 @@ class LinearFit(FitResult):
 
         if self._exact_dof is None:
             raise ValueError(
-                "method='exact' needs complete unweighted data, a constant sigma and the observed"
-                " information; use method='wald'"
+                "method='exact' needs complete unweighted data, no Z and the observed information;"
+                " use method='wald'"
             )
         p = self._n_params[0]
         dof = np.where(self._status == codes.OK, self._exact_dof, np.nan)
@@ -352,9 +352,8 @@ def fit_linear(
     tol = as_tolerance(tol)
     samples = arguments.arrange(given, design, scale, clusters)
     p, q = samples.n_params
-    number = arguments.only_number(samples.z)
-    options = _linear.Options(
-        arguments.model_of(given, number is None),
+    constant = _linear.Options(
+        arguments.model_of(given, False),
         COVS[cov_type],
         as_integer("max_iter", max_iter, 1),
         tol,
@@ -363,11 +362,15 @@ def fit_linear(
         n_threads,
     )
     starts = None if start is None else arguments.as_start(start, samples.batch, p + q)
-    found = _linear.solve(samples, starts, options, number)
+    if scale is None:
+        found = _linear.solve(samples, starts, constant)
+    else:
+        scaled = constant._replace(model=arguments.model_of(given, True))
+        found = _linear.solve_scaled(samples, starts, scaled, constant)
     status = found.results[:, rows.R_STATUS]
     if nan_policy == "raise" and np.any(status == codes.NAN_INPUT):
         raise ValueError("y, X or Z contains NaN, and nan_policy is 'raise'")
-    plain = options.model == linear_memory.COMPLETE and weights is None
+    plain = constant.model == linear_memory.COMPLETE and scale is None and weights is None
     plain = plain and cov_type in ("observed", "expected")
     dof = found.results[:, rows.R_NOBS].reshape(samples.batch) - p if plain else None
     return LinearFit(found, samples.batch, (p, q), Z is None, dof, cov_type)

@@ -11,7 +11,9 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+import tracemalloc
 from importlib import resources
 from pathlib import Path
 
@@ -25,9 +27,8 @@ from scipy import stats
 
 import fastnat
 from fastnat import __main__ as cli
-from fastnat import _blocks, _files, _show, _stores
+from fastnat import _blocks, _files, _show, _spool, _stores
 from fastnat.__main__ import main
-from fastnat.streaming import NormalStats
 
 ROOT = Path(fastnat.__file__).parents[1]
 NAN = float("nan")
@@ -586,7 +587,7 @@ def table(here):
 
 def test_parquet(run, table, monkeypatch):
     """In pieces; the same as from memory."""
-    monkeypatch.setattr(_stores, "_ROWS", 37)
+    monkeypatch.setattr(_stores, "PIECE", 100)
     code, out, _ = run("fit", "x.parquet", "--out", "o.npz")
     assert code == 0
     assert "Skipped as text: 'site'" in out
@@ -608,8 +609,8 @@ def test_parquet(run, table, monkeypatch):
 
 @pytest.mark.parametrize("more", [[], ["--left", "3"], ["--truncation=-20,20"]])
 def test_parquet_of_groups(run, table, more, monkeypatch):
-    """In pieces too, unless all values are needed at once."""
-    monkeypatch.setattr(_stores, "_ROWS", 37)
+    """In pieces too, which are put in order."""
+    monkeypatch.setattr(_stores, "PIECE", 100)
     argv = ["--columns", "length", "--weights", "count", "--group", "site", "--out", "o.npz"]
     assert run("fit", "x.parquet", *argv, *more)[0] == 0
     names, groups = np.unique(table["site"], return_inverse=True)
@@ -623,23 +624,154 @@ def test_parquet_of_groups(run, table, more, monkeypatch):
         np.testing.assert_allclose(got[name], getattr(want, name), 1e-12)
 
 
-@pytest.mark.usefixtures("table")
-def test_parquet_and_ctrl_c(run, here, monkeypatch):
-    """While it is read: no output, not even a part of it, and what was there stays."""
-    monkeypatch.setattr(_stores, "_ROWS", 37)
+@pytest.fixture
+def spooled(monkeypatch, here):
+    """A piece is some rows, a file is not small, and the folder of temporary files is this one."""
+    folder = here / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    for module in (_files, _spool, _stores):
+        monkeypatch.setattr(module, "PIECE", 100)
+    monkeypatch.setattr(_files, "_CHUNK", 7)
+    monkeypatch.setattr(_spool, "_SMALL", 1)
+    return folder
+
+
+KINDS = ["csv", "parquet"]
+SPOOLED = {
+    "complete": {},
+    "weights, a limit": {"weights": "count", "left": 4.0},
+    "intervals": {"upper": "above"},
+    "noise": {"noise_std": "std"},
+    "noise, weights, limits": {"noise_std": "std", "weights": "count", "right": 7.0},
+    "truncation": {"truncation": (-20.0, 20.0)},
+}
+
+
+def write_rows(kind, n, rng):
+    """A table of n rows in a file of this kind -> (its columns, the name of the file)."""
+    x = rng.normal(5.0, 2.0, n)
+    columns = {"x": x, "above": x + rng.uniform(0.1, 2.0, n), "std": rng.uniform(0.1, 0.9, n)}
+    columns |= {"count": rng.integers(0, 4, n).astype(float), "y": rng.normal(5.0, 1.0, n)}
+    columns["site"] = np.array(["west", "north", "south, far", "nan"])[rng.integers(0, 4, n)]
+    if kind == "parquet":
+        parquet.write_table(pa.table(columns), "x.parquet", row_group_size=97)
+    else:
+        with Path("x.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(columns)
+            writer.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
+    return columns, f"x.{kind}"
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("case", SPOOLED)
+@pytest.mark.parametrize("kind", KINDS)
+def test_tables_in_pieces(run, spooled, rng, kind, case, grouped):
+    """The bits of a fit in memory, whatever is asked for, and nothing is left behind."""
+    columns, path = write_rows(kind, 350, rng)
+    options, argv = dict(SPOOLED[case]), ["--columns", "x", *["y"] * (not grouped)]
+    for name, value in options.items():
+        shown = ",".join(map(str, value)) if name == "truncation" else value
+        argv.append(f"--{name.replace('_', '-')}={shown}")
+        options[name] = columns[value] if isinstance(value, str) else value
+    values, names = np.stack([columns["x"], columns["y"]]), ["x", "y"]
+    if grouped:
+        argv += ["--group", "site"]
+        names, options["groups"] = np.unique(columns["site"], return_inverse=True)
+        values = columns["x"]
+    want = fastnat.fit_normal(values, options.pop("upper", None), **options)
+    assert run("fit", path, *argv, "--out", "o.npz")[0] == 0
+    with np.load("o.npz") as file:
+        got = dict(file)
+    assert got.pop("names").tolist() == list(names)
+    assert_equals_fit(got, want)
+    assert list(spooled.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tables_are_mapped_not_read(spooled, rng, kind):
+    """Neither columns nor codes are in memory."""
+    write_rows(kind, 350, rng)
+    table = read_rows(kind, ["x"], {"noise_std": "std", "groups": "site"})
+    for array in (table.values, *table.extras.values()):
+        assert isinstance(array, np.memmap)
+    assert list(spooled.iterdir()) == []
+
+
+def read_rows(kind, columns, roles, report=lambda _done, _total: None):
+    if kind == "parquet":
+        return _stores.read_parquet(Path("x.parquet"), columns, roles, report)
+    with Path("x.csv").open("rb") as file:
+        return _files.read_csv(file, "x.csv", columns, roles, report)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.usefixtures("spooled")
+def test_memory_of_tables_is_flat(rng, kind, monkeypatch):
+    """What is allocated is less than one of four columns, where all are needed."""
+    n, roles = scaled(200_000, 40_000), {"weights": "count", "noise_std": "std", "groups": "site"}
+    write_rows(kind, 50, rng)
+    read_rows(kind, ["x"], roles)  # imports and compiles
+    write_rows(kind, n, rng)
+    for module in (_files, _spool, _stores):
+        monkeypatch.setattr(module, "PIECE", n // 40)
+    monkeypatch.setattr(_files, "_CHUNK", 64)
+    tracemalloc.start()
+    try:
+        table = read_rows(kind, ["x"], roles)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert table.values.shape == (1, n)
+    assert peak < 8 * n
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("method", "at"), [("add", 2), ("_read", 1), ("_sort", 1)])
+def test_tables_and_ctrl_c(run, here, spooled, rng, monkeypatch, kind, method, at):
+    """While it is read or put in order: nothing is left, and what was there stays."""
+    _, path = write_rows(kind, 350, rng)
     (here / "o.npz").write_bytes(b"as it was")
-    before = sorted(here.iterdir())
-    update = NormalStats.update
+    before, calls = sorted(here.iterdir()), []
+    inner = getattr(_spool.Spool, method)
 
-    def interrupt(stats, x, **options):
-        update(stats, x, **options)
-        if stats.fit(cov_type=None).nobs[0] > 100:
+    def interrupt(*arguments):
+        calls.append(1)
+        if len(calls) == at:
             raise KeyboardInterrupt
+        return inner(*arguments)
 
-    monkeypatch.setattr(NormalStats, "update", interrupt)
-    assert refused(run, "fit", "x.parquet", "--out", "o.npz", code=130) == "interrupted"
+    monkeypatch.setattr(_spool.Spool, method, interrupt)
+    argv = ["--columns", "x", "--out", "o.npz", *["--group", "site"] * (method == "_sort")]
+    assert refused(run, "fit", path, *argv, code=130) == "interrupted"
     assert sorted(here.iterdir()) == before
     assert (here / "o.npz").read_bytes() == b"as it was"
+    assert list(spooled.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("call", ["write", "posix_fallocate"])
+def test_no_space_for_a_temporary_file(run, spooled, rng, monkeypatch, kind, call):
+    """One sentence, not the signal that a map of a file without space would get."""
+    _, path = write_rows(kind, 350, rng)
+    full = Fails(OSError(errno.ENOSPC, "No space left on device"))
+    if call == "write":
+        monkeypatch.setattr(tempfile.SpooledTemporaryFile, "write", full)
+    else:
+        monkeypatch.setattr(os, call, full)
+    assert refused(run, "fit", path, "--columns", "x") == "No space left on device"
+    assert list(spooled.iterdir()) == []
+
+
+def test_parquet_categories_without_rows_are_no_groups(run, here):
+    site = pa.DictionaryArray.from_arrays([1, 0, 1, 0], ["b", "a", "unused"])
+    table = pa.table({"x": [1.0, 2.0, 4.0, 7.0], "site": site})
+    parquet.write_table(table, here / "x.parquet")
+    assert run("fit", "x.parquet", "--group", "site", "--out", "o.npz")[0] == 0
+    with np.load("o.npz") as file:
+        assert file["names"].tolist() == ["a", "b"]
+        np.testing.assert_array_equal(file["mu"], [2.5, 4.5])
 
 
 def test_parquet_with_missing_values(run, here):

@@ -206,6 +206,39 @@ def test_designs_in_chunks(rng):
         assert_same(compute(fit), want)
 
 
+def own_scales(rng):
+    """(y, X, Z): one column of the scale for each problem, some of them one number."""
+    X = np.column_stack([np.ones(N), rng.normal(size=N)])
+    Z = np.ones((6, N, 1))
+    Z[1] = -2.0
+    Z[2, :, 0] = X[:, 1]
+    Z[3, 5:] = 1.5
+    Z[4, 3] = np.nan
+    Z[5] = 0.0
+    return X @ [1.0, 2.0] + rng.normal(size=(6, N)), X, Z
+
+
+@pytest.mark.parametrize("chunks", [(1, N), (2, N), (4, 11), (6, N), (6, 7)])
+@pytest.mark.parametrize(
+    "options", [{}, {"left": 0.0, "start": [1.0, 2.0, 0.1]}, {"noise_std": 0.5}]
+)
+def test_constant_scales_whatever_the_chunks(chunks, options, rng):
+    """Whether the column of Z is one number is decided for each problem, not for each chunk."""
+    y, X, Z = own_scales(rng)
+    want = fastnat.fit_linear(y, X, Z, **options)
+    fit = compute(
+        fastnat.dask.fit_linear(da.from_array(y, chunks=chunks), X, da.from_array(Z), **options)
+    )
+    assert_same(fit, want)
+    lone = fastnat.dask.fit_linear(
+        da.from_array(y[1], chunks=chunks[1:]), X, da.from_array(Z[1], chunks=(9, 1)), **options
+    )
+    assert_same(compute(lone), fastnat.fit_linear(y[1], X, Z[1], **options))
+    for some in (fit, want, compute(lone)):
+        with refused(ValueError, "no Z"):
+            some.conf_int(method="exact")
+
+
 def test_exact_intervals_of_long_problems(rng):
     y, X, _ = linear_cases(rng)
     fit = fastnat.dask.fit_linear(da.from_array(y[0], chunks=20), X)

@@ -267,6 +267,31 @@ def test_a_column_of_one_number_is_a_constant_sigma(kind, number, rng):
     np.testing.assert_allclose(other.cov_params * signs * signs[:, None], fit.cov_params, 1e-14)
 
 
+@pytest.mark.parametrize("kind", ["complete", "left", "noise"])
+def test_a_constant_sigma_is_a_matter_of_each_problem(kind, rng):
+    """Those beside it, whose Z is another number, no number or missing, change no bit of a fit."""
+    x = line(15)
+    z = np.ones((2, 3, 15, 1))
+    z[0, 1], z[0, 2], z[1, 0] = -2.0, x[:, 1:], 0.0
+    z[1, 1, 3], z[1, 2, 4] = np.nan, 1.25
+    y = x @ [0.3, 0.7] + rng.normal(size=(2, 3, 15))
+    options = {
+        "complete": {"start": [0.3, 0.7, 0.1]},
+        "left": {"left": 0.0},
+        "noise": {"noise_std": 0.5},
+    }[kind]
+    whole = fastnat.fit_linear(y, x, z, **options)
+    constant = fastnat.fit_linear(y, x, **{k: v for k, v in options.items() if k != "start"})
+    for k in np.ndindex(2, 3):
+        alone = fastnat.fit_linear(y[k], x, z[k], **options)
+        for name in ("params", "stderr", "cov_params", "loglik", "status", "nit", "nobs"):
+            got = np.asarray(getattr(whole, name))[k]
+            assert np.array_equal(got, getattr(alone, name), equal_nan=True), (k, name)
+    for k in ((0, 0), (0, 1)):
+        np.testing.assert_allclose(whole.coef[k], constant.coef[k], 1e-9)
+    assert whole.status[0, 0] == whole.status[0, 1] == constant.status[0, 0]
+
+
 SMALL = {
     "complete": {},
     "left": {"left": -0.25},

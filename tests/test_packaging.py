@@ -175,7 +175,7 @@ FLOORS = [
     {"_mvn_stats", "_normal_stats", "models"},
     {"_linear_stats", "_online"},
     {"streaming"},
-    {"_warmup"},
+    {"_spool", "_warmup"},
     {""},  # fastnat itself: the public names
     {"_chunk_stats", "_files", "_lazy", "_sample", "sklearn", "xarray"},
     {"_drawing"},

@@ -283,19 +283,57 @@ def test_normal_stats_in_files(rng, kind):
             again.fit().conf_int(method="exact")
 
 
-def test_arrays_of_something_else():
-    arrays = NormalStats(2).to_arrays()
+def some_statistics(kind):
+    """Statistics of a chunk, which every call takes in again."""
+    x = np.arange(24.0).reshape(8, 3) ** 1.5
+    stats = kind()
+
+    def update():
+        stats.update(*((x[:, 0], x[:, 1:]) if kind is LinearStats else (x,)))
+
+    update()
+    return stats, update
+
+
+@pytest.mark.parametrize("kind", [NormalStats, MvnStats, LinearStats])
+def test_arrays_of_something_else(kind):
+    """They are versioned, and say what is missing or wrong."""
+    arrays = some_statistics(kind)[0].to_arrays()
     for key in arrays:
         with refused(ValueError, f"'{key}' is missing"):
-            NormalStats.from_arrays({k: v for k, v in arrays.items() if k != key})
+            kind.from_arrays({k: v for k, v in arrays.items() if k != key})
         with refused(ValueError, "arrays["):
-            NormalStats.from_arrays(arrays | {key: np.array(["a", "b"], object)})
+            kind.from_arrays(arrays | {key: np.array(["a", "b"], object)})
     with refused(ValueError, "arrays are of version 2"):
-        NormalStats.from_arrays(arrays | {"version": np.array(2)})
-    with refused(ValueError, "arrays are those of 'MvnStats'"):
-        NormalStats.from_arrays(arrays | {"kind": np.array("MvnStats")})
-    with refused(ValueError, "arrays['stats'] cannot be"):
-        NormalStats.from_arrays(arrays | {"stats": np.zeros((5, 3))})
+        kind.from_arrays(arrays | {"version": np.array(2)})
+    with refused(ValueError, "arrays are those of 'OnlineNormal'"):
+        kind.from_arrays(arrays | {"kind": np.array("OnlineNormal")})
+    for key, array in arrays.items():
+        if array.dtype.kind == "f" and array.ndim and key not in ("left", "right"):
+            with refused(ValueError, f"arrays['{key}'] cannot be"):
+                kind.from_arrays(arrays | {key: np.zeros((5, 3, 2, 2, 2))})
+
+
+@pytest.mark.parametrize("kind", [NormalStats, MvnStats, LinearStats])
+def test_statistics_can_be_sent_away(kind):
+    """By pickle, as multiprocessing does it, and merged elsewhere."""
+    stats, update = some_statistics(kind)
+    again = pickle.loads(pickle.dumps(stats))
+    again.merge(pickle.loads(pickle.dumps(stats)))
+    update()
+    assert same_bits(again.fit().params, stats.fit().params)
+
+
+@pytest.mark.parametrize("kind", [NormalStats, MvnStats, LinearStats])
+def test_size_does_not_depend_on_the_number_of_chunks(kind):
+    """All of them keep at most a level for each factor of 64."""
+    stats, update = some_statistics(kind)
+    sizes = []
+    for count in (70, 630):
+        for _ in range(count):
+            update()
+        sizes.append(len(pickle.dumps(stats)))
+    assert sizes[1] < 1.1 * sizes[0]
 
 
 def test_statistics_say_what_they_are():

@@ -34,6 +34,7 @@ OWN, ONE, CENSORED = (
 )
 FISHER, SCALE, MANY = "bench_fisher.", "bench_linear.ScaleBeside", "bench_linear.ManyBeside"
 TABLES, MISSING = "bench_mvn.TablesBeside", "bench_mvn.MissingBeside"
+FILES, DASK = "bench_streaming.FilesBeside", "bench_dask.DaskBeside"
 READING, NUMPY = "track_fraction_of_reading", "track_times_numpy"
 READ, TIMES = "of the read speed", "times as fast as"
 
@@ -283,8 +284,50 @@ TARGETS = [
     ),
     *_at_least(
         "groups",
+        "bench_groups.GroupsBeside.track_times_pandas_agg_unsorted",
+        (f"{TIMES} pandas' without sorting", "in order", 1),
+        (f"{TIMES} pandas' without sorting", "any order", 1),
+    ),
+    *_at_least(
+        "groups",
         "bench_groups.GroupsBeside.track_times_pandas_apply",
         (f"{TIMES} a loop", "in order", 50),
         (f"{TIMES} a loop", "any order", 50),
+    ),
+    *_at_least(
+        "files",
+        f"{FILES}.{READING}",
+        (READ, "complete", 0.7),
+        (READ, "censored", 0.7),
+    ),
+    *_at_most(
+        "files",
+        f"{FILES}.track_memory",
+        ("memory, of the file (a chunk of it is 0.084)", "complete", 0.1),
+        ("memory, of the file (a chunk of it is 0.084)", "censored", 0.1),
+    ),
+    *_at_most(
+        "files",
+        f"{FILES}.track_error",
+        ("differences from the fit in memory", "complete", 1e-12),
+        ("differences from the fit in memory", "censored", 1e-12),
+    ),
+    *_at_least(
+        "Dask",
+        f"{DASK}.track_times_in_memory",
+        *(
+            (f"{TIMES} in memory, two threads (1.15 times its time)", case, 1 / 1.15)
+            for case in (
+                "2.5e7 values",
+                "2.5e7 values, one limit",
+                "Tobit 1e6 x 24",
+                "scale 1e6 x (20 + 5), two workers",
+            )
+        ),
+    ),
+    *_at_least(
+        "Dask",
+        f"{DASK}.track_times_one_worker",
+        (f"{TIMES} one worker", "scale 1e6 x (20 + 5), two workers", 1.5),
     ),
 ]

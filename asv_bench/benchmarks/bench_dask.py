@@ -1,0 +1,143 @@
+"""Dask beside the same fit in memory, on as many threads, and two worker processes beside one.
+
+Data are 2e8 bytes, in 16 chunks: what Dask costs a chunk and a step of a search does not depend on
+their size, so its share of the time shrinks with larger ones.
+"""
+
+import contextlib
+import functools
+import logging
+
+import numpy as np
+
+from . import common, linear
+from .measuring import Work, measured, times, told
+
+CHUNKS = 16
+N = 25_000 if common.QUICK else 25_000_000  # numbers
+
+
+def _chunked(array):
+    """A Dask array of views, which is not hashed."""
+    import dask.array as da
+
+    rows = -(-len(array) // CHUNKS)
+    return da.from_array(array, chunks=(rows, *array.shape[1:]), name=False)
+
+
+def _on_threads(by_dask, in_memory):
+    import dask
+
+    def ours():
+        with dask.config.set(scheduler="threads", num_workers=2):
+            return by_dask()
+
+    return Work(ours, {"in memory": in_memory}, items=N)
+
+
+def _values(left, _):
+    import fastnat.dask
+
+    x = np.random.default_rng(0).normal(size=N)
+    lazy = _chunked(x)
+    return _on_threads(
+        lambda: fastnat.dask.fit_normal(lazy, left=left),
+        lambda: fastnat.fit_normal(x, left=left, n_threads=2),
+    )
+
+
+def _tobit(_):
+    import fastnat.dask
+
+    x = np.random.default_rng(0).normal(size=(N // 25, 25))
+    X = np.ascontiguousarray(x[:, 1:])
+    y = X @ np.linspace(-1.0, 1.0, 24) + x[:, 0]
+    parts = _chunked(y), _chunked(X)
+    return _on_threads(
+        lambda: fastnat.dask.fit_linear(*parts, left=0.0),
+        lambda: fastnat.fit_linear(y, X, left=0.0, n_threads=2),
+    )
+
+
+def _rows_of(seed, which, n):
+    """A chunk of y, X or Z."""
+    return linear.scale_problem(n, seed=seed)[which]
+
+
+def _on_workers(client, n):
+    """(y, X, Z) in chunks on the workers, each with its share, as if they had read their files."""
+    import dask.array as da
+    import distributed
+
+    workers, step = sorted(client.nthreads()), n // CHUNKS
+    arrays = []
+    for which, width in enumerate(((), (20,), (5,))):
+        futures = [
+            client.submit(
+                _rows_of, k, which, step, pure=False, workers=[workers[k * len(workers) // CHUNKS]]
+            )
+            for k in range(CHUNKS)
+        ]
+        distributed.wait(futures)
+        blocks = [da.from_delayed(f, (step, *width), np.float64) for f in futures]
+        arrays.append(da.concatenate(blocks))
+    return arrays
+
+
+def _client(n_workers, stack):
+    import distributed
+
+    cluster = distributed.LocalCluster(
+        n_workers=n_workers,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=":0",
+        silence_logs=logging.CRITICAL,  # of connections that end with their cluster
+    )
+    cluster = stack.enter_context(cluster)
+    return stack.enter_context(distributed.Client(cluster, set_as_default=False))
+
+
+def _scale(stack):
+    """Bound by arithmetic; two worker processes, or one."""
+    import fastnat.dask
+
+    n = N // 25 // CHUNKS * CHUNKS
+    parts = [linear.scale_problem(n // CHUNKS, seed=k) for k in range(CHUNKS)]
+    y, X, Z = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    del parts
+
+    def on(client):
+        with client.as_current():
+            arrays = _on_workers(client, n)
+
+        def fit():
+            with client.as_current():
+                return fastnat.dask.fit_linear(*arrays)
+
+        return fit
+
+    two, one = (on(_client(k, stack)) for k in (2, 1))
+    memory = functools.partial(fastnat.fit_linear, y, X, Z, n_threads=2)
+    return Work(two, {"one worker": one, "in memory": memory}, items=N)
+
+
+WORKS = {
+    "2.5e7 values": functools.partial(_values, None),
+    "2.5e7 values, one limit": functools.partial(_values, 0.5),
+    "Tobit 1e6 x 24": _tobit,
+    "scale 1e6 x (20 + 5), two workers": _scale,
+}
+
+
+class DaskBeside:
+    params, param_names = common.few(WORKS), ["case"]
+    timeout = 900
+
+    def setup_cache(self):
+        with contextlib.ExitStack() as stack:
+            return measured({case: functools.partial(make, stack) for case, make in WORKS.items()})
+
+    track_seconds = told("seconds", "s")
+    track_times_in_memory = times("in memory")
+    track_times_one_worker = times("one worker")
