@@ -73,7 +73,9 @@ def _new(n_fits: int, k: int) -> Found:
 
 def _flat_starts(starts: Array, batch: tuple[int, ...]) -> Array:
     k = starts.shape[-1]
-    return np.broadcast_to(starts, (*batch, k)).reshape(-1, k)
+    flat = np.empty((math.prod(batch), k))  # writeable, or numba would compile once more for it
+    flat.reshape(*batch, k)[...] = starts
+    return flat
 
 
 def solve_scaled(
@@ -226,7 +228,7 @@ class _Job:
             self._set_limit(f, verdict, z)
         elif verdict is not None:
             done = results[f, linear_outcome.R_NIT]
-            job = _Job(self.samples, np.broadcast_to(verdict, params.shape), options, self.found)
+            job = _Job(self.samples, np.full(params.shape, verdict), options, self.found)
             job._fit_again(f, columns, x, z)
             results[f, linear_outcome.R_NIT] += done
 

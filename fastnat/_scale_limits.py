@@ -20,6 +20,7 @@ from fastnat.kernels import ascent, codes, quadrature
 _CLOSE = 1e-9  # of rows of unit size, which are in the span if no more is left of them
 _WIDE = 1.0  # logarithm of a scale in units of what is seen, beyond which a limit is near
 _NEAR_FACE = 1e-7  # of tau at the start
+_STEEPEST = 1e100  # of 1 / sigma**2 in units of the other rows: squares are finite
 _FLOOR = 1e-22  # decrements below it are rounding
 _TOLERANCE = 1e-7  # of the program's solver
 
@@ -35,6 +36,7 @@ class _Cut(NamedTuple):
     z: Array
 
 
+@np.errstate(all="ignore")  # on the way to infinity
 def judge(problem: Problem, params: Array, tol: float, max_iter: int) -> Limit | Array | None:
     """What there is beyond the last point: a limit, a better start, or None."""
     y, _, _, _, least, _, noise, w, _ = problem.columns
@@ -158,7 +160,7 @@ def _values(rows: _Cut, theta: Array) -> tuple[float, Array, Array, Array]:
     h = np.exp(-2.0 * (z @ theta[p:-1]))
     e1, e2 = (x @ theta[:p]) * h, -0.5 * tau * h
     free = (upper == np.inf) & (e1 >= 0.0) | (lower == -np.inf) & (e1 <= 0.0)
-    if not np.all(np.isfinite(h)) or (tau == 0.0 and np.any(free)):
+    if not np.all(h < _STEEPEST) or (tau == 0.0 and np.any(free)):
         return -math.inf, np.full(k, np.nan), np.eye(k), np.eye(k)
     log_z, m, k2, k3, k4 = quadrature.moments_of_rows(e1, e2, lower, upper)
     first, second = w * (t - m), w * ((t - m) * (t + m) - k2)

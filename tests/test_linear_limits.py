@@ -53,6 +53,14 @@ def heavy_tailed(seed, n=N_TAILS):
     return x, rng.gamma(0.5, 2.0, n) * np.exp(0.3 * x[:, 1]) + 1e-3
 
 
+@pytest.mark.parametrize("n", [13, 14, 16])
+def test_scales_beyond_all_numbers_are_no_warning(n):
+    z, t = heavy_tailed(1, n)
+    bound = z @ [3.0, 1.0]
+    fit = fastnat.fit_linear(bound + t, z, z, truncation=(bound, INF))
+    assert fit.status in (Status.OK, Status.SIGMA_INFINITE, Status.MAX_ITER)
+
+
 @pytest.mark.parametrize("p", [1, 2])
 @pytest.mark.parametrize("seed", range(1, scaled(5, 2)))
 def test_scales_that_are_all_infinite(p, seed):
