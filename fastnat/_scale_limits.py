@@ -36,7 +36,6 @@ class _Cut(NamedTuple):
     z: Array
 
 
-@np.errstate(all="ignore")  # on the way to infinity
 def judge(problem: Problem, params: Array, tol: float, max_iter: int) -> Limit | Array | None:
     """What there is beyond the last point: a limit, a better start, or None."""
     y, _, _, _, least, _, noise, w, _ = problem.columns
@@ -152,6 +151,7 @@ def _climb(
             ascent.keep_sign(state, grad, metric, part)
 
 
+@np.errstate(all="ignore")  # on the way to infinity
 def _values(rows: _Cut, theta: Array) -> tuple[float, Array, Array, Array]:
     """Log-likelihood, gradient, and the information: its part that is never negative, and all."""
     t, lower, upper, w, x, z = rows

@@ -180,6 +180,15 @@ def test_log_interval_prob(rng):
     np.testing.assert_allclose(special.log_interval_prob(3.0, INF), special.log_ndtr(-3.0))
 
 
+@pytest.mark.parametrize("rate", [1e3, 1e16, 1e20, 1e50])
+def test_moments_of_a_steep_exponential_distribution(rate):
+    """Its width may be less than the distance between neighbours of its peak: 1 / rate."""
+    log_z, mean, k2, k3, k4 = truncated_moments(-rate, 0.0, 1.0, INF)
+    assert math.isclose(log_z, -rate - math.log(rate), rel_tol=1e-15)
+    assert math.isclose(mean, 1.0 + 1.0 / rate, rel_tol=1e-15)
+    np.testing.assert_allclose([k2 * rate**2, k3 * rate**3, k4 * rate**3 * rate], [1, 2, 9], 1e-13)
+
+
 @pytest.mark.parametrize("e1", scaled([-30.0, -1.0, 0.0, 0.3, 25.0], [-1.0, 25.0]))
 @pytest.mark.parametrize("e2", [0.0, -1e-6, -0.5, -40.0])
 @pytest.mark.parametrize("ends", [(-1.0, 2.5), (0.0, INF), (-INF, 1.0), (-INF, INF), (3.0, 3.01)])

@@ -97,9 +97,9 @@ def truncated_moments(e1, e2, lower, upper):
         slope = 0.0  # but for rounding
     rate = abs(slope) + math.sqrt(slope * slope - 4.0 * e2 * _DROP)
     reach = 2.0 * _DROP / rate if rate > 0.0 else math.inf
-    low, high = max(lower, peak - reach), min(upper, peak + reach)
-    half = 0.5 * (high - low)
-    shift = (low - peak) + half
+    # Distances from the peak: its own digits may be too few for them.
+    below, above = min(peak - lower, reach), min(upper - peak, reach)
+    half, shift = 0.5 * (above + below), 0.5 * (above - below)
     total = first = 0.0
     for k in range(24):
         d = half * _NODES[k]
