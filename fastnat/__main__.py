@@ -86,7 +86,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _complain(sentence: str, code: int) -> int:
-    print(f"fastnat: {sentence}", file=sys.stderr)
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in sentence)
+    print(f"fastnat: {line}", file=sys.stderr)
     return code
 
 

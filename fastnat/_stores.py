@@ -5,12 +5,13 @@ import struct
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnat._files import Array, Refused, select_names
+from fastnat._files import Array, Refused, check_size, listed, reading, select_names
 
 _ROWS = 1 << 20  # of a table, read at a time, if so few numbers
 _NUMBERS = 1 << 22  # read at a time
@@ -27,43 +28,39 @@ def read_npz(path: Path, names: Sequence[str]) -> list[Array]:
 
     names : no name at all is that of the only array.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            known = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
-            if not names and len(known) != 1:
-                raise Refused(f"{path}: --columns must name one of the arrays, {_listed(known)}", 2)
-            return [_read_member(path, archive, name, known) for name in names or known]
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        reason = str(error).partition("\n")[0].rstrip(".")
-        raise Refused(f"{path}: not arrays that can be read ({reason})") from error
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(map(repr, names[:10])) + ", ..." * (len(names) > 10)
+    with reading(path, "arrays"), np.errstate(over="raise"), zipfile.ZipFile(path) as archive:
+        known = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
+        if not known:
+            raise Refused(f"{path}: there is no array in the archive")
+        if not names and len(known) != 1:
+            raise Refused(f"{path}: --columns must name one of the arrays, {listed(known)}", 2)
+        return [check_size(_read_member(path, archive, name, known)) for name in names or known]
 
 
 def _read_member(path: Path, archive: zipfile.ZipFile, name: str, known: Sequence[str]) -> Array:
     if name not in known:
-        raise Refused(f"{path}: there is no array {name!r}; there are {_listed(known)}")
+        raise Refused(f"{path}: there is no array {name!r}; there are {listed(known)}")
     info = archive.getinfo(f"{name}.npy")
     if info.compress_type == zipfile.ZIP_STORED:
         with path.open("rb") as file:
             file.seek(info.header_offset + _LOCAL_HEADER - 4)
-            file.seek(sum(struct.unpack("<HH", file.read(4))), 1)
+            end = file.seek(sum(struct.unpack("<HH", file.read(4))), 1) + info.file_size
             mapped = _map(file)
         if mapped is not None:
+            if mapped.offset + mapped.nbytes > end:
+                raise ValueError(f"the header of {name!r} claims more than there is")
             return mapped
     with archive.open(info) as packed, tempfile.TemporaryFile(prefix="fastnat-") as file:
         shutil.copyfileobj(packed, file, _COPIED)  # which checks its sum as well
         file.seek(0)
         mapped = _map(file)
-        if mapped is None:
-            file.seek(0)
-            mapped = np.lib.format.read_array(file, allow_pickle=False)
-        return mapped
+        if mapped is not None:
+            return mapped
+        file.seek(0)
+        return np.lib.format.read_array(file, allow_pickle=False)
 
 
-def _map(file: Any) -> Array | None:
+def _map(file: Any) -> "np.memmap[Any, Any] | None":
     """The array that begins here, mapped; None if it is of a kind that must be read."""
     read_header = _HEADERS.get(np.lib.format.read_magic(file))
     if read_header is None:
@@ -91,19 +88,18 @@ class Parquet:
 
     def __init__(self, path: Path, columns: Sequence[str] | None, roles: Mapping[str, str]) -> None:
         try:
-            from pyarrow import ArrowException, parquet
+            from pyarrow import parquet
         except ImportError as error:
             raise Refused(
                 f"{path}: a .parquet file needs pyarrow: pip install 'fastnat[parquet]'"
             ) from error
         self.path, self.roles = path, roles
-        self._error = ArrowException
-        try:
+        path.open("rb").close()  # whose errors are those of other files
+        with self._reading():
             self.file = parquet.ParquetFile(path)
-        except ArrowException as error:
-            raise self._unreadable(error) from error
-        fields = {field.name: field.type for field in self.file.schema_arrow}
-        wanted = select_names(list(fields), str(path), columns, roles)
+            schema = self.file.schema_arrow
+            fields = dict(zip(schema.names, schema.types, strict=True))
+        wanted = select_names(schema.names, str(path), columns, roles)
         numeric = [name for name in wanted if _is_numeric(fields[name])]
         others = [name for role, name in roles.items() if role != "groups"]
         for name in [*(wanted if columns is not None else []), *others]:
@@ -115,33 +111,31 @@ class Parquet:
         self.skipped = [name for name in wanted if name not in numeric]
         self.n_rows: int = self.file.metadata.num_rows
 
-    def _unreadable(self, error: Exception) -> Refused:
-        reason = str(error).partition("\n")[0].rstrip(".")
-        return Refused(f"{self.path}: not a table that can be read ({reason})")
+    def _reading(self) -> AbstractContextManager[None]:
+        return reading(self.path, "a table")
 
     def groups(self) -> Array:
         """The names of all groups, in order."""
         found: set[str] = set()
-        try:
+        with self._reading():
             for batch in self._batches(_ROWS, [self.roles["groups"]]):
                 found.update(np.unique(self._extra(batch, "groups")).tolist())
-        except self._error as error:
-            raise self._unreadable(error) from error
         return np.array(sorted(found), dtype=str)
 
     def chunks(self) -> Iterator[Chunk]:
         """All rows, in order."""
         columns = list(dict.fromkeys([*self.names, *self.roles.values()]))
-        size = max(1, min(_ROWS, _NUMBERS // len(columns)))
+        batches = self._batches(max(1, min(_ROWS, _NUMBERS // len(columns))), columns)
         done = 0
-        try:
-            for batch in self._batches(size, columns):
+        while True:
+            with self._reading():  # what is done with a chunk elsewhere is not meant
+                batch = next(batches, None)
+                if batch is None:
+                    return
                 done += batch.num_rows
                 values = np.stack([_numbers(batch.column(name)) for name in self.names])
                 extras = {role: self._extra(batch, role) for role in self.roles}
-                yield Chunk(values, extras, done)
-        except self._error as error:
-            raise self._unreadable(error) from error
+            yield Chunk(values, extras, done)
 
     def _batches(self, size: int, columns: list[str]) -> Iterator[Any]:
         """One row group after the other: pyarrow keeps what it has read of those asked for."""
@@ -154,7 +148,7 @@ class Parquet:
             return _numbers(column)
         if column.null_count:
             raise Refused(f"{self.path}, column {self.roles[role]!r}: a group has no name")
-        return np.array(column.to_pylist(), dtype=str)
+        return np.array([str(name) for name in column.to_pylist()], dtype=str)
 
     def read(self) -> tuple[Array, dict[str, Array]]:
         """All rows at once."""
@@ -176,4 +170,5 @@ def _is_numeric(kind: Any) -> bool:
 
 def _numbers(column: Any) -> Array:
     """A column as floats, NaN where there is none."""
-    return np.asarray(column.to_numpy(zero_copy_only=False), np.float64)
+    with np.errstate(invalid="ignore"):  # of NaN that trap
+        return np.asarray(column.to_numpy(zero_copy_only=False), np.float64)
