@@ -88,6 +88,7 @@ class ClosedForm:
         with np.errstate(invalid="ignore", over="ignore"):
             return sigma * np.sqrt(np.maximum(var, 0.0))
 
+    @np.errstate(over="ignore", under="ignore", invalid="ignore")  # a total weight of 5e-324
     def _relative_cov(self) -> tuple[Any, Any, Any]:
         """Entries (mu, mu), (mu, sigma), (sigma, sigma) of the covariance of (mu, sigma) / sigma.
 

@@ -58,7 +58,8 @@ def of_problems(left: Array | None, right: Array | None, shape: tuple[int, ...])
 def inside(limits: Array) -> Array:
     """The values next to limits (2, ...), between which values are known exactly."""
     between = limits.copy()
-    np.nextafter(limits, _INWARDS, out=between, where=np.isfinite(limits))
+    with np.errstate(under="ignore"):
+        np.nextafter(limits, _INWARDS, out=between, where=np.isfinite(limits))
     return between
 
 
