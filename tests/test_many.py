@@ -77,7 +77,7 @@ def left(rng, n_fits, n):
     """With a limit of each problem: a maximum unless nothing is known, or all is one value."""
     x = values_of(rng, (n_fits, n))
     limit = np.take_along_axis(np.sort(x, axis=1), rng.integers(0, n, (n_fits, 1)), 1)
-    limit = limit - (rng.random((n_fits, 1)) < 0.2) * 2.0**-24
+    limit = limit - (rng.random((n_fits, 1)) < 0.2) * 2.0**-6 * np.ptp(x, axis=1, keepdims=True)
     fit = fastnat.fit_normal(x, left=limit)
     known = x > limit
     n_known = known.sum(1)
