@@ -5,17 +5,23 @@
 
 import datetime as dt
 import math
+import warnings
 
+import dask.array as da
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from conftest import COMPILED, assert_one_sentence, same_bits, scaled
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from sklearn.exceptions import ConvergenceWarning
 
-import fastnat
+import fastnat.dask
+import fastnat.xarray
 from fastnat import Status, geometry, special, streaming
+from fastnat.sklearn import LocationScaleRegressor
 
 INF, NAN = math.inf, math.nan
 KINDS = ["intervals", "left", "right", "truncation", "noise", "noisy limit", "groups"]
@@ -721,3 +727,52 @@ def test_any_data_of_a_model(x, nan_policy, weights):
         good = fit.status == Status.OK
         assert np.all(np.isfinite(fit.params[good]))
         assert np.all(np.isnan(fit.params[fit.status == Status.NAN_INPUT]))
+
+
+# ---- labelled, lazy, and as an estimator -----------------------------------------------------
+
+
+@settings(max_examples=scaled(40, 15))
+@given(arrays((3, 4)), st.sampled_from(["propagate", "omit"]), st.none() | arrays((4,), WEIGHT))
+def test_any_labelled_or_lazy_array(x, nan_policy, weights):
+    """The same statuses and bits as of the array itself, in chunks of any size."""
+    kept = np.asfortranarray(x.astype(">f8"))
+    want = fit_or_sentence(fastnat.fit_normal, x, weights=weights, nan_policy=nan_policy)
+    labelled = None if weights is None else xr.DataArray(weights, dims="time")
+    lazy = None if weights is None else da.from_array(weights, chunks=4)
+    calls = (
+        lambda: fastnat.xarray.fit_normal(
+            xr.DataArray(kept, dims=("place", "time")),
+            dim="time",
+            weights=labelled,
+            nan_policy=nan_policy,
+        ),
+        lambda: fastnat.dask.fit_normal(
+            da.from_array(kept, chunks=(2, 4)), weights=lazy, nan_policy=nan_policy
+        ),
+    )
+    for call in calls:
+        if want is None:
+            with pytest.raises(ValueError, match="weights") as caught:
+                np.asarray(call().mu)
+            assert_one_sentence(str(caught.value))
+        else:
+            fit = call()
+            assert np.array_equal(np.asarray(fit.status), want.status)
+            # A copy of Fortran's order is read along its columns.
+            np.testing.assert_allclose(np.asarray(fit.sigma), want.sigma, rtol=1e-12)
+
+
+@settings(max_examples=scaled(30, 10))
+@given(arrays((6, 2), NUMBER), arrays((6,), NUMBER))
+def test_any_data_of_an_estimator(X, y):
+    """Finite data are fitted, or refused in one sentence; a warning says what is wanting."""
+    assume(np.abs(X).max() < 1e100)
+    assume(np.abs(y).max() < 1e100)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        model = LocationScaleRegressor().fit(X, y)
+        mean, sd = model.predict(X, return_std=True)
+    assert {warning.category for warning in said} <= {ConvergenceWarning}
+    assert mean.shape == sd.shape == (6,)
+    assert not np.any(np.isnan(mean))
