@@ -639,10 +639,12 @@ FUNCTIONS = {
     fastnat.fit_linear(X4, D4).conf_int: ({}, {"level": None, "method": None}),
     fastnat.fit_mvn(T4).conf_int: ({}, {"level": None, "method": None}),
 }
+# One more than NumPy can broadcast, where it can hold so many.
+MOST_DIMENSIONS = 33 if np.lib.NumpyVersion(np.__version__) >= "2.0.0" else 32
 JUNK = [
     None, "a", b"1", "", 1, -1, 0, True, 1.5, NAN, INF, 10**400, 2**63, 1j, [], {}, {1, 2}, len,
     object(), [[1.0, 2.0], [3.0]], ["a", "b"], [None, 1.0], dt.date(2020, 1, 1), ...,
-    np.empty((0, 3)), np.ones((1,) * 33), np.arange(4), np.arange(16.0).reshape(4, 4),
+    np.empty((0, 3)), np.ones((1,) * MOST_DIMENSIONS), np.arange(4), np.arange(16.0).reshape(4, 4),
     np.arange(3.0), np.ma.masked, np.ma.masked_array(X4, [0, 1, 0, 0]), np.array(None, object),
     np.zeros(4, [("a", float)]), np.array(["2020"], "M8[Y]"), np.full(4, NAN), np.full(4, 5e-324),
     np.array([1e308, -1e308, 1e308, 0.0]), np.array([2**64 - 1] * 4, np.uint64), (1.0, 2.0),
