@@ -343,6 +343,32 @@ def test_how_regressions_and_tables_are_kept(name, rng):
         np.testing.assert_allclose(fit.params, want.params, rtol=1e-9, atol=1e-9)
 
 
+def test_limits_far_away(rng):
+    """1e200 standard deviations away is no limit: the bits of an infinite one."""
+    x = rng.normal(size=9)
+    X = np.column_stack([np.ones(9), rng.normal(size=9)])
+    for cov_type in ("observed", "expected", "opg", "sandwich"):
+        options = {"right": np.full(9, 1.0), "cov_type": cov_type}
+        far, none = (fastnat.fit_normal(x, left=low, **options) for low in (-1e200, -INF))
+        assert same_bits(far.stderr, none.stderr)
+        assert np.all(far.stderr > 0.0)
+        far, none = (fastnat.fit_linear(x, X, left=low, **options) for low in (-1e200, -INF))
+        assert same_bits(far.stderr, none.stderr)
+        assert np.all(far.stderr > 0.0)
+
+
+def test_far_weights_and_noise():
+    """What is beyond a double in a square is inf there, and no warning."""
+    fit = fastnat.fit_normal(X4, weights=5e-324)
+    assert (fit.mu, fit.sigma) == (2.5, fastnat.fit_normal(X4).sigma)
+    ask(fit)
+    fit = fastnat.fit_normal(1e200 * X4, noise_std=1e190)
+    assert np.all(fit.stderr > 1e198)
+    assert np.array_equal(fit.cov_params, [[INF, 0.0], [0.0, INF]])
+    wide = np.array([[1e300, 1.0], [0.0, 2.0], [2.0, 5.0], [-1e300, NAN]])
+    assert not np.any(np.abs(fastnat.fit_mvn(wide, nan_policy="mle").correlation) > 1.0)
+
+
 def test_repeated_memory(rng):
     """Strides of zero: one sample as many, one row as many rows."""
     x = rng.normal(size=8)
