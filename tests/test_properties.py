@@ -50,8 +50,8 @@ PROMISED = {
 
 
 def assert_keeps_promises(fit):
-    status, mu, sigma = (np.atleast_1d(v) for v in (fit.status, fit.mu, fit.sigma))
-    loglik = np.atleast_1d(fit.loglik)
+    status, mu, sigma = (np.ravel(v) for v in (fit.status, fit.mu, fit.sigma))
+    loglik = np.ravel(fit.loglik)
     for code, (of_mu, of_sigma) in PROMISED.items():
         at = status == code
         assert np.all(of_mu(mu[at])), code
@@ -60,7 +60,7 @@ def assert_keeps_promises(fit):
     assert np.all(loglik[status == Status.NO_DATA] == 0.0)
     lost = (status == Status.NAN_INPUT) | (status == Status.INVALID_INPUT)
     assert np.all(np.isnan(loglik[lost]))
-    assert np.array_equal(np.atleast_1d(fit.success), status <= Status.BOUNDARY)
+    assert np.array_equal(np.ravel(fit.success), status <= Status.BOUNDARY)
     if fit.cov_type is not None:
         errors = fit.stderr.reshape(-1, fit.params.shape[-1])
         assert np.all(np.isnan(errors[status > Status.BOUNDARY]))
@@ -207,10 +207,10 @@ def test_any_regression(regression):
     fit = fit_or_sentence(fastnat.fit_linear, y, X, **options)
     if fit is None:
         return
-    status = np.atleast_1d(fit.status)
+    status = np.ravel(fit.status)
     params = fit.params.reshape(status.size, -1)
     assert np.all(np.isfinite(params[status == Status.OK]))
-    assert np.all(np.isfinite(np.atleast_1d(fit.loglik)[status == Status.OK]))
+    assert np.all(np.isfinite(np.ravel(fit.loglik)[status == Status.OK]))
     assert np.all(np.isnan(params[status == Status.NAN_INPUT]))
     assert np.all(np.isnan(params[status == Status.INVALID_INPUT]))
     if fit.cov_type is not None:
@@ -229,12 +229,12 @@ def test_any_table(data, nan_policy):
     fit = fit_or_sentence(fastnat.fit_mvn, X, **options)
     if fit is None:
         return
-    status = np.atleast_1d(fit.status)
+    status = np.ravel(fit.status)
     good, d = status == Status.OK, shape[-1]
     assert np.all(np.isfinite(fit.mean.reshape(-1, d)[good]))
     cov = fit.covariance.reshape(-1, d, d)[good]  # inf where a square is beyond a double
     assert np.all(np.diagonal(cov, axis1=-2, axis2=-1) >= 0.0)
-    assert np.all(np.isfinite(np.atleast_1d(fit.loglik)[good]))
+    assert np.all(np.isfinite(np.ravel(fit.loglik)[good]))
     lost = (status == Status.NAN_INPUT) | (status == Status.INVALID_INPUT)
     assert np.all(np.isnan(fit.mean.reshape(-1, d)[lost]))
 
@@ -287,12 +287,12 @@ def options_of(kind, x, keep):
 def assert_close(fit, want, params=1e-9):
     """The same statuses, and estimates within this share of sigma."""
     assert np.array_equal(fit.status, want.status)
-    same = np.atleast_1d(want.status) == Status.OK
+    same = np.ravel(want.status) == Status.OK
     got, wanted = (np.reshape(f.params, (same.size, -1))[same] for f in (fit, want))
-    size = np.maximum(np.abs(wanted), np.atleast_1d(want.sigma)[same][:, None])
+    size = np.maximum(np.abs(wanted), np.ravel(want.sigma)[same][:, None])
     assert np.all(np.abs(got - wanted) <= params * size)
-    logliks = np.atleast_1d(fit.loglik)[same] - np.atleast_1d(want.loglik)[same]
-    assert np.all(np.abs(logliks) <= 1e-9 * (1.0 + np.abs(np.atleast_1d(want.loglik)[same])))
+    logliks = np.ravel(fit.loglik)[same] - np.ravel(want.loglik)[same]
+    assert np.all(np.abs(logliks) <= 1e-9 * (1.0 + np.abs(np.ravel(want.loglik)[same])))
 
 
 KINDS_OF_OPTIONS = ["complete", "weights", "intervals", "left", "limits", "truncation", "noise"]
@@ -533,7 +533,7 @@ def test_any_cut_of_a_stream(data, kind):
     for found in (whole.fit(), first.fit(), type(whole).from_arrays(whole.to_arrays()).fit()):
         assert np.array_equal(found.status, want.status)
         np.testing.assert_array_equal(found.nobs, want.nobs)
-        good = np.atleast_1d(want.status) == Status.OK
+        good = np.ravel(want.status) == Status.OK
         got, wanted = (np.reshape(f.params, (good.size, -1))[good] for f in (found, want))
         np.testing.assert_allclose(got, wanted, rtol=1e-6, atol=1e-6)
 
