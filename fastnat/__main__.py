@@ -83,7 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _complain(sentence: str, code: int) -> int:
-    print(f"fastnat: {sentence}", file=sys.stderr)
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in sentence)
+    print(f"fastnat: {line}", file=sys.stderr)
     return code
 
 
@@ -333,8 +334,8 @@ def _fit_npy(options: argparse.Namespace) -> _Result:
         if not name.lower().endswith(".npy"):
             option = {"groups": "group"}.get(role, role).replace("_", "-")
             raise _files.Refused(f"--{option} must be a .npy file if FILE is one, not {name!r}", 2)
-        extras[role] = _files.read_npy(Path(name))
-    values = _files.read_npy(options.file)
+        extras[role] = _stores.read_npy(Path(name))
+    values = _stores.read_npy(options.file)
     return _fit_arrays(options, _Input(values, extras, getattr(options, "axis", -1), None, []))
 
 

@@ -23,6 +23,7 @@ COVS = {
     "opg": outcome.COV_OPG,
     "sandwich": outcome.COV_SANDWICH,
 }
+_MOST_DIMENSIONS = 32
 _NAN_POLICIES = ("propagate", "omit", "raise")
 
 
@@ -73,7 +74,7 @@ class Problems:
 
 def as_array(name: str, value: ArrayLike) -> Array:
     """A real array, or one clear sentence."""
-    if type(value) is np.ndarray and value.dtype.kind in "fiub":
+    if type(value) is np.ndarray and value.dtype.kind in "fiub" and value.ndim <= _MOST_DIMENSIONS:
         return value
     if isinstance(value, np.ma.MaskedArray):
         real = "" if value.dtype.kind == "f" else ".astype(float)"
@@ -89,7 +90,9 @@ def as_array(name: str, value: ArrayLike) -> Array:
     except ValueError as error:
         raise ValueError(f"{name} must be rectangular: its rows differ in length") from error
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must hold real numbers, not {array.dtype}")
+        raise TypeError(f"{name} must hold real numbers, not {array.dtype.name}")
+    if array.ndim > _MOST_DIMENSIONS:  # NumPy holds more, but cannot broadcast them
+        raise ValueError(f"{name} must have at most {_MOST_DIMENSIONS} dimensions")
     return array
 
 
@@ -108,9 +111,15 @@ def _refuse_lazy_and_labelled(name: str, value: object) -> None:
         )
 
 
+def shown(value: object) -> str:
+    """What messages show of an argument that cannot be used: one line, and not too long."""
+    text = " ".join(ascii(value).split())
+    return text if len(text) <= 60 else f"{text[:40]}...{text[-17:]}"
+
+
 def bad_choice(name: str, value: object, choices: Sequence[object]) -> ValueError:
     known = ", ".join(repr(choice) for choice in choices)
-    return ValueError(f"{name} must be one of {known}, not {value!r}")
+    return ValueError(f"{name} must be one of {known}, not {shown(value)}")
 
 
 _LARGEST = 2**31 - 1
@@ -121,9 +130,9 @@ def as_integer(name: str, value: Any, least: int) -> int:
     try:
         n = operator.index(value)
     except TypeError:
-        raise TypeError(f"{name} must be an integer, not {value!r}") from None
+        raise TypeError(f"{name} must be an integer, not {shown(value)}") from None
     if not least <= n <= _LARGEST:
-        raise ValueError(f"{name} must be between {least} and {_LARGEST}, not {n}")
+        raise ValueError(f"{name} must be between {least} and {_LARGEST}, not {shown(n)}")
     return n
 
 
@@ -135,7 +144,7 @@ def as_shape(shape: Any) -> tuple[int, ...]:
 
 def as_number(name: str, value: Any) -> float:
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a number, not {value!r}")
+        raise TypeError(f"{name} must be a number, not {shown(value)}")
     try:
         return float(value)
     except OverflowError:
@@ -151,12 +160,12 @@ def as_tolerance(tol: Any) -> float:
 
 def check_flag(name: str, value: object) -> None:
     if value is not True and value is not False:
-        raise TypeError(f"{name} must be True or False, not {value!r}")
+        raise TypeError(f"{name} must be True or False, not {shown(value)}")
 
 
 def as_groups(groups: Any, n_obs: int) -> NDArray[np.int64]:
     """Codes of ragged problems, one for each observation."""
-    codes = np.asarray(groups)
+    codes = as_array("groups", groups)
     if codes.dtype.kind not in "iu":
         raise TypeError(f"groups must be integers, not {codes.dtype}; see np.unique's inverse")
     if codes.shape != (n_obs,):
@@ -188,9 +197,9 @@ def check_n_threads(n_threads: int | None) -> None:
     try:
         good = operator.index(n_threads) >= 1
     except TypeError:
-        raise TypeError(f"n_threads must be an integer or None, not {n_threads!r}") from None
+        raise TypeError(f"n_threads must be an integer or None, not {shown(n_threads)}") from None
     if not good:
-        raise ValueError(f"n_threads must be at least 1, not {n_threads}")
+        raise ValueError(f"n_threads must be at least 1, not {shown(n_threads)}")
 
 
 def check_nan_policy(nan_policy: object, *others: str) -> None:
@@ -206,9 +215,9 @@ def check_cov_type(cov_type: object) -> None:
 
 def check_level(level: float) -> None:
     if not isinstance(level, numbers.Real):
-        raise TypeError(f"level must be a number between 0 and 1, not {level!r}")
+        raise TypeError(f"level must be a number between 0 and 1, not {shown(level)}")
     if not 0.0 < level < 1.0:
-        raise ValueError(f"level must be between 0 and 1, not {level!r}")
+        raise ValueError(f"level must be between 0 and 1, not {shown(level)}")
 
 
 def reduced_axes(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
@@ -219,14 +228,14 @@ def reduced_axes(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ..
         given = [operator.index(a) for a in (axis if isinstance(axis, tuple) else (axis,))]
     except TypeError:
         raise TypeError(
-            f"axis must be an integer, a tuple of integers or None, not {axis!r}"
+            f"axis must be an integer, a tuple of integers or None, not {shown(axis)}"
         ) from None
     for a in given:
         if not -ndim <= a < ndim:
-            raise ValueError(f"axis {a} is out of range for data of {ndim} dimensions")
+            raise ValueError(f"axis {shown(a)} is out of range for data of {ndim} dimensions")
     axes = tuple(a % ndim for a in given)
     if len(set(axes)) < len(axes) or not axes:
-        raise ValueError(f"axis must name different axes, at least one, not {axis!r}")
+        raise ValueError(f"axis must name different axes, at least one, not {shown(axis)}")
     return axes
 
 

@@ -11,7 +11,7 @@ from numba.core.errors import NumbaError
 from numpy.typing import NDArray
 
 from fastnat import _blocks
-from fastnat._arrays import Array, as_array
+from fastnat._arrays import Array, as_array, shown
 from fastnat._compile import DOMAIN_ERRORS, Compiled, plain_function, with_policy
 from fastnat.kernels import codes, likelihood, outcome, search
 
@@ -213,7 +213,7 @@ def _call_start(function: Any, values: list[Array], p: int) -> Any:
     except (TypeError, ValueError):
         numbers = np.empty(0)
     if numbers.shape != (p,):
-        raise ValueError(f"start must return {p} numbers; it returns {start!r}")
+        raise ValueError(f"start must return {p} numbers; it returns {shown(start)}")
     return numbers
 
 

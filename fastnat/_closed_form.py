@@ -83,11 +83,12 @@ class ClosedForm:
         rest = (..., *(None,) * z.ndim)
         sigma = np.asarray(self._sigma)[rest]
         of_mu, of_both, of_sigma = (np.asarray(v)[rest] for v in self._relative_cov())
-        var = of_mu + 2.0 * z * of_both + np.square(z) * of_sigma
-        # Rounding may leave less than zero of a variance that is zero.
         with np.errstate(invalid="ignore", over="ignore"):
+            var = of_mu + 2.0 * z * of_both + np.square(z) * of_sigma
+            # Rounding may leave less than zero of a variance that is zero.
             return sigma * np.sqrt(np.maximum(var, 0.0))
 
+    @np.errstate(over="ignore", under="ignore", invalid="ignore")  # a total weight of 5e-324
     def _relative_cov(self) -> tuple[Any, Any, Any]:
         """Entries (mu, mu), (mu, sigma), (sigma, sigma) of the covariance of (mu, sigma) / sigma.
 

@@ -11,6 +11,7 @@ import numba
 from numba import types
 from numba.core.registry import CPUDispatcher
 
+from fastnat._arrays import shown
 from fastnat.kernels import likelihood
 from fastnat.kernels._jit import helper
 
@@ -174,7 +175,7 @@ def plain_function(name: str, function: object) -> Function:
     """The Python function, also of a compiled one, or one sentence."""
     python: Any = getattr(function, "py_func", function)
     if not callable(python):
-        raise TypeError(f"{name} must be a function, not {function!r}")
+        raise TypeError(f"{name} must be a function, not {shown(function)}")
     if not inspect.isfunction(python):
         kind = type(python).__name__
         raise TypeError(f"{name} must be a plain function, not a {kind}; write a def that calls it")

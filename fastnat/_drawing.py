@@ -14,7 +14,7 @@ except ImportError as error:  # pragma: no cover
     raise ImportError("fastnat.plotting needs matplotlib: pip install 'fastnat[plot]'") from error
 
 from fastnat import _sample
-from fastnat._arrays import Array, as_array, as_number
+from fastnat._arrays import Array, as_array, as_number, shown
 from fastnat.geometry import mahalanobis
 from fastnat.normal import NormalFit, fit_normal
 
@@ -42,7 +42,7 @@ def named(name: str, values: Any) -> Mapping[str, Any]:
 def point(name: str, value: ArrayLike) -> Array:
     array = as_array(name, value).astype(np.float64)
     if array.shape != (2,) or not np.all(np.isfinite(array)):
-        raise ValueError(f"{name} must be two finite numbers, not {value!r}")
+        raise ValueError(f"{name} must be two finite numbers, not {shown(value)}")
     return array
 
 
@@ -83,7 +83,9 @@ def distance_from(center: Array, label: str, metric: Any) -> Distance:
         return checked
     if isinstance(metric, str):
         if metric != "euclidean":
-            raise ValueError(f"metric must be 'euclidean', an array or a function, not {metric!r}")
+            raise ValueError(
+                f"metric must be 'euclidean', an array or a function, not {shown(metric)}"
+            )
         metric = np.ones(2)
     return lambda points: mahalanobis(points, center, metric)
 

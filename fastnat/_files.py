@@ -1,10 +1,13 @@
 """The files of the command line: samples in, estimates out, and a sentence if that cannot be."""
 
 import csv
+import errno
 import io
+import math
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TextIO
 
@@ -55,14 +58,23 @@ def check_output(path: Path, inputs: Sequence[Path]) -> None:
         raise Refused(f"{path}: --out would replace the input", 2)
 
 
-def read_npy(path: Path) -> Array:
-    """The array in the file, mapped into memory; pickled objects are never loaded."""
+@contextmanager
+def reading(path: Path, what: str) -> Iterator[None]:
+    """Whatever goes wrong in a library that reads a file becomes one sentence.
+
+    Of a broken file it may be anything: `struct.error`, `zlib.error`, `tokenize.TokenError`,
+    NotImplementedError, MemoryError where a header claims too much, OSError without a number.
+    """
     try:
-        # Unlike np.load, this takes .npy files only, and never a zip archive or a pickle.
-        return np.lib.format.open_memmap(path, mode="r")
-    except (ValueError, EOFError) as error:
-        reason = str(error).partition("\n")[0].rstrip(".")
-        raise Refused(f"{path}: not an array that can be read ({reason})") from error
+        yield
+    except Refused:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise  # of the disk, not of what is on it
+        reason = (str(error).strip() or type(error).__name__).partition("\n")[0].rstrip(".")
+        reason = reason if len(reason) <= 120 else f"{reason[:117]}..."
+        raise Refused(f"{path}: not {what} that can be read ({reason})") from error
 
 
 def read_csv(
@@ -202,11 +214,15 @@ def _extra(names: list[str], label: str, role: str, name: str, codes: Codes) -> 
 def _position(names: list[str], name: str, label: str) -> int:
     count = names.count(name)
     if count == 0:
-        known = ", ".join(map(repr, names[:10])) + ", ..." * (len(names) > 10)
-        raise Refused(f"{label}: there is no column {name!r}; there are {known}")
+        raise Refused(f"{label}: there is no column {name!r}; there are {listed(names)}")
     if count > 1:
-        raise Refused(f"{label}: {count} columns are named {name!r}")
+        raise Refused(f"{label}: {count} columns are named {_shorten(name)}")
     return names.index(name)
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names, for messages."""
+    return ", ".join(map(_shorten, names[:10])) + ", ..." * (len(names) > 10)
 
 
 class _Reader:
@@ -271,7 +287,7 @@ class _Column(_Reader):
         return np.array([known[cell] for cell in cells], np.float64)  # None becomes NaN
 
     def _refused(self, line: int, what: str) -> Refused:
-        return Refused(f"{self.label}, line {line}, column {self.name!r}: {what}")
+        return Refused(f"{self.label}, line {line}, column {_shorten(self.name)}: {what}")
 
 
 class _Labels(_Reader):
@@ -286,8 +302,8 @@ class _Labels(_Reader):
     def add(self, cells: Sequence[str], lines: list[int]) -> None:
         cells = [cell.strip() for cell in cells]
         if "" in cells:
-            line = lines[cells.index("")]
-            raise Refused(f"{self.label}, line {line}, column {self.name!r}: a group has no name")
+            place = f"line {lines[cells.index('')]}, column {_shorten(self.name)}"
+            raise Refused(f"{self.label}, {place}: a group has no name")
         self.parts.append(self.codes.of(cells))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnat._arrays import Array
+from fastnat._arrays import Array, shown
 
 Parts = tuple[Array, ...]
 
@@ -67,9 +67,11 @@ def label(name: str) -> dict[str, Array]:
 
 def check_label(name: str, arrays: Mapping[str, Any]) -> None:
     """Refuse arrays of something else, or of a later version."""
+    if not isinstance(arrays, Mapping):
+        raise TypeError(f"arrays must be a mapping of names to arrays, not {shown(arrays)}")
     found = str(get(name, arrays, "kind", "U"))
     if found != name:
-        raise ValueError(f"arrays are those of {found!r}, not of {name}")
+        raise ValueError(f"arrays are those of {shown(found)}, not of {name}")
     version = int(get(name, arrays, "version", "iu"))
     if version != _VERSION:
         raise ValueError(f"arrays are of version {version}; this fastnat reads version {_VERSION}")
@@ -117,7 +119,7 @@ def check_other(mine: Any, other: Any, *options: str) -> None:
         own, found = getattr(mine, option), getattr(other, option)
         if not np.array_equal(np.asarray(own), np.asarray(found)):
             raise ValueError(
-                f"other was made with {option}={found!r}, these statistics with {own!r}"
+                f"other was made with {option}={shown(found)}, these statistics with {shown(own)}"
             )
 
 

@@ -57,7 +57,8 @@ def of_problems(left: Array | None, right: Array | None, shape: tuple[int, ...])
 
 def inside(limits: Array) -> Array:
     """The values next to limits (2, n), between which values are known exactly."""
-    between: Array = np.nextafter(limits, _INWARDS)
+    with np.errstate(under="ignore"):
+        between: Array = np.nextafter(limits, _INWARDS)
     np.copyto(between, limits, where=np.isinf(limits))
     return between
 

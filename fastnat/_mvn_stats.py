@@ -247,8 +247,10 @@ class MvnStats:
         policy: Any = str(_levels.get(name, arrays, "nan_policy", "U"))
         new = cls(_levels.get_shape(name, arrays), nan_policy=policy)
         new.n_dim = int(_levels.get(name, arrays, "n_dim", "iu")) or None
-        patterns = _levels.get(name, arrays, "patterns", "b", None).tolist()
-        for k, pattern in enumerate(patterns):
+        patterns = _levels.get(name, arrays, "patterns", "b", None)
+        if patterns.size and (patterns.ndim != 2 or patterns.shape[1] != new.n_dim):
+            raise ValueError(f"arrays['patterns'] must have {new.n_dim} columns, arrays['n_dim']")
+        for k, pattern in enumerate(patterns.tolist()):
             wanted = _table_stats.new(math.prod(new.shape or ()), sum(pattern))
             keys = (f"{key}_{k}" for key in ("stats", "triangles", "counts"))
             sizes = (part.shape for part in wanted)

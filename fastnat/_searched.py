@@ -42,11 +42,10 @@ class Searched:
 
     def cov_params(self) -> Array:
         se = self.stderr()
+        corr = np.ones((*se.shape, 2))
+        corr[..., 0, 1] = corr[..., 1, 0] = self.out[estimates.CORR]
         with np.errstate(under="ignore", over="ignore"):
-            cov: Array = se[..., :, None] * se[..., None, :]
-            for j, k in ((0, 1), (1, 0)):
-                cov[..., j, k] *= self.out[estimates.CORR]
-        return cov
+            return np.asarray(corr * se[..., :, None] * se[..., None, :])
 
     def stderr_along(self, z: Array) -> Any:
         """Standard error of mu + z sigma, (..., *z.shape)."""

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
+from fastnat._arrays import check_level
 from fastnat.result import FitResult, Status
 
 
 def table(fit: FitResult, names: Sequence[str], level: float) -> str:
     """Estimates by name, standard errors and intervals, and what the fit is like."""
+    check_level(level)
     head = f"{type(fit).__name__}: {Status(int(fit.status)).name.lower()}, nobs = {fit.nobs:g}"
     lines = [f"{head}, log-likelihood = {fit.loglik:.10g}"]
     errors = fit.cov_type is not None

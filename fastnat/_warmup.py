@@ -5,6 +5,7 @@ from itertools import product
 
 import numpy as np
 
+from fastnat._arrays import bad_choice
 from fastnat._linear import LONG
 from fastnat.kernels.rows import SEGMENT
 from fastnat.likelihood import fit
@@ -40,8 +41,8 @@ def warmup(*names: str) -> None:
     >>> fastnat.warmup("fit_normal")
     """
     for name in names:
-        if name not in _WARMUPS:
-            raise ValueError(f"names must be among {', '.join(_WARMUPS)}, not {name!r}")
+        if not isinstance(name, str) or name not in _WARMUPS:
+            raise bad_choice("each of names", name, tuple(_WARMUPS))
     for name in names or _WARMUPS:
         _WARMUPS[name]()
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastnat._arrays import Array, as_array, as_integer, as_number, check_metric
+from fastnat._arrays import Array, as_array, as_integer, as_number, check_metric, shown
 from fastnat.kernels.step import natural_step
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ class _Function:
     def __init__(self, fun: Any, grad: Any, p: int) -> None:
         for name, function in (("fun", fun), ("grad", grad)):
             if not callable(function):
-                raise TypeError(f"{name} must be a function, not {function!r}")
+                raise TypeError(f"{name} must be a function, not {shown(function)}")
         self.fun, self.grad, self.p = fun, grad, p
         self.nfev = self.njev = 0
 
@@ -196,7 +196,7 @@ def _check_options(step_size: float, tol: float, line_search: Any, trace: Any) -
         raise ValueError(f"tol must be 0 or greater, not {tol}")
     for name, flag in (("line_search", line_search), ("trace", trace)):
         if not isinstance(flag, bool):
-            raise TypeError(f"{name} must be True or False, not {flag!r}")
+            raise TypeError(f"{name} must be True or False, not {shown(flag)}")
 
 
 def _vector(name: str, value: ArrayLike) -> Array:
@@ -212,7 +212,9 @@ def _metric(metric: Any, p: int) -> Callable[[Array], Array]:
     """A function of x that returns the metric as a new matrix."""
     if isinstance(metric, str):
         if metric != "euclidean":
-            raise ValueError(f"metric must be 'euclidean', an array or a function, not {metric!r}")
+            raise ValueError(
+                f"metric must be 'euclidean', an array or a function, not {shown(metric)}"
+            )
         return lambda _: np.eye(p)
     if callable(metric):
         return lambda x: _matrix(metric(x.copy()), p)

@@ -126,8 +126,7 @@ class Model:
                     f"fisher must take the parameters {known} and nothing else, not {n} arguments"
                 )
         self.start = start if start is None or callable(start) else self._as_start(start)
-        if not isinstance(check, bool):
-            raise TypeError(f"check must be True or False, not {check!r}")
+        check_flag("check", check)
         self._unchecked = check
         if check:
             points = check_that.made_up_points(self.n_data, len(self.param_names))

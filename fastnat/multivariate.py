@@ -95,11 +95,10 @@ class MvnFit(FitResult):
 
     @cached_property
     def correlation(self) -> Array:
-        sd, d = self._scaled_sd, self._d
-        with np.errstate(invalid="ignore"):  # where a variance is zero
-            corr: Array = self._found.scatter / sd[..., :, None] / sd[..., None, :]
+        d, ones = self._d, np.where(self._scaled_sd > 0.0, 1.0, np.nan)
+        sd = self._scaled_sd * ones  # NaN where a variance is zero
+        corr: Array = self._found.scatter / sd[..., :, None] / sd[..., None, :]
         diagonal = np.arange(d)
-        ones = np.where(sd > 0.0, 1.0, np.nan)
         corr = np.clip(corr, -1.0, 1.0)
         corr[..., diagonal, diagonal] = ones
         return corr

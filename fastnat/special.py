@@ -222,7 +222,6 @@ _SCALARS = {
 }
 
 
-@cache
 def low_level_callable(name: str) -> Any:
     """A function of this module as ``scipy.LowLevelCallable``, compiled when first asked for.
 
@@ -250,8 +249,13 @@ def low_level_callable(name: str) -> Any:
     >>> round(value, 12)
     1.0
     """
-    if name not in _SCALARS:
+    if not isinstance(name, str) or name not in _SCALARS:
         raise bad_choice("name", name, tuple(_SCALARS))
+    return _compiled(name)
+
+
+@cache
+def _compiled(name: str) -> Any:
     from scipy import LowLevelCallable
 
     function: Any

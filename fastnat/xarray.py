@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 import fastnat
-from fastnat._arrays import Array, CovType, NanPolicy
+from fastnat._arrays import Array, CovType, NanPolicy, shown
 
 __all__ = ["fit_normal"]
 
@@ -214,9 +214,9 @@ def _reduced(dim: Any, x: xr.DataArray) -> tuple[Hashable, ...]:
         dims = tuple(dim)
     for d in dims:
         if d not in x.dims:
-            raise ValueError(f"dim {d!r} is not among the dimensions of x, {x.dims}")
+            raise ValueError(f"dim {shown(d)} is not among the dimensions of x, {x.dims}")
     if len(set(dims)) < len(dims) or not dims:
-        raise ValueError(f"dim must name different dimensions, at least one, not {dim!r}")
+        raise ValueError(f"dim must name different dimensions, at least one, not {shown(dim)}")
     return dims
 
 

@@ -47,6 +47,9 @@ def finish(memory, theta, result, params, stderr, corr):
     result[R_NIT], result[R_COLUMN] = cells[NIT], cells[COLUMN]
     _set_params(memory, status, theta, params)
     p, k = memory[ORIGIN].size, theta.size
+    if status == codes.OK and not _are_finite(params):  # of numbers beyond what a double can tell
+        status = codes.MAX_ITER
+        result[R_STATUS] = status
     for i in range(k):
         stderr[i] = math.nan
         for j in range(k):
@@ -57,6 +60,14 @@ def finish(memory, theta, result, params, stderr, corr):
         _set_errors(memory, k, stderr, corr)
     elif status == codes.BOUNDARY:
         _set_errors(memory, p, stderr, corr)
+
+
+@helper
+def _are_finite(params):
+    finite = True
+    for j in range(params.size):
+        finite = finite and math.isfinite(params[j])
+    return finite
 
 
 @kernel

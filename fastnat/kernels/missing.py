@@ -237,7 +237,8 @@ def look_at_pattern(found, m, mu, root, tools):
     log_det = 0.0
     for a in range(size):
         z[a] = found[MEANS][m, a] - mu[which[a]]
-        log_det += math.log(abs(c[a, a]))
+        pivot = abs(c[a, a])
+        log_det += math.log(pivot) if pivot != 0.0 else -math.inf
     whiten(size, tools, z)
     rotate_back(size, tools, z, q)
     return least, log_det

@@ -307,7 +307,7 @@ def _best_mu(work, n, mu, v):
             low = mu
         else:
             high = mu
-        step = score / curvature
+        step = score / curvature if curvature != 0.0 else math.copysign(math.inf, score)
         if not score * step > _CLOSE:
             break
         new = mu + step

@@ -181,7 +181,7 @@ def expected_information(a, b):
 @helper
 def _beyond(z):
     """phi(z) times 1, the remainder of the hazard, z and its square times that, and z."""
-    if math.isinf(z):
+    if abs(z) > 1e100:  # whose square may be infinite
         return 0.0, 0.0, 0.0, 0.0, 0.0
     density = math.exp(-0.5 * z * z) * _INV_SQRT_2PI
     remainder = tail(z)[1]
