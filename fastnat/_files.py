@@ -3,7 +3,6 @@
 import csv
 import errno
 import io
-import math
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence

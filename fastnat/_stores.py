@@ -136,6 +136,8 @@ def _extra(path: Path, batch: Any, role: str, name: str, codes: Codes) -> Array:
         return _numbers(column)
     if column.null_count:
         raise Refused(f"{path}, column {name!r}: a group has no name")
+    if _is_nested(column.type):  # which has no codes
+        return codes.of(map(str, column.to_pylist()))
     encoded = column.dictionary_encode()
     used, places = np.unique(encoded.indices.to_numpy(zero_copy_only=False), return_inverse=True)
     known = encoded.dictionary.to_pylist()  # which may have names that no row has
@@ -146,6 +148,12 @@ def _is_numeric(kind: Any) -> bool:
     from pyarrow import types
 
     return bool(types.is_integer(kind) or types.is_floating(kind))
+
+
+def _is_nested(kind: Any) -> bool:
+    from pyarrow import types
+
+    return bool(types.is_nested(kind))
 
 
 def _numbers(column: Any) -> Array:
