@@ -252,22 +252,32 @@ def unbounded_rows(P):
     """Whether X b can pass through few exact values, and Z g shrink their scale and no other's."""
     n, q = P.Z.shape
     Z = np.linalg.qr(P.Z)[0] * np.sqrt(n)
-    exact = np.flatnonzero(P.lower == P.upper)
+    for chosen in few_rows(P):
+        k = chosen.sum()
+        if np.linalg.matrix_rank(P.X[chosen]) < k:
+            continue
+        found = optimize.linprog(
+            Z[chosen].sum(0), A_ub=-Z[~chosen], b_ub=np.zeros(n - k), bounds=[(-1, 1)] * q
+        )
+        if found.fun < -1e-6:
+            return True
+    return False
+
+
+def few_rows(P):
+    """Exact rows to try: those of some of the rows of Z, if these are few; else any, but fewer."""
+    n, exact = len(P.Z), P.lower == P.upper
+    kinds, which = np.unique(P.Z, axis=0, return_inverse=True)
+    if len(kinds) <= 10:
+        for k in range(1, len(kinds)):
+            for some in itertools.combinations(range(len(kinds)), k):
+                chosen = np.isin(which.reshape(-1), some)
+                if chosen.sum() <= P.p and np.all(exact[chosen]):
+                    yield chosen
     most = min(P.p, 3 if n <= 25 else 2 if n <= 60 else 1)
     for k in range(1, most + 1):
-        for rows in itertools.combinations(exact, k):
-            chosen = np.isin(np.arange(n), rows)
-            if np.linalg.matrix_rank(P.X[chosen]) < k:
-                continue
-            found = optimize.linprog(
-                Z[chosen].sum(0),
-                A_ub=-Z[~chosen],
-                b_ub=np.zeros(n - k),
-                bounds=[(-1, 1)] * q,
-            )
-            if found.fun < -1e-6:
-                return True
-    return False
+        for rows in itertools.combinations(np.flatnonzero(exact), k):
+            yield np.isin(np.arange(n), rows)
 
 
 def passes_through_all(P):
