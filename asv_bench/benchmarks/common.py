@@ -1,4 +1,4 @@
-"""Data, peers and interleaved measurements, shared by the benchmarks and side_by_side.py."""
+"""Data, peers and interleaved measurements."""
 
 import os
 import statistics

@@ -1,4 +1,4 @@
-"""Models and peers of the engine's benchmarks, shared by bench_engine and side_by_side.py."""
+"""Models and peers of the engine's benchmarks."""
 
 import math
 

@@ -138,18 +138,6 @@ PEERS = {
 """All fit one response at a time: functions of (y, X) that give (b, sigma)."""
 
 
-def seconds_of_loop(peer, Y, X):
-    """Median seconds of one fit of a peer's, in a loop over some responses."""
-    few = Y[: 3 if common.QUICK else 20]
-
-    def loop():
-        for y in few:
-            peer(y, X)
-
-    (seconds,) = common.medians(loop, rounds=3)
-    return seconds / len(few)
-
-
 def least_squares_by_statsmodels(Y, X):
     """A loop of statsmodels' OLS: estimates, standard errors, log-likelihood."""
     import statsmodels.api as sm
