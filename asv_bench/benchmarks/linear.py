@@ -4,8 +4,6 @@ import numpy as np
 import scipy.optimize
 import scipy.special
 
-from . import common
-
 LOG_ROOT = 0.5 * np.log(2.0 * np.pi)
 
 
