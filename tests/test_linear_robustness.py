@@ -2,7 +2,8 @@
 
 Each of them must end at a maximum, or with a status for which there is another argument: rank for
 NOT_IDENTIFIED, a linear program for Tobit models without a maximum, an ascent by SciPy that runs
-away for others.  FASTNAT_REGRESSIONS is the number of regressions, 100,000 by default.
+away for others.  FASTNAT_REGRESSIONS is the number of regressions, 10,000 by default: 100,000 take
+hours, most of them for these arguments.
 """
 
 import itertools
@@ -18,7 +19,7 @@ import fastnat
 from fastnat import Status
 
 INF = np.inf
-N_FITS = int(os.environ.get("FASTNAT_REGRESSIONS", "100000"))
+N_FITS = int(os.environ.get("FASTNAT_REGRESSIONS", "10000"))
 SHARES = {
     # of all regressions
     "complete": 0.1,

@@ -1,8 +1,8 @@
-"""Counted: ten million small problems of `fit_normal`, a million of `fit_linear`, in batches.
+"""Counted: millions of small problems of `fit_normal` and `fit_linear`, in batches.
 
 Of ordinary numbers, many of them equal, by formulas that share nothing with the package, for all
 problems of a batch at once: every OK is stationary, every other status is what it must be.
-FASTNAT_PROBLEMS is the number of problems, a tenth of which are regressions.
+FASTNAT_PROBLEMS is the number of problems, a million by default, a tenth of which are regressions.
 """
 
 import os
@@ -16,7 +16,7 @@ import fastnat
 from fastnat import Status
 
 INF = np.inf
-N_PROBLEMS = int(os.environ.get("FASTNAT_PROBLEMS", "10000000"))
+N_PROBLEMS = int(os.environ.get("FASTNAT_PROBLEMS", "1000000"))
 SHARES = {"complete": 0.6, "left": 0.2, "intervals": 0.08, "noise": 0.08, "truncation": 0.04}
 REGRESSIONS = {"complete": 0.08, "left": 0.015, "noise": 0.005}
 BATCH = 20_000
