@@ -283,6 +283,15 @@ def fit_linear(
     return fastnat.LinearFit(found, problem.batch, shape, not problem.scaled, dof, problem.cov_type)
 
 
+def _total(sources: _chunked.Sources, given: _observed.Given) -> float:
+    """Weight of all observations."""
+    size = math.prod(_observed.broadcast(given)[1])
+    w = sources.arrays.get("weights")
+    if w is None:
+        return float(size * sources.numbers.get("weights", 1.0))
+    return float(w.sum().compute() * (size / w.size))
+
+
 def fit_normal(
     sources: _chunked.Sources,
     given: _observed.Given,
@@ -304,10 +313,12 @@ def fit_normal(
         raise ValueError("x contains NaN, and nan_policy is 'raise'")
     if status not in _SEEN_IN_PASSING:
         return None
-    sigma = np.exp(params[1])
+    sigma, nobs = np.exp(params[1]), results[linear_outcome.R_NOBS]
+    if status == codes.NAN_INPUT:  # regressions leave out what is missing
+        nobs = _total(sources, given)
     out = np.empty((estimates.SIZE, 1))
     out[:, 0] = (
-        *(params[0], sigma, results[linear_outcome.R_NOBS], status),
+        *(params[0], sigma, nobs, status),
         *(results[linear_outcome.R_LOGLIK], results[linear_outcome.R_NIT]),
         *(stderr[0], sigma * stderr[1], corr[0, 1]),
     )

@@ -140,6 +140,7 @@ def test_no_maximum_of_a_long_sample(name, x, options):  # noqa: ARG001 - for th
     assert fit.status is want.status
     np.testing.assert_allclose(fit.params, want.params, rtol=1e-9)
     np.testing.assert_allclose(fit.loglik, want.loglik, rtol=1e-9)
+    assert fit.nobs == want.nobs
 
 
 # ---- fit_linear, fit_mvn ---------------------------------------------------------------------
