@@ -23,7 +23,7 @@ COVS = {
     "opg": outcome.COV_OPG,
     "sandwich": outcome.COV_SANDWICH,
 }
-_MOST_DIMENSIONS = 32
+_MOST_DIMENSIONS = 30  # results have two more, and NumPy broadcasts 32
 _NAN_POLICIES = ("propagate", "omit", "raise")
 
 
@@ -91,7 +91,7 @@ def as_array(name: str, value: ArrayLike) -> Array:
         raise ValueError(f"{name} must be rectangular: its rows differ in length") from error
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} must hold real numbers, not {array.dtype.name}")
-    if array.ndim > _MOST_DIMENSIONS:  # NumPy holds more, but cannot broadcast them
+    if array.ndim > _MOST_DIMENSIONS:
         raise ValueError(f"{name} must have at most {_MOST_DIMENSIONS} dimensions")
     return array
 
@@ -126,9 +126,16 @@ _LARGEST = 2**31 - 1
 _MOST_GROUPS = 1000  # times the observations: more are codes of something else
 
 
+def _index(value: Any) -> int:
+    """The integer; a TypeError where there is none, whatever the version of NumPy."""
+    if isinstance(value, np.bool_):
+        raise TypeError
+    return operator.index(value)
+
+
 def as_integer(name: str, value: Any, least: int) -> int:
     try:
-        n = operator.index(value)
+        n = _index(value)
     except TypeError:
         raise TypeError(f"{name} must be an integer, not {shown(value)}") from None
     if not least <= n <= _LARGEST:
@@ -195,7 +202,7 @@ def check_n_threads(n_threads: int | None) -> None:
     if n_threads is None:
         return
     try:
-        good = operator.index(n_threads) >= 1
+        good = _index(n_threads) >= 1
     except TypeError:
         raise TypeError(f"n_threads must be an integer or None, not {shown(n_threads)}") from None
     if not good:
@@ -225,7 +232,7 @@ def reduced_axes(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ..
     if axis is None:
         return tuple(range(ndim))
     try:
-        given = [operator.index(a) for a in (axis if isinstance(axis, tuple) else (axis,))]
+        given = [_index(a) for a in (axis if isinstance(axis, tuple) else (axis,))]
     except TypeError:
         raise TypeError(
             f"axis must be an integer, a tuple of integers or None, not {shown(axis)}"
