@@ -107,7 +107,7 @@ def solve_scaled(
 def _in_unit(samples: Samples, starts: Array | None, options: Options, numbers: Array) -> Found:
     """`solve` with these numbers in Z, by way of a column of ones."""
     if starts is not None:
-        starts = _flat_starts(starts, samples.batch).copy()
+        starts = _flat_starts(starts, samples.batch)
         starts[:, -1] *= numbers
         starts = starts.reshape(*samples.batch, -1)
     found = solve(samples._replace(z=None), starts, options)

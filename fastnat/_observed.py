@@ -272,7 +272,8 @@ def _profiler(options: Options, source: Rows, fits: Array) -> Ends:
                 stats, lists, ends, _, units = packed
                 censored_profile.intervals(stats, lists, ends, units, drop, fits, first, found)
 
-        looks = 0 if source.columns[6] is None else source.n_obs  # at values beyond an end
+        *_, std, _ = source.columns
+        looks = 0 if std is None else source.n_obs  # at values beyond an end
         source.run(bracket, options.n_threads, WORK + looks)
         return source.to_result(found)
 
