@@ -7,7 +7,7 @@ import numpy as np
 import fastnat
 from fastnat import _compile
 from fastnat.kernels import cholesky_many, cholesky_solve_many, search
-from fastnat.kernels.fisher import BLOCK
+from fastnat.kernels.fisher import BLOCK, STRIDE
 
 from . import common
 
@@ -47,7 +47,7 @@ class Fisher:
         self.evaluate = _compile.compiled(*functions, None, p, columns).evaluate
         self.data = tuple(common.normal(columns, n))
         self.theta = np.full(p, 0.1)
-        self.scratch = np.zeros((p + 1, BLOCK)), np.empty(BLOCK)
+        self.scratch = np.zeros((p + 1, STRIDE)), np.empty(BLOCK)
         self.told = np.empty(p + 1 + p * p)
         self.rows = np.ascontiguousarray(np.array(self.data).T)  # as NumPy's users have them
 

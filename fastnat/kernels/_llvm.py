@@ -300,9 +300,9 @@ def _store_sums(builder: Any, cells: list[tuple[Any, Any, int]], out: _Array) ->
     """Store the sum over the lanes of each (vector, cell, column beyond it), at most eight."""
     lanes = [ir.Constant(ir.IntType(32), i) for i in range(WIDTH)]
     vectors = [vector for vector, _, _ in cells]
-    if len(cells) == WIDTH:
-        together = _transpose_and_add(builder, vectors)
-        totals = [builder.extract_element(together, i) for i in lanes]
+    if len(cells) > WIDTH // 4:
+        together = _transpose_and_add(builder, vectors + [_ZERO] * (WIDTH - len(cells)))
+        totals = [builder.extract_element(together, i) for i in lanes[: len(cells)]]
     else:
         each = [[builder.extract_element(vector, i) for i in lanes] for vector in vectors]
         totals = [halve(elements, builder.fadd) for elements in each]

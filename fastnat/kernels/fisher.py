@@ -1,10 +1,14 @@
 """Scores to gradient and empirical Fisher matrix."""
 
 from fastnat.kernels._jit import kernel
-from fastnat.kernels.tiles import CHECKED, add_squares, add_totals, new_sums
+from fastnat.kernels._scalar import borrow, keep
+from fastnat.kernels.tiles import CHECKED, add_moments, add_totals, new_sums
 
 BLOCK = 512
 """Observations in a block: their scores stay in the first-level cache for small p."""
+
+STRIDE = BLOCK + 8
+"""From one row of a block to the next: 4 kB apart, they would fall on one place of the cache."""
 
 
 @kernel
@@ -29,6 +33,9 @@ def accumulate(scores, weights, n, grad, fisher):
     All are C-contiguous and float64.  The order of summation depends on n and on the number of
     rows.
     """
-    sums = new_sums()
-    add_totals(scores, weights, n, CHECKED, sums, grad)
-    add_squares(scores, fisher.shape[0], weights, n, CHECKED, sums, fisher)
+    owners = scores, weights, grad, fisher, new_sums()
+    rows, w, totals, products, sums = borrow(owners)
+    p = products.shape[0]
+    add_moments(rows, p, w, n, CHECKED, sums, totals, products)
+    add_totals(rows[p:], w, n, CHECKED, sums, totals[p:])
+    keep(owners)

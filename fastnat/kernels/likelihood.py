@@ -13,7 +13,7 @@ import numpy as np
 
 from fastnat.kernels import codes, outcome, search
 from fastnat.kernels._jit import helper, kernel, linked, uncached
-from fastnat.kernels.fisher import BLOCK, accumulate
+from fastnat.kernels.fisher import BLOCK, STRIDE, accumulate
 from fastnat.kernels.memory import memory_size
 from fastnat.kernels.tuples import at, leading, scatter
 
@@ -80,11 +80,11 @@ def _compile_fill(loglik, score, n_params):
     def fill(arrays, first, n, theta, scores, with_loglik):
         point = leading(theta, like)
         for i in range(n):
-            scatter(score(*(at(arrays, first + i) + point)), scores, i, BLOCK)
+            scatter(score(*(at(arrays, first + i) + point)), scores, i, STRIDE)
         if with_loglik:
             for i in range(n):
                 term = loglik(*(at(arrays, first + i) + point))
-                scatter((term,), scores, n_params * BLOCK + i, BLOCK)
+                scatter((term,), scores, n_params * STRIDE + i, STRIDE)
 
     return fill
 
@@ -98,7 +98,7 @@ def compile_evaluate(loglik, score, fisher, n_params):
     arrays, weights, omit : as for `survey`.
     want : what of `search` is wanted.
     theta : (p,).
-    scores, used : (p + 1, BLOCK) and (BLOCK,), scratch.
+    scores, used : (p + 1, STRIDE) and (BLOCK,), scratch.
     told : (p + 1 + p * p,), out: gradient, log-likelihood, and the OPG or the expected information.
     """
     like = (0.0,) * n_params
@@ -185,4 +185,4 @@ def make_scratch(n_params):
     """Memory for one thread: scores, used, told (of `compile_evaluate`) and that of `search`."""
     n_told = n_params + 1 + n_params * n_params
     memory = np.empty(memory_size(n_params))
-    return np.zeros((n_params + 1, BLOCK)), np.empty(BLOCK), np.empty(n_told), memory
+    return np.zeros((n_params + 1, STRIDE)), np.empty(BLOCK), np.empty(n_told), memory

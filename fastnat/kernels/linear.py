@@ -9,6 +9,7 @@ from fastnat.kernels._jit import helper, kernel
 from fastnat.kernels._scalar import borrow, keep
 from fastnat.kernels._stop import stopped
 from fastnat.kernels.compression import longest
+from fastnat.kernels.fisher import BLOCK
 from fastnat.kernels.linear_memory import (
     BASIS_X,
     BASIS_Z,
@@ -34,7 +35,6 @@ from fastnat.kernels.linear_memory import (
     prepare,
 )
 from fastnat.kernels.linear_rows import (
-    BLOCK,
     EXACT,
     N_KINDS,
     NOISE,

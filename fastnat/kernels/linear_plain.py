@@ -12,6 +12,7 @@ import numpy as np
 from fastnat.kernels import linear_outcome
 from fastnat.kernels._jit import helper
 from fastnat.kernels.curvature import copy, copy_matrix
+from fastnat.kernels.fisher import BLOCK
 from fastnat.kernels.linear_frame import factor, is_good, solve_factor
 from fastnat.kernels.linear_least_squares import ENOUGH, LEAST, MOST, log_likelihood
 from fastnat.kernels.linear_memory import (
@@ -26,7 +27,7 @@ from fastnat.kernels.linear_memory import (
     TOTAL,
 )
 from fastnat.kernels.linear_outcome import R_LOGLIK, R_SIZE
-from fastnat.kernels.linear_rows import BLOCK, LOW, move
+from fastnat.kernels.linear_rows import LOW, move
 from fastnat.kernels.linear_terms import CC
 from fastnat.kernels.linear_values import take_row, take_squares
 from fastnat.kernels.outcome import COV_EXPECTED, COV_OBSERVED, NO_COV

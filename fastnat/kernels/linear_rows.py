@@ -14,10 +14,8 @@ import numpy as np
 from fastnat.kernels._jit import helper, kernel
 from fastnat.kernels._scalar import fma
 from fastnat.kernels.compression import verdict
+from fastnat.kernels.fisher import BLOCK, STRIDE
 from fastnat.kernels.products import predict
-
-BLOCK = 512
-STRIDE = BLOCK + 8  # neighbours in a column must not fall on one place of the cache
 
 LOW, WIDTH, NOISE, LEAST, MOST, WEIGHT, CLUSTER, N_CELLS = range(8)
 """Cells of a row: its value or limit or lower end, the width of its interval, its noise, the bounds

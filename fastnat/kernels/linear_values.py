@@ -11,13 +11,13 @@ import numpy as np
 
 from fastnat.kernels._jit import helper
 from fastnat.kernels._scalar import matrix_at
+from fastnat.kernels.fisher import STRIDE
 from fastnat.kernels.linear_rows import (
     CLUSTER,
     EXACT,
     LOW,
     N_KINDS,
     NOISE,
-    STRIDE,
     TRUNCATED,
     WEIGHT,
     WIDTH,

@@ -20,7 +20,9 @@ import numpy as np
 
 from fastnat.kernels import lanes
 from fastnat.kernels._jit import helper, inlined, kernel
-from fastnat.kernels.fisher import BLOCK, accumulate
+from fastnat.kernels._scalar import borrow, keep
+from fastnat.kernels.fisher import BLOCK, STRIDE
+from fastnat.kernels.tiles import CHECKED, add_moments, new_sums
 
 SMALL = 6
 """Tables of at most so many columns are summed in registers, all products at once."""
@@ -63,7 +65,7 @@ def n_stats(d):
 
 @helper
 def new_tools(d):
-    """Scratch: consts, sums, a transposed block, its sums and products."""
+    """Scratch: consts, sums, a transposed block, its sums and products, squares, a tile."""
     width = -(-d // lanes.WIDTH) * lanes.WIDTH
     if d <= SMALL:
         return (
@@ -73,14 +75,16 @@ def new_tools(d):
             np.empty(0),
             np.empty((0, 0)),
             np.empty(d),
+            new_sums(),
         )
     return (
         np.zeros((2, width)),
         np.empty(1 + d + d * (d + 1) // 2),
-        np.empty((width, BLOCK)),
+        np.empty((width, STRIDE)),
         np.empty(d),
         np.empty((d, d)),
         np.empty(d),
+        new_sums(),
     )
 
 
@@ -110,10 +114,8 @@ def _block_sums(x, w, like, start, n, d, tools):
         lanes.centre_transposed(x, start, n, d, consts, block)
         e[:] = 0.0
         products[:] = 0.0
-        if w is None:
-            accumulate(block[:d], w, n, e, products)
-        else:
-            accumulate(block[:d], w[start : start + n], n, e, products)
+        weights = _part(w, start, start + n)
+        add_moments(block, d, weights, n, CHECKED, tools[6], e, products)
         sums[0] = _weight_of(w, start, n)
         cell = 1 + d
         for i in range(d):
@@ -201,14 +203,16 @@ def reduce_tables(x, w, like, offsets, d, stats):
     stats : (n_tables, n_stats(d)), out.
     """
     size = d if like is None else len(like)  # the latter is known when this is compiled
-    tools = new_tools(d)
+    owners = x, w, stats, new_tools(d)
+    values, weights, out, tools = borrow(owners)
     for b in range(offsets.size - 1):
-        start, row = offsets[b], stats[b]
+        start, row = offsets[b], out[b]
         n = offsets[b + 1] - start
-        _find_origin(x, w, start, n, size, tools[0])
-        _reduce(x, w, like, start, n, size, tools, row)
+        _find_origin(values, weights, start, n, size, tools[0])
+        _reduce(values, weights, like, start, n, size, tools, row)
         if _is_doubtful(size, tools[5], row):
-            _look_again(x, w, like, start, n, d, tools, row)
+            _look_again(values, weights, like, start, n, d, tools, row)
+    keep(owners)
 
 
 @helper

@@ -34,9 +34,12 @@ def _total(v, values, consts, flags):
 
 
 def _triangle(v, values, consts, flags):
-    """Sums of w a b for each row a, with itself and the rows before it."""
+    """Sums of w a, and of w a b for each row a, with itself and the rows before it.
+
+    Additions are free where multiply-adds are what takes time.
+    """
     rows, weighted = _weigh(v, values[:-1], values[-1], flags)
-    return [(weighted[i], rows[j]) for i in range(len(rows)) for j in range(i + 1)]
+    return [*weighted, *((weighted[i], rows[j]) for i in range(len(rows)) for j in range(i + 1))]
 
 
 def _rectangle(v, values, consts, flags):
@@ -121,13 +124,17 @@ def add_totals(rows, weights, n, kind, sums, out):
 
 
 @helper
-def add_squares(rows, p, weights, n, kind, sums, out):
-    """Add the sums of w a b, for each pair of the first ``p`` rows, to ``out`` (p, p)."""
+def add_moments(rows, p, weights, n, kind, sums, totals, out):
+    """Add the sums of w a and w a b, for each pair of the first ``p`` rows.
+
+    totals : (p,); out : (p, p); the rest as in `add_totals`.
+    """
     for j in range(0, p, TILE):
         size = min(TILE, p - j)
         _triangles(rows[j:], size, weights, n, kind, sums)
-        cell = 0
+        cell = size
         for i in range(size):
+            totals[j + i] += sums[i, 0]
             for k in range(i + 1):
                 _add_to_both(out, j + i, j + k, sums[cell, 0])
                 cell += 1
