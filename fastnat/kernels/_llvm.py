@@ -35,6 +35,9 @@ class LlvmLanes:
     def mul(self, a: Any, b: Any) -> Any:
         return self.builder.fmul(a, b)
 
+    def div(self, a: Any, b: Any) -> Any:
+        return self.builder.fdiv(a, b)
+
     def fma(self, a: Any, b: Any, c: Any) -> Any:
         # llvmlite's builder.fma refuses vectors.
         fma = _declare(self.builder.module, "llvm.fma.v8f64", _VECTOR, [_VECTOR] * 3)

@@ -38,6 +38,10 @@ class NumpyLanes:
     def mul(self, a: Any, b: Any) -> Any:
         return a * b
 
+    def div(self, a: Any, b: Any) -> Any:
+        with np.errstate(divide="ignore", invalid="ignore"):  # beyond the end of a row
+            return a / b
+
     def fma(self, a: Any, b: Any, c: Any) -> Any:
         return a * b + c
 

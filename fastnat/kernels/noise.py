@@ -17,9 +17,12 @@ a straight line if all noise is equal.  (Random-effects meta-analysis: Hardy and
 Statistics in Medicine 15, 619-629; restricted: Viechtbauer 2005, Journal of Educational and
 Behavioral Statistics 30, 261-293.)
 
-Where roots can be.  The residuals of a mean are at most d_i, the distance to the farthest value,
-so k < 0 beyond v = max(d_i**2 - noise_i**2); for the restricted likelihood, too, if no weight is
-less than 1.  Far below the least noise**2, nothing depends on v.  If some values have no noise,
+Where roots can be.  Residuals are at most the range, so k < 0 where p is range**2 and beyond; for
+the restricted likelihood, too, if no weight is less than 1, else a little later.  And as t <= 1 and
+mu makes sum w t r**2 least, k is at most S - p sum w t (+ p for the restricted likelihood), where S
+is the sum of squares about the mean of all.  With M the greatest noise**2, sum w t is at least
+W p / (v + M), so k < 0 beyond the positive root of a quadratic in p; if all noise is equal that is
+where k = 0.  Far below the least noise**2, nothing depends on v.  If some values have no noise,
 k > 0 below their sum of squares over the total weight.
 """
 
@@ -27,16 +30,20 @@ import math
 
 import numpy as np
 
-from fastnat.kernels import codes, compression, estimates, noise_data, root
+from fastnat.kernels import codes, compression, estimates, lanes, noise_data, root
 from fastnat.kernels._jit import helper, inlined, kernel
+from fastnat.kernels._scalar import borrow, keep
 from fastnat.kernels._stop import stopped
 from fastnat.kernels.outcome import COV_EXPECTED, COV_OBSERVED, COV_OPG, COV_SANDWICH, NO_COV
 from fastnat.kernels.special import log
+from fastnat.kernels.tiles import total as sum_of
 
 _FACTOR = 0.3  # from one point of the search to the next
 _LOWEST = 0.25  # times the least noise**2: the last of them
 _TURNS = 20  # looks, at most, at a place where k seems to come near 0 between two points
 _CLOSE = 2.0**-27  # of v: the Newton step after which there are no digits left to gain
+
+_MU, _V, _P, _N_CONSTS = range(4)  # of the sums
 
 BEST_V, _LOGLIK, _NIT, _CODE, _COUNT, BEST_SIZE = range(6)
 
@@ -59,8 +66,12 @@ def fit_rows(x, noise, w, offsets, omit, reml, cov, max_iter, tol, first, out):
     variance, and minus the second derivative for v; expected information has tr(PP) / 2 there;
     the scores of v, 1/2 (om**2 r**2 - om (1 - om / sum w om)), share out the correction.
     """
-    room = np.empty((noise_data.N_ROWS, compression.longest(offsets)))
-    state, best = np.empty(root.SIZE), np.empty(BEST_SIZE)
+    owners = (
+        np.empty((noise_data.N_ROWS, compression.longest(offsets))),
+        noise_data.new_scratch(),
+        (np.empty(root.SIZE), np.empty(BEST_SIZE)),
+    )
+    room, scratch, (state, best) = borrow(owners)
     bad_weights = 0
     for b in range(offsets.size - 1):
         column = first + b
@@ -79,10 +90,31 @@ def fit_rows(x, noise, w, offsets, omit, reml, cov, max_iter, tol, first, out):
             sigma = math.inf if code == codes.SIGMA_INFINITE else sigma
             estimates.give_up(code, mu, sigma, supremum, total, column, out)
             continue
-        problem, units = noise_data.standardise(room, n, facts, total, reml)
+        problem, units = noise_data.standardise(room, n, facts, total, reml, scratch)
         maximise(problem, lowest(problem, facts), max_iter, tol, state, best)
         _report(problem, units, total, reml, cov, best, column, out)
+    keep(owners)
     return bad_weights
+
+
+def _of_means(v, values, consts, flags):
+    """Sums of u = w t and u x."""
+    x, squares, w = values
+    u = v.mul(w, v.div(consts[_P], v.add(consts[_V], squares)))
+    return [u, (u, x)]
+
+
+def _of_residuals(v, values, consts, flags):
+    """Sums of u = w t**2, u t, u r, u r**2 and u r**2 t."""
+    x, squares, w = values
+    t = v.div(consts[_P], v.add(consts[_V], squares))
+    u, r = v.mul(v.mul(w, t), t), v.sub(x, consts[_MU])
+    once = v.mul(u, r)
+    return [u, (u, t), once, (once, r), (v.mul(once, r), t)]
+
+
+_mean_sums = lanes.row_sums(_of_means, _N_CONSTS, rows=1, unroll=1)
+_residual_sums = lanes.row_sums(_of_residuals, _N_CONSTS, rows=1, unroll=1)
 
 
 @inlined
@@ -91,28 +123,15 @@ def evaluate(problem, v):
 
     gap = (sum w t)**2 - lost sum w t**2, which would cancel if the reference outweighs the rest.
     """
-    x, squares, w, t, least, _, lost, fixed = problem
-    n, p = 0 if stopped() else x.size, v + least
-    for i in range(n):  # vectorised, unlike the sums
-        t[i] = p / (v + squares[i])
-    s1 = moment = 0.0
-    for i in range(1, n):
-        u = w[i] * t[i]
-        s1 += u
-        moment += u * x[i]
-    w0 = w[0]
-    mu = moment / (w0 + s1) if fixed != fixed else fixed
-    s2 = s3 = first = second = third = 0.0
-    for i in range(1, n):
-        ratio, r = t[i], x[i] - mu
-        u = w[i] * ratio * ratio
-        s2 += u
-        s3 += u * ratio
-        u *= r
-        first += u
-        u *= r
-        second += u
-        third += u * ratio
+    x, squares, w, _, least, _, lost, fixed, (sums, consts) = problem
+    n = 0 if stopped() else x.size - 1
+    consts[_V, 0], consts[_P, 0] = v, v + least
+    _mean_sums((x, squares, w), 1, 0, n, 0, consts, (), sums, 0, 0)
+    s1, w0 = sums[0, 0], w[0]
+    mu = sums[1, 0] / (w0 + s1) if fixed != fixed else fixed
+    consts[_MU, 0] = mu
+    _residual_sums((x, squares, w), 1, 0, n, 0, consts, (), sums, 0, 0)
+    s2, s3, first, second, third = sums[0, 0], sums[1, 0], sums[2, 0], sums[3, 0], sums[4, 0]
     gap = w0 * (w0 - lost) + 2.0 * w0 * s1 + s1 * s1 - lost * s2
     own = w0 * mu * mu
     return mu, w0 + s1, w0 + s2, w0 + s3, first - w0 * mu, second + own, third + own, gap
@@ -139,18 +158,18 @@ def loglik_at(problem, v):
 
 @inlined
 def _loglik_and_sums(problem, v):
-    """The same, and what `evaluate` has to say; t is lost."""
-    x, squares, w, t, least, _, lost, _ = problem
+    """The same, and what `evaluate` has to say."""
+    x, squares, w, terms, least, _, lost, _, scratch = problem
     sums = evaluate(problem, v)
     mu, s1 = sums[:2]
-    p, total = v + least, 0.0
+    p = v + least
     for i in range(x.size):
         r = x[i] - mu
-        t[i] = w[i] * (t[i] * (r * r) / p + log(v + squares[i]))
-    for i in range(x.size):
-        total += t[i]
+        variance = v + squares[i]
+        terms[i] = w[i] * (r * r / variance + log(variance))
+    of_values = sum_of(terms, x.size, scratch[0])
     # Not s1 / p, which might overflow.
-    return -0.5 * (total + lost * (math.log(s1) - math.log(p))), sums
+    return -0.5 * (of_values + lost * (math.log(s1) - math.log(p))), sums
 
 
 @helper
@@ -357,14 +376,15 @@ def _information(problem, v, sums, weight_unit, reml):
 @helper
 def _products(problem, v, sums, weight_unit):
     """Sum of the outer products of the scores of (mu / sigma, log sigma)."""
-    x, w, t, lost = problem[0], problem[2], problem[3], problem[6]
+    x, squares, w, lost = problem[0], problem[1], problem[2], problem[6]
     p, sigma, mu, s1 = v + problem[4], math.sqrt(v), sums[0], sums[1]
     share = v / p
     a = b = c = 0.0
     for i in range(x.size):
         r = x[i] - mu
-        of_mu = sigma * t[i] * r / p
-        of_sigma = share * t[i] * (t[i] * (r * r) / p - 1.0 + lost * t[i] / s1)
+        t = p / (v + squares[i])
+        of_mu = sigma * t * r / p
+        of_sigma = share * t * (t * (r * r) / p - 1.0 + lost * t / s1)
         a += w[i] * of_mu * of_mu
         b += w[i] * of_mu * of_sigma
         c += w[i] * of_sigma * of_sigma

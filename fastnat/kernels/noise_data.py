@@ -9,12 +9,15 @@ import numpy as np
 
 from fastnat.kernels import codes
 from fastnat.kernels._jit import helper
+from fastnat.kernels.lanes import WIDTH
+from fastnat.kernels.tiles import new_sums
 
-VALUES, SQUARES, WEIGHTS, RATIOS, N_ROWS = range(5)
+VALUES, SQUARES, WEIGHTS, TERMS, N_ROWS = range(5)
 """Rows of the memory for one problem, as long as its observations: values, noise (then squared),
-weights, and room for what `noise.evaluate` makes of them."""
+weights, and room for their terms of the log-likelihood."""
 
 _LEAST, _MOST = 1e-140, 1e140  # noise, in units of the range
+_ROUNDING = 1e-9  # of a sum of squares, more than it may be wrong
 _NEXT_TO_NONE = 1e-60  # noise**2 that is as good as none, relative to the least of the others
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 
@@ -89,18 +92,24 @@ def judge(facts, n, total, reml):
 
 
 @helper
-def standardise(room, n, facts, total, reml):
+def new_scratch():
+    """Room for the sums of `noise.evaluate` and its constants."""
+    return new_sums(), np.empty((3, WIDTH))
+
+
+@helper
+def standardise(room, n, facts, total, reml, scratch):
     """What `select` has left, to a problem, and the way back.
 
-    Returns (values, noise**2, weights, t, noise**2 of the reference, total weight, weight that
-    mu takes up, where mu is fixed or NaN) and (origin, unit, unit of the weights, constant of the
-    log-likelihood).
+    Returns (values, noise**2, weights, room, noise**2 of the reference, total weight, weight that
+    mu takes up, where mu is fixed or NaN, scratch) and (origin, unit, unit of the weights, constant
+    of the log-likelihood).
     """
     low, high, reference, _, exact_low, exact_high, _ = facts
     x, squares, w = room[VALUES, :n], room[SQUARES, :n], room[WEIGHTS, :n]
     for row in (x, squares, w):
         row[0], row[reference] = row[reference], row[0]
-    half = 1.0 if high - low < math.inf else 0.5
+    half, back = (1.0, 1.0) if high - low < math.inf else (0.5, 2.0)
     size = max(half * high - half * low, squares[0])
     exponent = max(-1020, min(1020, math.frexp(size)[1]))
     inverse, origin = math.ldexp(1.0, -exponent), x[0]
@@ -108,7 +117,7 @@ def standardise(room, n, facts, total, reml):
     weight_inverse = math.ldexp(1.0, -weight_exponent)
     constant, least = 0.0, math.inf
     for i in range(n):
-        x[i] = (half * x[i] - half * origin) * inverse / half
+        x[i] = (half * x[i] - half * origin) * inverse * back
         e = squares[i] * inverse
         if squares[i] > 0.0:
             if e > _MOST:
@@ -124,7 +133,7 @@ def standardise(room, n, facts, total, reml):
             squares[i] = max(squares[i], least * least * _NEXT_TO_NONE)
     lost = weight_inverse if reml else 0.0
     scaled_total, free = total * weight_inverse, math.nan
-    problem = x, squares, w, room[RATIOS, :n], squares[0], scaled_total, lost, free
+    problem = x, squares, w, room[TERMS, :n], squares[0], scaled_total, lost, free, scratch
     unit = math.ldexp(1.0, exponent)
     constant -= total * _HALF_LOG_2PI + total * exponent * math.log(2.0)
     if reml:
@@ -135,23 +144,24 @@ def standardise(room, n, facts, total, reml):
 @helper
 def highest(problem):
     """A v beyond which the profile only falls; not positive if it does from 0 on."""
-    x, squares, w, _, least, total, lost, fixed = problem
-    low = high = most = 0.0
+    x, squares, w, _, least, total, lost, fixed, _ = problem
+    low = high = 0.0 if fixed != fixed else fixed
+    most = moment = second = 0.0
     light = False
     for i in range(x.size):
         low, high, most = min(low, x[i]), max(high, x[i]), max(most, squares[i])
         light |= w[i] < lost
+        moment += w[i] * x[i]
+        second += w[i] * x[i] * x[i]
+    center = moment / total if fixed != fixed else fixed
+    about = second - center * (2.0 * moment - center * total) + _ROUNDING * second
+    top = (high - low) * (high - low) - least
     if light:
-        # k is at most s1 (range**2 - p + p / s1), but for factors, and s1 is least at w p / most.
-        reach = (high - low) * (high - low) - least
-        return max(0.0, (total * reach + lost * most) / (total - lost))
-    if fixed == fixed:
-        low = high = fixed
-    top = 0.0
-    for i in range(x.size):
-        far = max(high - x[i], x[i] - low)
-        top = max(top, far * far - squares[i])
-    return top
+        top = (total * top + lost * most) / (total - lost)
+    free, linear = total - lost, about + lost * (most - least)
+    root = math.sqrt(linear * linear + 4.0 * free * about * (most - least))
+    other = (linear + root) / (2.0 * free) - least
+    return max(0.0, other if other < top else top)  # the former may overflow, and be NaN
 
 
 @helper

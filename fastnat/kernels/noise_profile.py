@@ -29,6 +29,7 @@ def intervals(x, std, w, offsets, drop, fits, first, ends):
     """
     room = np.empty((noise_data.N_ROWS, compression.longest(offsets)))
     state, best = np.empty(root.SIZE), np.empty(noise.BEST_SIZE)
+    scratch = noise_data.new_scratch()
     for b in range(offsets.size - 1):
         column = first + b
         if fits[estimates.STATUS, column] > codes.BOUNDARY:
@@ -36,7 +37,7 @@ def intervals(x, std, w, offsets, drop, fits, first, ends):
             continue
         _, n, total = noise_data.select(x, std, w, offsets[b], offsets[b + 1], True, room)
         facts = noise_data.survey(room, n)
-        problem, units = noise_data.standardise(room, n, facts, total, False)
+        problem, units = noise_data.standardise(room, n, facts, total, False, scratch)
         origin, unit, weight_unit, _ = units
         v = (fits[estimates.SIGMA, column] / unit) ** 2
         floor = noise.lowest(problem, facts)
@@ -132,8 +133,8 @@ def _outwards(problem, floor, inside, step, target, state, best):
 @helper
 def _at_mu(problem, floor, mu, target, state, best):
     """(log-likelihood at mu and the best v, less the target; its slope)."""
-    x, squares, w, t, least, total, lost, _ = problem
-    fixed = x, squares, w, t, least, total, lost, mu
+    x, squares, w, terms, least, total, lost, _, scratch = problem
+    fixed = x, squares, w, terms, least, total, lost, mu, scratch
     noise.maximise(fixed, floor, _MAX_ITER, _TOL, state, best)
     v = best[noise.BEST_V]
     excess, slope = noise.loglik_at(fixed, v) - target, 0.0
