@@ -10,6 +10,7 @@ import numpy as np
 
 from fastnat.kernels import codes, deviations, moments
 from fastnat.kernels._jit import helper, inlined, kernel
+from fastnat.kernels._scalar import from_bits, select, to_bits
 
 VALUE, VALUE_W, LEFT, LEFT_W, RIGHT, RIGHT_W, LOWER, UPPER, BETWEEN_W, N_LISTS = range(10)
 """Rows of the lists that observations are sorted into, a kind each, and how many they are."""
@@ -123,6 +124,8 @@ def _sort(x, upper, left, right, w, start, stop, unit, omit, lists, ends, row):
 @helper
 def _sort_values(x, left, right, w, start, stop, unit, omit, lists, ends, row):
     """Values with limits."""
+    bad, total = _add_weights(w, start, stop)
+    missing, impossible, size = _survey_values(x, left, right, w, start, stop)
     values, values_w, lefts, lefts_w = lists[VALUE], lists[VALUE_W], lists[LEFT], lists[LEFT_W]
     rights, rights_w = lists[RIGHT], lists[RIGHT_W]
     # Unsigned, for numba asks of every signed index whether it is negative.
@@ -132,42 +135,68 @@ def _sort_values(x, left, right, w, start, stop, unit, omit, lists, ends, row):
         np.uint64(ends[RIGHTS, row]),
     )
     begin = a + b + c
-    missing = impossible = bad = np.int64(0)
-    factor, size, total, weight, used = 1.0 / unit, 0.0, 0.0, 1.0, True
+    factor, weight, used = 1.0 / unit, 1.0, True
     for i in range(np.uint64(start), np.uint64(stop)):
+        value = float(x[i])
+        below = above = False
         if w is not None:
             weight = float(w[i])
             used = weight > 0.0
-            bad += not weight >= 0.0
-            total += weight
-        value = float(x[i])
-        least, most = -math.inf, math.inf
-        below = above = False
+            values_w[a] = weight
+        values[a] = value
         if left is not None:
             least = float(left[i])
             below = value <= least
-        if right is not None:
-            most = float(right[i])
-            above = (value >= most) & (not below)
-        wrong = not ((least <= most) & (least < math.inf) & (most > -math.inf))
-        missing += used & (value != value)
-        number = least if below else (most if above else value)
-        wrong = wrong | (abs(number) == math.inf)
-        impossible += used & wrong
-        larger = abs(number) if used else 0.0
-        size = larger if larger > size else size
-        values[a] = value
-        if w is not None:
-            values_w[a] = weight
-        a += np.uint64(used & ((value == value) | (not omit)) & (not (below | above)))
-        if left is not None:
             lefts[b], lefts_w[b] = least * factor + 0.0, weight  # no negative zeros
             b += np.uint64(used & below)
         if right is not None:
+            most = float(right[i])
+            above = (value >= most) & (not below)
             rights[c], rights_w[c] = most * factor + 0.0, weight
             c += np.uint64(used & above)
+        a += np.uint64(used & ((value == value) | (not omit)) & (not (below | above)))
     ends[VALUES, row], ends[LEFTS, row], ends[RIGHTS, row] = np.int64(a), np.int64(b), np.int64(c)
     return verdict(bad, total, missing, impossible, omit, np.int64(a + b + c - begin)), size
+
+
+@helper
+def _add_weights(w, start, stop):
+    """(how many are negative or NaN, their sum)."""
+    bad, total = np.int64(0), 0.0
+    if w is not None:
+        for i in range(start, stop):
+            weight = float(w[i])
+            bad += not weight >= 0.0
+            total += weight
+    return bad, total
+
+
+@helper
+def _survey_values(x, left, right, w, start, stop):
+    """(how many are missing, how many impossible, the largest number): a loop that is vectorised.
+
+    The bits of numbers that are not negative are in their order, and have a maximum that is.
+    """
+    missing = impossible = largest = np.int64(0)
+    for i in range(np.uint64(start), np.uint64(stop)):
+        value = number = float(x[i])
+        wrong = False
+        if left is not None or right is not None:
+            least, most = -math.inf, math.inf
+            if left is not None:
+                least = float(left[i])
+            if right is not None:
+                most = float(right[i])
+            number = select(value <= least, least, select(value >= most, most, value))
+            wrong = not ((least <= most) & (least < math.inf) & (most > -math.inf))
+        used = True
+        if w is not None:
+            used = float(w[i]) > 0.0
+        missing += used & (value != value)
+        impossible += used & (wrong | (abs(number) == math.inf))
+        bits = to_bits(select(used & (number == number), abs(number), 0.0))
+        largest = bits if bits > largest else largest
+    return missing, impossible, from_bits(largest)
 
 
 @helper

@@ -15,81 +15,79 @@ from fastnat.kernels._jit import helper, inlined
 from fastnat.kernels._stop import stopped
 from fastnat.kernels.ascent import GRAD, METRIC, STATE, THETA
 from fastnat.kernels.observation import interval
-from fastnat.kernels.special import tail
+from fastnat.kernels.special import right_tail, tail
 
 _LOG_2PI = math.log(2.0 * math.pi)
 _BLOCK = 512  # censored observations between two reductions of their terms
+_STRIDE = _BLOCK + 8  # 4 kB apart, they would fall on one place of the cache
 _FEW = 16  # that are added up one by one
+_SELDOM = 4  # one in so many may be on the other side of the mean
 _FLOOR = 1e-22  # decrements below it are rounding
 _MANY, _PART, _ROUGH = 4096, 16, 1e-4  # so many observations, of which a part gives the start
 _LOST = 1e4  # standard deviations from the origin at which another is taken at once
 _FAR = 4.0  # standard deviations from the origin that cost digits
 
-BUFFER, SUMS, CONSTS = range(4, 7)
+BUFFER, PLACES, SUMS, CONSTS = range(4, 8)
 """The tools beyond those of the ascent."""
+
+X, LOG_PROB, HAZARD, REMAINDER = range(4)
+"""Rows of the buffer; four more are for those beyond the mean."""
 
 
 def _terms(v, values, consts, flags):
-    return list(values)
+    """Sums of log-likelihood, score s and curvature c, and of s l, c l, c l**2, l the limit."""
+    limit, weight, log_prob, hazard, remainder = values
+    limit = v.sub(limit, consts[0])
+    score = v.mul(weight, hazard)
+    curvature = v.mul(score, remainder)
+    both = v.mul(curvature, limit)
+    return [(weight, log_prob), score, (score, limit), curvature, both, (both, limit)]
 
 
-_add_terms = lanes.row_sums(_terms, 0, rows=1, unroll=1)
+_add_terms = lanes.row_sums(_terms, 1, rows=1, unroll=1)
 
 
 @helper
 def new_tools():
     return (
         *ascent.new_tools(np.int64(2)),
-        np.empty((6, _BLOCK)),
+        np.empty((8, _STRIDE)),
+        np.empty(_BLOCK, np.int64),
         np.empty((6, lanes.WIDTH)),
         np.empty((1, lanes.WIDTH)),
     )
 
 
 @inlined
-def _one_sided(limit, weight, sign, beta, h):
-    """(loglik, score by sign, the same times the limit, three of the curvature) of an observation.
-
-    sign : 1 for values above the limit, -1 for values below it; the limit is relative to the
-        origin.
-    """
-    hazard, remainder, log_prob = tail(sign * (limit * h - beta))
-    score = weight * hazard
-    curvature = score * remainder
-    by_limit = curvature * limit
-    return weight * log_prob, score, score * limit, curvature, by_limit, by_limit * limit
-
-
-@inlined
 def _half_lines(limits, weights, sign, origin, beta, h, tools):
-    """(loglik, gradient, curvature) of the observations on one side of their limits."""
+    """(loglik, gradient, curvature) of the observations on one side of their limits.
+
+    sign : 1 for values above the limit, -1 for values below it.
+    """
     n = limits.size
     loglik = first = second = a = b = c = 0.0
     if n <= _FEW:
         for k in range(n):
-            terms = _one_sided(limits[k] - origin, weights[k], sign, beta, h)
-            loglik += terms[0]
-            first += terms[1]
-            second += terms[2]
-            a += terms[3]
-            b += terms[4]
-            c += terms[5]
+            limit = limits[k] - origin
+            hazard, remainder, log_prob = tail(sign * (limit * h - beta))
+            score = weights[k] * hazard
+            curvature = score * remainder
+            loglik += weights[k] * log_prob
+            first += score
+            second += score * limit
+            a += curvature
+            b += curvature * limit
+            c += curvature * limit * limit
     else:
-        buffer, sums = tools[BUFFER], tools[SUMS]
-        parts = (buffer[0], buffer[1], buffer[2], buffer[3], buffer[4], buffer[5])
+        buffer, places, sums, consts = tools[BUFFER], tools[PLACES], tools[SUMS], tools[CONSTS]
+        consts[0, 0] = origin
         zero = np.int64(0)
         for start in range(0, 0 if stopped() else n, _BLOCK):
             size = min(_BLOCK, n - start)
-            _fill(
-                limits[start : start + size],
-                weights[start : start + size],
-                sign,
-                origin,
-                beta,
-                h,
-                parts,
-            )
-            _add_terms(parts, zero, zero, size, zero, tools[CONSTS], (), sums, zero, zero)
+            here, factors = limits[start : start + size], weights[start : start + size]
+            _fill(here, sign, origin, beta, h, buffer, places)
+            parts = (here, factors, buffer[LOG_PROB], buffer[HAZARD], buffer[REMAINDER])
+            _add_terms(parts, zero, zero, size, zero, consts, (), sums, zero, zero)
             loglik += sums[0, 0]
             first += sums[1, 0]
             second += sums[2, 0]
@@ -100,17 +98,48 @@ def _half_lines(limits, weights, sign, origin, beta, h, tools):
 
 
 @inlined
-def _fill(limits, weights, sign, origin, beta, h, parts):
-    """The terms of up to a block of observations, in a loop that LLVM vectorises."""
-    p0, p1, p2, p3, p4, p5 = parts
-    for k in range(limits.size):
-        terms = _one_sided(limits[k] - origin, weights[k], sign, beta, h)
-        p0[k] = terms[0]
-        p1[k] = terms[1]
-        p2[k] = terms[2]
-        p3[k] = terms[3]
-        p4[k] = terms[4]
-        p5[k] = terms[5]
+def _fill(limits, sign, origin, beta, h, buffer, places):
+    """`tail` of up to a block of limits, in loops that LLVM vectorises.
+
+    Most are on the side of the mean where few values are, and need no exponential; the others are
+    looked at together.
+    """
+    n, others = limits.size, 0
+    x, log_prob, hazard, remainder = buffer[X], buffer[LOG_PROB], buffer[HAZARD], buffer[REMAINDER]
+    for k in range(n):
+        x[k] = sign * ((limits[k] - origin) * h - beta)
+    for k in range(n):
+        places[others] = k
+        others += x[k] < 0.0
+    if _SELDOM * others > n:
+        _tails(x, n, log_prob, hazard, remainder)
+        return
+    for k in range(_whole(x, n)):
+        hazard[k], remainder[k], log_prob[k] = right_tail(x[k])
+    if others > 0:
+        x_of, log_prob_of, hazard_of, remainder_of = buffer[4], buffer[5], buffer[6], buffer[7]
+        for k in range(others):
+            x_of[k] = x[places[k]]
+        _tails(x_of, others, log_prob_of, hazard_of, remainder_of)
+        for k in range(others):
+            place = places[k]
+            log_prob[place], hazard[place] = log_prob_of[k], hazard_of[k]
+            remainder[place] = remainder_of[k]
+
+
+@inlined
+def _tails(x, n, log_prob, hazard, remainder):
+    for k in range(_whole(x, n)):
+        hazard[k], remainder[k], log_prob[k] = tail(x[k])
+
+
+@inlined
+def _whole(x, n):
+    """``n``, rounded up to whole vectors: the others' places get zeros."""
+    whole = (n + lanes.WIDTH - 1) // lanes.WIDTH * lanes.WIDTH
+    for k in range(n, whole):
+        x[k] = 0.0
+    return whole
 
 
 @inlined

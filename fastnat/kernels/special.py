@@ -122,13 +122,8 @@ def log(v):
 
 
 @inlined
-def _parts(x):
-    """What the functions below are made of, at a = abs(x), or _FAR if that is less.
-
-    (p, q, p + a q, phi(a), rounding error of -a**2 / 2), with r(a) = p / q.  NaN stays NaN.
-    """
-    a = abs(x)
-    a = select(a > _FAR, _FAR, a)
+def _fraction(a):
+    """(p, q) with r(a) = p / q, for a up to _FAR."""
     p = fma(_P[10], a, _P[9])
     q = a + _Q[10]
     p = fma(p, a, _P[8])
@@ -150,6 +145,18 @@ def _parts(x):
     q = fma(q, a, _Q[2])
     q = fma(q, a, _Q[1])
     q = fma(q, a, _Q[0])
+    return p, q
+
+
+@inlined
+def _parts(x):
+    """What the functions below are made of, at a = abs(x), or _FAR if that is less.
+
+    (p, q, p + a q, phi(a), rounding error of -a**2 / 2), with r(a) = p / q.  NaN stays NaN.
+    """
+    a = abs(x)
+    a = select(a > _FAR, _FAR, a)
+    p, q = _fraction(a)
     half = -0.5 * a
     y = half * a
     low = fma(half, a, -y)
@@ -177,6 +184,18 @@ def tail(x):
     hazard = select(x >= 0.0, x + ratio, ratio)
     remainder = select(x >= 0.0, ratio, ratio - x)
     return hazard, remainder, select(x >= 0.0, right, logarithm + lost)
+
+
+@inlined
+def right_tail(x):
+    """`tail` for x >= 0, without an exponential: in half of the time."""
+    a = select(x > _FAR, _FAR, x)
+    p, q = _fraction(a)
+    remainder = select(x > _FAR, 1.0, p) / select(x > _FAR, x, q)
+    first = x + remainder
+    half = -0.5 * a
+    low = fma(half, a, -half * a)
+    return first, remainder, ((-log(first) - _LOG_SQRT_2PI) - 0.5 * x * x) + low
 
 
 @inlined
