@@ -1,5 +1,6 @@
 """Problems whose observations share their limits: from statistics to estimates."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -57,6 +58,13 @@ def of_problems(left: Array | None, right: Array | None, shape: tuple[int, ...])
 
 def inside(limits: Array) -> Array:
     """The values next to limits (2, n), between which values are known exactly."""
+    if limits.shape[1] == 1:  # in a tenth of the time
+        low, high = float(limits[0, 0]), float(limits[1, 0])
+        one = low if math.isinf(low) else math.nextafter(low, math.inf)
+        other = high if math.isinf(high) else math.nextafter(high, -math.inf)
+        near = np.empty((2, 1))
+        near[0, 0], near[1, 0] = one, other
+        return near
     with np.errstate(under="ignore"):
         between: Array = np.nextafter(limits, _INWARDS)
     np.copyto(between, limits, where=np.isinf(limits))
