@@ -177,6 +177,18 @@ def _seconds_of(function, number):
     return (time.perf_counter() - start) / number
 
 
+def difference(longer, shorter, pairs=500):
+    """Median seconds that one function takes more than another, of neighbouring calls.
+
+    Medians of each differ by the drift of the machine as well, which may be as large.
+    """
+    functions = longer, shorter
+    for function in functions:
+        function()
+    seconds = [[_seconds_of(f, 1) for f in functions] for _ in range(1 if QUICK else pairs)]
+    return statistics.median(long - short for long, short in seconds)
+
+
 def ratio(peer, ours):
     """How many times longer the peer takes."""
     theirs, mine = medians(peer, ours)
