@@ -65,6 +65,39 @@ def test_steps_beyond_all_numbers_are_no_warning(slope):
     assert np.all(np.isfinite(grad)) == (slope < 1.0)
 
 
+def test_derivatives_where_tau_is_small(rng):
+    """The climb's coordinates against differences of SciPy's truncated normal density."""
+    n = 6
+    x = np.linalg.qr(line(n))[0]
+    z = (np.arange(n) - 2.5)[:, None] / np.sqrt(17.5)
+    lower, upper = np.zeros(n), np.array([INF, 3.0, INF, 4.0, INF, 5.0])
+    t, w = rng.uniform(0.2, 2.5, n), rng.uniform(0.5, 2.0, n)
+    theta = np.array([-1.5, 0.3, 0.2, 0.4])
+
+    def loglik(theta):
+        mu = x @ theta[:2] / theta[3]
+        sigma = np.exp(z @ theta[2:3]) / np.sqrt(theta[3])
+        ends = (lower - mu) / sigma, (upper - mu) / sigma
+        return float(w @ stats.truncnorm.logpdf(t, *ends, loc=mu, scale=sigma))
+
+    value, grad, _, information = _scale_limits._values(
+        _scale_limits._Cut(t, lower, upper, w, x, z), theta
+    )
+    step = 1e-3 * np.eye(4)  # of tau = 0.4: errors of (1e-3 / 0.4)**2, less in other directions
+    slopes = [(loglik(theta + e) - loglik(theta - e)) / 2e-3 for e in step]
+    bends = [
+        [
+            loglik(theta + a + b) - loglik(theta + a - b) - loglik(theta - a + b)
+            + loglik(theta - a - b)
+            for a in step
+        ]
+        for b in step
+    ]  # fmt: skip
+    assert value == pytest.approx(loglik(theta), rel=1e-12)
+    assert grad == pytest.approx(slopes, rel=1e-5)
+    assert information == pytest.approx(-np.array(bends) / 4e-6, rel=1e-4, abs=1e-4)
+
+
 @pytest.mark.parametrize("p", scaled([1, 2], [1]))
 @pytest.mark.parametrize("seed", range(1, scaled(5, 2)))
 def test_scales_that_are_all_infinite(p, seed):

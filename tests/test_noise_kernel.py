@@ -649,6 +649,19 @@ def test_intervals_look_at_long_problems_no_more_often_than_at_short_ones():
     assert 0 < many < 1.5 * few
 
 
+def test_the_interval_of_sigma_reaches_to_the_lower_of_two_maxima():
+    """The highest is at sigma = 9.5; at 0.32 there is another one, 1.2 lower."""
+    x, e = np.array([-0.75, -1.4, 2.1, -6.3, 27.1]), np.array([0.03, 0.01, 4.9, 6.2, 5.9])
+    out, ends = intervals(x, e)
+    target = out[estimates.LOGLIK] - 0.5 * CHI2_95
+    v = np.geomspace(1e-4, 1e4, 4001)
+    sigma = np.sqrt(v[profile(x[None], e[None], 1.0, v[None])[0] >= target])
+    assert np.max(sigma[1:] / sigma[:-1]) > 1.1  # lower between them
+    assert sigma.min() < 0.32 < 5.0 < out[estimates.SIGMA, 0]
+    assert ends[2, 0] == pytest.approx(sigma.min(), rel=0.003)  # the grid's
+    assert ends[3, 0] == pytest.approx(sigma.max(), rel=0.003)
+
+
 def test_intervals_without_noise_are_closed_form(rng):
     x = rng.standard_normal(11)
     out, ends = intervals(x, np.zeros(11))
