@@ -48,7 +48,7 @@ class ClosedForm:
         return nobs - 1.0 if self.reml else nobs
 
     def loglik(self) -> Any:
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             dof = self._dof
             value = -dof * (np.log(self._sigma) + 0.5 * (math.log(2.0 * math.pi) + 1.0))
             if self.reml:
@@ -75,7 +75,7 @@ class ClosedForm:
 
     def stderr(self) -> Array:
         mu, _, sigma = self._relative_cov()
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             return np.stack([np.sqrt(mu) * self._sigma, np.sqrt(sigma) * self._sigma], axis=-1)
 
     def stderr_along(self, z: Array) -> Any:

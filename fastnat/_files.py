@@ -264,9 +264,10 @@ class _Column(_Reader):
         if self.bad is not None:
             if self.required or self.numeric:
                 line, cell = self.bad
-                raise self._refused(
-                    line, f"{_shorten(cell)} is not a number (a missing cell is empty, NA or nan)"
-                )
+                hint = "a missing cell is empty, NA or nan"
+                if cell.lstrip()[:1] in ("<", ">"):
+                    hint = "for one beyond a limit write the limit, and use --left or --right"
+                raise self._refused(line, f"{_shorten(cell)} is not a number ({hint})")
             return
         if self.weights:
             wrong = ~(np.isfinite(part) & (part >= 0.0))

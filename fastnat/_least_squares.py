@@ -49,6 +49,10 @@ def solve(parts: _levels.Parts) -> Regression:
     p = d - 1
     weight, scale = np.sqrt(stats[:, 3 * d]), stats[:, 2 * d : 3 * d]
     means = stats[:, :d] / scale + stats[:, d : 2 * d]
+    # The scale is that of the deviations: squares of means far from zero may overflow in it.
+    far = np.ldexp(1.0, np.maximum(np.frexp(means)[1] - 1, 0))
+    means, roots, scale = means / far, roots / far[:, None, :], scale * far
+    centers = stats[:, d : 2 * d] / far
     rows = np.concatenate([(weight[:, None] * means)[:, None, :], roots], axis=1)
     norms = np.sqrt(np.sum(np.square(rows), axis=1))
     unit = np.ldexp(1.0, np.frexp(np.where(norms > 0.0, norms, 1.0))[1])
@@ -59,15 +63,16 @@ def solve(parts: _levels.Parts) -> Regression:
     size = 1.0 + np.sum(np.abs(of_one) * norms[:, :p] / unit[:, :p], axis=1) / weight
     constant = left <= _SAME * size * weight
     y = rows[..., p].copy()
-    shift = np.where(constant, stats[:, p] + scale[:, p] * stats[:, d + p], 0.0)
-    gap = (stats[:, p] - shift) / scale[:, p] + stats[:, d + p]
+    shift = np.where(constant, stats[:, p] + scale[:, p] * centers[:, p], 0.0)
+    gap = (stats[:, p] - shift) / scale[:, p] + centers[:, p]
     y[:, 0] = weight * gap
     coef, left, root, dependent = _fit(x, y, norms / unit)
-    factor = scale[:, p:] / (unit[:, :p] * scale[:, :p])
-    coef = coef * factor + of_one * (shift / scale[:, p])[:, None] * factor
-    largest = np.sum(np.abs(coef / factor) * norms[:, :p] / unit[:, :p], axis=1) + norms[:, p]
+    coef = coef + of_one * (shift / scale[:, p])[:, None]
+    largest = np.sum(np.abs(coef) * norms[:, :p] / unit[:, :p], axis=1) + norms[:, p]
     perfect = (parts[COUNTS] <= p) | ~(left > _PERFECT * largest)
-    root = root * (unit * scale)[:, None, :p]
+    with np.errstate(over="ignore"):  # of columns as small, or as large, as numbers can be
+        coef = coef * (scale[:, p:] / unit[:, :p] / scale[:, :p])
+        root = root * (unit * scale)[:, None, :p]
     return Regression(coef, np.square(left), scale[:, p], root, dependent, perfect)
 
 
@@ -130,9 +135,12 @@ def covariance(regression: Regression) -> tuple[Array, Array]:
     known = regression.dependent < 0
     spread, corr = np.full((n, p), math.nan), np.full((n, p, p), math.nan)
     inverse = np.linalg.solve(regression.root[known], np.eye(p)[None])
-    lengths = np.sqrt(np.sum(np.square(inverse), axis=2))
-    spread[known] = lengths
-    inverse = inverse / lengths[..., None]
+    # Squares of them may overflow, or underflow.
+    largest = np.max(np.abs(inverse), axis=2, keepdims=True)
+    inverse = inverse / largest
+    lengths = np.sqrt(np.sum(np.square(inverse), axis=2, keepdims=True))
+    spread[known] = (lengths * largest)[..., 0]
+    inverse = inverse / lengths
     corr[known] = inverse @ np.swapaxes(inverse, 1, 2)
     diagonal = np.arange(p)
     corr[:, diagonal, diagonal] = np.where(known, 1.0, math.nan)[:, None]

@@ -11,6 +11,7 @@ from fastnat._arrays import Array, shown
 Parts = tuple[Array, ...]
 
 _VERSION = 1
+_FAR = 1e150  # from the origin, in units of the scale
 _MOST = 64  # merges into one level before it moves up
 
 
@@ -104,10 +105,37 @@ def get_all(
     return tuple(np.array(array, np.float64, order="C") for array in found)
 
 
+def check_values(key: str, possible: Array) -> None:
+    """Refuse numbers that no observations can have left; damaged files have them."""
+    if not np.all(possible):
+        raise ValueError(
+            f"arrays[{key!r}] cannot be of observations: weights and squares must be finite and"
+            " not negative, scales powers of two, means near their origins"
+        )
+
+
+def possible_units(scale: Array, mean: Array) -> Array:
+    """Whether scales are powers of two, and means have a square in them; elementwise."""
+    possible: Array = (np.frexp(scale)[0] == 0.5) & (np.abs(mean) < _FAR)
+    return possible
+
+
 def get_shape(name: str, arrays: Mapping[str, Any]) -> tuple[int, ...] | None:
     """The shape of the batch, which may not be known."""
     sizes = get(name, arrays, "shape", "iu", None).reshape(-1).tolist()
-    return None if sizes == [-1] else tuple(sizes)
+    if sizes == [-1]:
+        return None
+    if any(size < 0 for size in sizes):
+        raise ValueError(f"arrays['shape'] cannot be {shown(sizes)} in those of {name}")
+    return tuple(sizes)
+
+
+def get_size(name: str, arrays: Mapping[str, Any], key: str) -> int | None:
+    """A number of columns, which may not be known."""
+    size = int(get(name, arrays, key, "iu"))
+    if size < 0:
+        raise ValueError(f"arrays[{key!r}] cannot be {size} in those of {name}")
+    return size or None
 
 
 def check_other(mine: Any, other: Any, *options: str) -> None:

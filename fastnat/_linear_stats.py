@@ -224,13 +224,11 @@ class LinearStats:
         _levels.check_label(name, arrays)
         policy: Any = str(_levels.get(name, arrays, "nan_policy", "U"))
         new = cls(_levels.get_shape(name, arrays), nan_policy=policy)
-        new.n_columns = int(_levels.get(name, arrays, "n_columns", "iu")) or None
+        new.n_columns = _levels.get_size(name, arrays, "n_columns")
         new.weighted = bool(_levels.get(name, arrays, "weighted", "b"))
         if new.n_columns is not None:
-            wanted = _table_stats.new(math.prod(new.shape or ()), new.n_columns + 1)
-            sizes = (part.shape for part in wanted)
-            keys = ("stats", "triangles", "counts")
-            new._levels.add(_levels.get_all(name, arrays, keys, sizes))
+            n_fits, d = math.prod(new.shape or ()), new.n_columns + 1
+            new._levels.add(_table_stats.from_arrays(name, arrays, n_fits, d))
         return new
 
 
@@ -307,8 +305,9 @@ def _fit(parts: _levels.Parts, lost: float, errors: bool) -> _linear.Found:
     if errors:
         spread, corr = _least_squares.covariance(solved)
         fine, at = own == codes.OK, usable[own == codes.OK]
-        found.stderr[at, :-1] = (sigma[:, None] * spread)[fine]
-        found.stderr[at, -1] = np.sqrt(0.5 / dof[fine])
+        with np.errstate(over="ignore", invalid="ignore"):  # a total weight of 5e-324
+            found.stderr[at, :-1] = (sigma[:, None] * spread)[fine]
+            found.stderr[at, -1] = np.sqrt(0.5 / dof[fine])
         found.corr[at] = 0.0
         found.corr[at, :-1, :-1] = corr[fine]
         found.corr[at, -1, -1] = 1.0

@@ -246,15 +246,15 @@ class MvnStats:
         _levels.check_label(name, arrays)
         policy: Any = str(_levels.get(name, arrays, "nan_policy", "U"))
         new = cls(_levels.get_shape(name, arrays), nan_policy=policy)
-        new.n_dim = int(_levels.get(name, arrays, "n_dim", "iu")) or None
+        new.n_dim = _levels.get_size(name, arrays, "n_dim")
         patterns = _levels.get(name, arrays, "patterns", "b", None)
         if patterns.size and (patterns.ndim != 2 or patterns.shape[1] != new.n_dim):
             raise ValueError(f"arrays['patterns'] must have {new.n_dim} columns, arrays['n_dim']")
+        if not patterns.any(axis=-1).all():
+            raise ValueError("arrays['patterns'] must have a column that is there in each")
         for k, pattern in enumerate(patterns.tolist()):
-            wanted = _table_stats.new(math.prod(new.shape or ()), sum(pattern))
-            keys = (f"{key}_{k}" for key in ("stats", "triangles", "counts"))
-            sizes = (part.shape for part in wanted)
-            new._add(tuple(pattern), _levels.get_all(name, arrays, keys, sizes))
+            n_fits, d = math.prod(new.shape or ()), sum(pattern)
+            new._add(tuple(pattern), _table_stats.from_arrays(name, arrays, n_fits, d, f"_{k}"))
         return new
 
 

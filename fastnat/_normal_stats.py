@@ -162,11 +162,14 @@ class NormalStats:
     def _use(self) -> Use:
         return Use(None, True if self.nan_policy == "omit" else None, self._high)
 
-    def _empty(self, shape: tuple[int, ...]) -> _levels.Parts:
+    def _shapes(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
         n_fits, n_outside = math.prod(shape), deviations.N_OUTSIDE if self._limited else 0
-        stats = np.zeros((self._use().n_stats, n_fits))
+        return (self._use().n_stats, n_fits), (n_outside, n_fits)
+
+    def _empty(self, shape: tuple[int, ...]) -> _levels.Parts:
+        stats, tally = (np.zeros(each) for each in self._shapes(shape))
         stats[moments.SCALE] = 1.0
-        return stats, np.zeros((n_outside, n_fits))
+        return stats, tally
 
     def _reduce(self, problems: Problems, n_threads: int | None) -> _levels.Parts:
         shape = problems.to_result(np.empty((0, problems.n_fits))).shape[1:]
@@ -370,8 +373,9 @@ class NormalStats:
         )
         new.weighted = bool(_levels.get(name, arrays, "weighted", "b"))
         if shape is not None:
-            wanted = (part.shape for part in new._empty(shape))
-            new._levels.add(_levels.get_all(name, arrays, ("stats", "tally"), wanted))
+            parts = _levels.get_all(name, arrays, ("stats", "tally"), new._shapes(shape))
+            _check_values(*parts)
+            new._levels.add(parts)
         return new
 
 
@@ -384,6 +388,18 @@ def _collector(stats: Array, tally: Array) -> Any:
             tally[:, first : first + n_fits] = beyond
 
     return collect
+
+
+def _check_values(stats: Array, tally: Array) -> None:
+    """Refuse what no observations can have left."""
+    weight = stats[moments.W]
+    possible = (weight >= 0.0) & (weight < np.inf)
+    fine = np.isfinite(stats).all(axis=0) & (stats[moments.M2] >= 0.0)
+    fine &= _levels.possible_units(stats[moments.SCALE], stats[moments.MEAN])
+    # Of values that are not finite the mean tells, and their squares are not a number.
+    unusable = (weight > 0.0) & ~np.isfinite(stats[moments.MEAN]) & np.isnan(stats[moments.M2])
+    _levels.check_values("stats", possible & (fine | unusable))
+    _levels.check_values("tally", (tally >= 0.0) & (tally < np.inf))
 
 
 def _weights(stats: Array, tally: Array) -> Array:

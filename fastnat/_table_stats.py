@@ -1,5 +1,6 @@
 """Statistics of many complete tables that come in chunks: what means and regressions share."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,44 @@ STATS, TRIANGLES, COUNTS = range(3)
 """Statistics (n, n_stats(d)) as of `tables`; triangles (n, d, d) of the scatter in their units;
 numbers of rows (n,), right up to d."""
 
+_SAME = 1e-6  # how well scatter and triangle agree, in units of standard deviations
+
 
 def new(n_fits: int, d: int) -> _levels.Parts:
     """Those of no data."""
-    stats = np.zeros((n_fits, tables.n_stats(d)))
+    stats, roots, counts = (np.zeros(shape) for shape in _shapes(n_fits, d))
     stats[:, 2 * d : 3 * d] = 1.0
-    return stats, np.zeros((n_fits, d, d)), np.zeros(n_fits)
+    return stats, roots, counts
+
+
+def _shapes(n_fits: int, d: int) -> tuple[tuple[int, ...], ...]:
+    return (n_fits, int(tables.n_stats(d))), (n_fits, d, d), (n_fits,)
+
+
+def from_arrays(
+    name: str, arrays: Mapping[str, Any], n_fits: int, d: int, suffix: str = ""
+) -> _levels.Parts:
+    """Those that ``to_arrays`` gave, whose names end so."""
+    keys = [f"{key}{suffix}" for key in ("stats", "triangles", "counts")]
+    parts = _levels.get_all(name, arrays, keys, _shapes(n_fits, d))
+    stats, roots, counts = parts
+    total, mean = weight(parts), stats[:, d]
+    lower = np.tril_indices(d)
+    scatter = stats[:, 3 * d + 1 :]
+    squares = scatter[:, lower[0] == lower[1]]
+    possible = (total >= 0.0) & (total < np.inf)
+    fine = np.isfinite(stats).all(axis=1) & (squares >= 0.0).all(axis=1)
+    fine &= _levels.possible_units(stats[:, 2 * d : 3 * d], stats[:, d : 2 * d]).all(axis=1)
+    # Of values that are not finite the mean tells, and nothing else has to be a number.
+    unusable = (total > 0.0) & ~np.isfinite(mean)
+    _levels.check_values(keys[STATS], possible & (fine | unusable))
+    with np.errstate(all="ignore"):
+        gap = np.abs((np.swapaxes(roots, 1, 2) @ roots)[:, *lower] - scatter)
+        size = np.sqrt(squares[:, lower[0]]) * np.sqrt(squares[:, lower[1]])
+        same = (gap <= _SAME * size).all(axis=1)
+    _levels.check_values(keys[TRIANGLES], same | unusable)
+    _levels.check_values(keys[COUNTS], (counts >= 0.0) & (counts < np.inf))
+    return parts
 
 
 def levels() -> _levels.Levels:
@@ -123,8 +156,9 @@ def points(parts: _levels.Parts, origins: Array) -> tuple[Array, Array]:
     with np.errstate(invalid="ignore"):  # of infinite values
         mean = center(parts, origins)
     used = weight > 0.0
-    size = np.sqrt(np.divide(d, weight, np.zeros(weight.shape), where=used))
-    away = size[:, None, None] * (roots * stats[:, None, 2 * d : 3 * d])
+    with np.errstate(over="ignore"):  # a total weight of 5e-324, values of 1e308
+        size = np.sqrt(np.divide(d, weight, np.zeros(weight.shape), where=used))
+        away = size[:, None, None] * (roots * stats[:, None, 2 * d : 3 * d])
     bad = used & ~np.isfinite(stats[:, d])
     mean[bad], away[bad] = np.inf, 0.0
     mean[~used] = 0.0

@@ -324,6 +324,13 @@ def test_csv_bad_cell(run, cell):
     assert sentence.startswith(f"bad.csv, line 5, column 'c': {cell!r} is not a number")
 
 
+@pytest.mark.parametrize("cell", ["<0.1", " > 5"])
+def test_csv_cell_with_a_limit(run, cell):
+    sentence = refused_csv(run, f"a\n1\n{cell}\n".encode())
+    assert "is not a number" in sentence
+    assert sentence.endswith("(for one beyond a limit write the limit, and use --left or --right)")
+
+
 def test_csv_bad_cell_far_from_numbers(run):
     # A number anywhere makes text an error, also chunks later, and the first text is named.
     rows = [b"1,t"] * 1000 + [b"1,7"] + [b"1,u"] * 1000

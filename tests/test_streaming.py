@@ -4,17 +4,18 @@ import io
 import operator
 import pickle
 from fractions import Fraction
-from itertools import chain, pairwise
+from itertools import chain, pairwise, product
 
 import numpy as np
 import pytest
-from conftest import refused, same_bits, scaled
+from conftest import assert_one_sentence, refused, same_bits, scaled
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 from test_linear import ACCURACY, NIST, assert_close, floats, nist
 
 import fastnat
+from fastnat import Status
 from fastnat.kernels import online as steps
 from fastnat.streaming import LinearStats, MvnStats, NormalStats, OnlineNormal
 
@@ -313,6 +314,59 @@ def test_arrays_of_something_else(kind):
         if array.dtype.kind == "f" and array.ndim and key not in ("left", "right"):
             with refused(ValueError, f"arrays['{key}'] cannot be"):
                 kind.from_arrays(arrays | {key: np.zeros((5, 3, 2, 2, 2))})
+
+
+@pytest.mark.parametrize("kind", [NormalStats, MvnStats, LinearStats])
+def test_damaged_arrays(kind):
+    """One number that no observations can have left is refused, or does no harm."""
+    arrays, refusals = some_statistics(kind)[0].to_arrays(), 0
+    for key, array in arrays.items():
+        if array.dtype.kind != "f" or key in ("left", "right"):
+            continue
+        for i, value in product(range(array.size), (NAN, np.inf, -1.0)):
+            damaged = array.copy()
+            damaged.flat[i] = value
+            try:
+                stats = kind.from_arrays(arrays | {key: damaged})
+            except ValueError as error:
+                refusals += 1
+                assert_one_sentence(str(error), "arrays[")
+                continue
+            fit = stats.fit()
+            if value < 0.0:  # of an origin, a mean, and the sign of a row of a triangle
+                assert np.isfinite(fit.params).all()
+                assert np.isfinite(fit.stderr).all()
+            else:  # so means say that a value was not finite
+                status = Status.INVALID_INPUT if value > 0.0 else Status.NAN_INPUT
+                assert np.max(fit.status) == status
+    assert refusals > 10
+
+
+def test_damaged_shapes():
+    """No negative sizes, and no pattern without a column."""
+    for kind, key in ((NormalStats, "shape"), (MvnStats, "n_dim"), (LinearStats, "n_columns")):
+        arrays = some_statistics(kind)[0].to_arrays()
+        with refused(ValueError, f"arrays['{key}']", "-2"):
+            kind.from_arrays(arrays | {key: np.full(arrays[key].shape, -2)})
+    stats = MvnStats(nan_policy="mle")
+    stats.update([[1.0, NAN], [2.0, 3.0], [4.0, 1.0], [0.0, 2.0]])
+    arrays = stats.to_arrays()
+    with refused(ValueError, "arrays['patterns']", "column"):
+        MvnStats.from_arrays(arrays | {"patterns": np.zeros((2, 2), bool)})
+
+
+def test_columns_far_from_zero(rng):
+    """Squares of them overflow; their scale is that of their deviations, of which one has none."""
+    y, x = rng.standard_normal((2, 30))
+    for column in (np.full(30, 1e200), 1e300 * (1 + 0.1 * x), 1e-300 * x):
+        for response, X in ((y, column[:, None]), (column, np.column_stack([np.ones(30), x]))):
+            stats = LinearStats()
+            stats.update(response, X)
+            want, got = fastnat.fit_linear(response, X), stats.fit()
+            assert got.status == want.status
+            size = np.abs(want.coef).max()
+            assert np.allclose(got.coef / size, want.coef / size, rtol=0, atol=1e-12)
+            assert np.allclose(got.stderr, want.stderr, rtol=1e-9, atol=0, equal_nan=True)
 
 
 @pytest.mark.parametrize("kind", [NormalStats, MvnStats, LinearStats])
