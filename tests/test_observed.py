@@ -1046,3 +1046,39 @@ def test_rare_ways_lead_to_the_same_ends(case):
         )
         fall = scipy.stats.chi2.ppf(0.95, 1) / 2.0
         assert fit.loglik + best.fun == pytest.approx(fall, rel=1e-5, abs=10.0 * error)
+
+
+def test_profiles_beside_a_problem_without_a_maximum():
+    """It has no interval, and its neighbours have theirs."""
+    x = np.array([[1.0, 2.0, 2.5, 4.0], [1.0, 1.5, 2.0, 30.0], [1.0, 3.0, 3.5, 4.5]])
+    fit = fastnat.fit_normal(x, truncation=(0.9, INF))
+    ends = fit.conf_int(method="profile")
+    assert fit.status[1] == Status.SIGMA_INFINITE
+    assert np.all(np.isnan(ends[1]))
+    for k in (0, 2):
+        one = fastnat.fit_normal(x[k], truncation=(0.9, INF))
+        assert one.success
+        np.testing.assert_array_equal(ends[k], one.conf_int(method="profile"))
+
+
+def test_values_at_their_bounds_and_one_that_is_not():
+    """Sigma cannot go to 0: a value at a lower bound is above one at an upper bound."""
+    x = np.array([-0.938, -1.111, 0.9617])
+    bounds = np.array([-3.856, -1.111, -5.671]), np.array([-0.938, -1.025, 0.9617])
+    fit = fastnat.fit_normal(x, truncation=bounds)
+    assert fit.status is Status.SIGMA_INFINITE
+
+    def loglik(e1):  # of exponential distributions between bounds
+        with mp.workdps(30):
+            parts = [
+                (mp.e ** (e1 * b) - mp.e ** (e1 * a)) / e1 for a, b in zip(*bounds, strict=True)
+            ]
+            return float(sum(e1 * v - mp.log(m) for v, m in zip(x, parts, strict=True)))
+
+    found = optimize.minimize_scalar(
+        lambda e1: -loglik(e1), bounds=(1e-3, 500.0), method="bounded", options={"xatol": 1e-9}
+    )
+    other = optimize.minimize_scalar(
+        lambda e1: -loglik(e1), bounds=(-500.0, -1e-3), method="bounded", options={"xatol": 1e-9}
+    )
+    assert fit.loglik == pytest.approx(-min(found.fun, other.fun), rel=1e-8)
