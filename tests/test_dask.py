@@ -1,6 +1,7 @@
 """Dask: the numbers of fits in memory, whatever the chunks, also when a worker is killed."""
 
 import multiprocessing
+import operator
 import os
 import pickle
 import signal
@@ -13,6 +14,8 @@ import distributed
 import numpy as np
 import pytest
 from conftest import refused, scaled
+from dask.core import flatten
+from dask.highlevelgraph import HighLevelGraph
 
 import fastnat
 import fastnat.dask
@@ -627,3 +630,12 @@ def test_weights_of_a_long_sample_in_one_number(rng):
     x = rng.normal(size=N)
     fit = fastnat.dask.fit_normal(da.from_array(x, chunks=7), upper=x + 1.0, weights=2.0)
     assert_same(compute(fit), fastnat.fit_normal(x, upper=x + 1.0, weights=2.0), rtol=1e-11)
+
+
+def test_other_graphs_can_depend_on_a_lazy_fit(lazy):
+    """By the layers that it names."""
+    fit, want = lazy
+    first = next(flatten(fit.__dask_keys__()))
+    task = {"mine": (operator.attrgetter("mu"), first)}
+    graph = HighLevelGraph.from_collections("mine", task, dependencies=[fit])
+    np.testing.assert_array_equal(dask.get(graph, "mine"), want.mu[:4])

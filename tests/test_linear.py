@@ -17,6 +17,7 @@ from scipy import optimize, stats
 
 import fastnat
 from fastnat import Status, _existence
+from fastnat.kernels import linear
 from fastnat.streaming import LinearStats
 
 DATA = Path(__file__).parent / "data"
@@ -1565,3 +1566,12 @@ def test_a_linear_program_that_is_given_up(monkeypatch):
     fit = fastnat.fit_linear(low, X, upper=low + 0.5)
     assert fit.status is Status.SIGMA_ZERO
     assert np.isnan(fit.loglik)
+
+
+@pytest.mark.parametrize(
+    "rows", [[[1, 2, 3]], [[0, 0, 0]], [[1, 2, 3], [2, 4, 6]], [[1, 2, 3], [2, 4, 7]], [[1], [2]]]
+)
+def test_whether_rows_are_independent(rows):
+    matrix = np.array(rows, float)
+    independent = np.linalg.matrix_rank(matrix) == len(rows)
+    assert linear._independent(matrix.copy()) == independent

@@ -401,3 +401,34 @@ def test_starts_that_lead_nowhere(kind, far, rng):
         other = fastnat.fit_linear(y, x, start=start, **options)
         assert other.status is Status.OK
         assert nl.is_maximum(P, *other)
+
+
+@pytest.mark.parametrize("kind", ["left", "heteroscedastic", "heteroscedastic left"])
+@pytest.mark.parametrize("seed", range(scaled(10, 2)))
+def test_steps_from_a_bad_start_are_not_counted(kind, seed):
+    """Out of steps far away, the search begins again from its own start, and has all of them."""
+    rng = np.random.default_rng(seed)
+    x = line(12)
+    y = x @ [0.3, 0.7] + rng.normal(size=12)
+    options = {"left": -0.1} if "left" in kind else {}
+    if "heteroscedastic" in kind:
+        options["Z"] = x
+    start = np.append(1e6 * rng.normal(size=2), rng.normal(size=1 + ("Z" in options)))
+    own = fastnat.fit_linear(y, x, **options)
+    assert own.status is Status.OK
+    fit = fastnat.fit_linear(y, x, start=start, max_iter=int(own.nit) + 1, **options)
+    assert fit.status is Status.OK
+    assert nl.is_maximum(nl.problem(y, x, **options), *fit)
+    assert fit.nit <= own.nit + 1
+
+
+def test_a_maximum_behind_the_exponential_limit():
+    """Neither a bad start nor the search's own leads there; in other coordinates it is found."""
+    y, w = np.array([2.0, 1.0, 0.0, 1.0, 0.0, 1000.0]), np.array([1.0, 2.0, 2.0, 0.0, 2.0, 2.0])
+    x = np.ones((6, 1))
+    z = np.column_stack([x, [2.706, -2.025, 4.705, 1.659, 0.2816, -1.217]])
+    options = {"truncation": (-0.1, INF), "weights": w}
+    fit = fastnat.fit_linear(y, x, z, start=[-629.7, 47.04, 504.3], **options)
+    assert fit.status is Status.OK
+    assert nl.is_maximum(nl.problem(y, x, z, **options), *fit)
+    assert np.max(z @ fit.scale_coef) > 6.0  # sigma is much larger than what is seen

@@ -439,6 +439,8 @@ def test_a_limit_without_a_row_that_tells():
     found = fit(x)
     assert found.status is Status.SINGULAR
     assert math.isfinite(found.loglik)  # a supremum, at a singular covariance
+    assert "is largest in this limit" in found.message
+    assert_one_sentence(found.message.removesuffix("."))
     logliks, _ = naive.table_scores(x, found.mean, found.covariance)
     assert math.isclose(found.loglik, logliks.sum(), rel_tol=1e-9)
 

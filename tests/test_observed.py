@@ -6,6 +6,7 @@ import pickle
 from pathlib import Path
 
 import naive
+import naive_linear as nl
 import numpy as np
 import pytest
 import scipy.stats
@@ -997,3 +998,87 @@ def test_no_covariance_from_an_indefinite_information(matrix):
     definite = 2.0, 0.5, 1.0
     a, b, c = estimates.covariance(COV_OBSERVED, definite, definite, definite)
     np.testing.assert_allclose([[a, b], [b, c]], np.linalg.inv([[2.0, 0.5], [0.5, 1.0]]), 1e-14)
+
+
+# What searches rarely meet: two of three nearest data in turn, neighbours of a maximum that a grid
+# does not see, ends of an interval between values of many sizes.
+RARE = {
+    "a nearest value": ([0.0, 2.0, 1.0, 2.0, 0.0], {"upper": [69.0, 2.0, 1.03, 4536.0, 523.0]}),
+    "weights of twelve decades": (
+        [-2.113, 590.8, -12960.0, 2.785e-4, 0.01303],
+        {
+            "upper": [-2.113, 590.8, -12960.0, 152.0, 519.5],
+            "weights": [58.07, 1.388e-5, 2.796e-5, 15840.0, 7.191e7],
+        },
+    ),
+    "narrow bounds": (
+        [-9.804e-4, -0.5191, 3511.0, -0.02078],
+        {"truncation": ([-0.005906, -INF, 3510.9, -3.255], [0.01436, 87.13, 3512.0, -0.01926])},
+    ),
+    "some noise": (
+        [7.218e-5, -4.703e-4, 58.45, 349.4, -0.0523],
+        {
+            "noise_std": [0.0, 9e-4, 0.1145, 0.3351, 0.0],
+            "weights": [5960.0, 2.402e-8, 3267.0, 3.07e-4, 1.585e7],
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("case", RARE)
+def test_rare_ways_lead_to_the_same_ends(case):
+    x, options = RARE[case]
+    options = {k: np.array(v) if k != "truncation" else v for k, v in options.items()}
+    fit = fastnat.fit_normal(x, options.pop("upper", None), **options)
+    assert fit.status is Status.OK
+    P = nl.problem(x, np.ones((len(x), 1)), **dict(RARE[case][1]))
+    b, g = np.array([fit.mu]), np.array([math.log(fit.sigma)])
+    assert nl.is_maximum(P, b, g)
+    # The naive sum rounds each of its terms, and heavy rows have large ones.
+    error = 1e-11 * abs(fit.loglik) + 1e-15 * fit.nobs + 1e-10
+    assert nl.loglik(P, b, g) == pytest.approx(fit.loglik, abs=error)
+    for end in fit.conf_int(method="profile")[0]:
+        best = optimize.minimize_scalar(
+            lambda s, end=end: -nl.loglik(P, np.array([end]), np.array([s])),
+            bounds=(g[0] - 3.0, g[0] + 3.0),
+            method="bounded",
+            options={"xatol": 1e-9},
+        )
+        fall = scipy.stats.chi2.ppf(0.95, 1) / 2.0
+        assert fit.loglik + best.fun == pytest.approx(fall, rel=1e-5, abs=10.0 * error)
+
+
+def test_profiles_beside_a_problem_without_a_maximum():
+    """It has no interval, and its neighbours have theirs."""
+    x = np.array([[1.0, 2.0, 2.5, 4.0], [1.0, 1.5, 2.0, 30.0], [1.0, 3.0, 3.5, 4.5]])
+    fit = fastnat.fit_normal(x, truncation=(0.9, INF))
+    ends = fit.conf_int(method="profile")
+    assert fit.status[1] == Status.SIGMA_INFINITE
+    assert np.all(np.isnan(ends[1]))
+    for k in (0, 2):
+        one = fastnat.fit_normal(x[k], truncation=(0.9, INF))
+        assert one.success
+        np.testing.assert_array_equal(ends[k], one.conf_int(method="profile"))
+
+
+def test_values_at_their_bounds_and_one_that_is_not():
+    """Sigma cannot go to 0: a value at a lower bound is above one at an upper bound."""
+    x = np.array([-0.938, -1.111, 0.9617])
+    bounds = np.array([-3.856, -1.111, -5.671]), np.array([-0.938, -1.025, 0.9617])
+    fit = fastnat.fit_normal(x, truncation=bounds)
+    assert fit.status is Status.SIGMA_INFINITE
+
+    def loglik(e1):  # of exponential distributions between bounds
+        with mp.workdps(30):
+            parts = [
+                (mp.e ** (e1 * b) - mp.e ** (e1 * a)) / e1 for a, b in zip(*bounds, strict=True)
+            ]
+            return float(sum(e1 * v - mp.log(m) for v, m in zip(x, parts, strict=True)))
+
+    found = optimize.minimize_scalar(
+        lambda e1: -loglik(e1), bounds=(1e-3, 500.0), method="bounded", options={"xatol": 1e-9}
+    )
+    other = optimize.minimize_scalar(
+        lambda e1: -loglik(e1), bounds=(-500.0, -1e-3), method="bounded", options={"xatol": 1e-9}
+    )
+    assert fit.loglik == pytest.approx(-min(found.fun, other.fun), rel=1e-8)
