@@ -921,6 +921,17 @@ def test_common_limits_are_all_but_done_when_the_ascent_begins(rng):
         assert fit.nit.max() <= 7
 
 
+@pytest.mark.parametrize("offset", [0.0, 2.0**30, -(2.0**45)])
+def test_intervals_far_away_lose_no_digits_and_no_steps(offset, rng):
+    """Where no value is exact, the search begins at the moments of the midpoints."""
+    lower = np.floor(4.0 * rng.normal(size=30)) / 4.0  # exact with any of the offsets
+    near = fastnat.fit_normal(lower, lower + 0.25)
+    fit = fastnat.fit_normal(lower + offset, lower + 0.25 + offset)
+    assert fit.sigma == pytest.approx(near.sigma, rel=1e-14)
+    assert abs(fit.mu - offset - near.mu) <= np.spacing(abs(offset)) + 1e-14
+    assert fit.nit <= 4  # Newton, from so near
+
+
 def test_iterations_can_be_limited(rng):
     x = rng.normal(3.0, 2.0, 50)
     fit = fastnat.fit_normal(x, right=np.full(50, 2.0), max_iter=1)
