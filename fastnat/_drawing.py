@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 try:
     from matplotlib import pyplot as plt
     from matplotlib.axes import Axes
-except ImportError as error:  # pragma: no cover
+except ImportError as error:
     raise ImportError("fastnat.plotting needs matplotlib: pip install 'fastnat[plot]'") from error
 
 from fastnat import _sample

@@ -1,17 +1,12 @@
 """Problems whose observations share their limits: from statistics to estimates."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
 from fastnat._arrays import Array
-from fastnat.kernels import (
-    censored,
-    censored_profile,
-    compression,
-    olsen_lanes,
-    outcome,
-)
+from fastnat.kernels import censored, censored_profile, outcome
 
 Packed = tuple[Array, Array, Array, Array, Array]
 
@@ -57,6 +52,13 @@ def of_problems(left: Array | None, right: Array | None, shape: tuple[int, ...])
 
 def inside(limits: Array) -> Array:
     """The values next to limits (2, n), between which values are known exactly."""
+    if limits.shape[1] == 1:  # in a tenth of the time
+        low, high = float(limits[0, 0]), float(limits[1, 0])
+        one = low if math.isinf(low) else math.nextafter(low, math.inf)
+        other = high if math.isinf(high) else math.nextafter(high, -math.inf)
+        near = np.empty((2, 1))
+        near[0, 0], near[1, 0] = one, other
+        return near
     with np.errstate(under="ignore"):
         between: Array = np.nextafter(limits, _INWARDS)
     np.copyto(between, limits, where=np.isinf(limits))
@@ -75,8 +77,12 @@ def check_weights(bad_weights: int) -> None:
 
 def fit_packed(packed: Packed, starts: Array, options: Options, first: int, out: Array) -> None:
     """Fit; the standard errors of the expected information are for others to add."""
+    censored.fit(*packed, starts, *_end(options), first, out)
+
+
+def _end(options: Options) -> tuple[int, int, float]:
     cov = outcome.NO_COV if options.cov == outcome.COV_EXPECTED else options.cov
-    censored.fit(*packed, starts, cov, options.max_iter, options.tol, first, out)
+    return cov, options.max_iter, options.tol
 
 
 def fit(
@@ -89,29 +95,14 @@ def fit(
     limits : (2, 1) or (2, at least first + n).
     out : (estimates.SIZE, at least first + n), out.
     """
-    packed = _pack(stats, tally, limits, first)
-    _, lists, ends, _, units = packed
-    starts = np.empty((3, units.size))
-    olsen_lanes.start_many(stats, lists, ends, units, starts)
-    fit_packed(packed, starts, options, first, out)
+    check_weights(censored.fit_common(stats, tally, limits, *_end(options), first, out))
     if options.cov == outcome.COV_EXPECTED:
-        censored.expected_of_limits(limits[0], limits[1], first, units.size, out)
+        n_fits = stats.shape[1]
+        censored.expected_of_limits(limits[0], limits[1], first, n_fits, out)
 
 
 def profile(stats: Array, tally: Array, limits: Array, drop: float, fits: Array) -> Array:
     """Ends of the profile intervals (4, n) of problems that were fitted from these statistics."""
-    _, lists, ends, _, units = _pack(stats, tally, limits, 0)
-    found = np.empty((4, units.size))
-    censored_profile.intervals(stats, lists, ends, units, drop, fits, 0, found)
+    found = np.empty((4, stats.shape[1]))
+    censored_profile.intervals_common(stats, tally, limits, drop, fits, found)
     return found
-
-
-def _pack(stats: Array, tally: Array, limits: Array, first: int) -> Packed:
-    n_fits = stats.shape[1]
-    lists = np.empty((compression.N_LISTS, n_fits))
-    ends = np.empty((compression.N_KINDS, n_fits + 1), np.int64)
-    status, units = np.empty(n_fits, np.int8), np.empty(n_fits)
-    left, right = limits
-    bad = compression.from_tally(stats, tally, left, right, first, lists, ends, status, units)
-    check_weights(bad)
-    return stats, lists, ends, status, units

@@ -148,11 +148,9 @@ class LinearStats:
             self._levels.add(total)
 
     def _total(self) -> _levels.Parts:
-        if self.n_columns is None or self.shape is None:
-            raise ValueError("fit needs a chunk that says how many columns X has")
         total = self._levels.total()
         if total is None:
-            total = _table_stats.new(math.prod(self.shape), self.n_columns + 1)
+            raise ValueError("fit needs a chunk that says how many columns X has")
         return total
 
     def fit(self, *, reml: bool = False, cov_type: Closed = "observed") -> LinearFit:

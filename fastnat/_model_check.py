@@ -20,10 +20,7 @@ _STEP = 1e-4
 
 def argument_names(name: str, function: Function) -> tuple[str, ...]:
     """The names of the arguments, all positional."""
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a Python function with named arguments") from None
+    parameters = inspect.signature(function).parameters.values()
     if any(p.kind not in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters):
         raise TypeError(f"{name} must name its arguments one by one, without * and **")
     return tuple(p.name for p in parameters)

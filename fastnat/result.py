@@ -116,8 +116,8 @@ class FitResult(abc.ABC):
         return good if self._status.ndim else bool(good)
 
     @property
-    def nit(self) -> Any:
-        return np.zeros(self._status.shape, np.int64)[()]
+    @abc.abstractmethod
+    def nit(self) -> Any: ...
 
     @property
     @abc.abstractmethod

@@ -22,7 +22,7 @@ hypothesis.settings.register_profile(
     deadline=None,  # the first example may compile
     derandomize=True,  # the same examples everywhere: a failure is never a matter of luck
     database=None,
-    max_examples=300 if COMPILED else 40,
+    max_examples=300 if COMPILED else 25,
 )
 hypothesis.settings.load_profile("fastnat")
 

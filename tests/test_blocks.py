@@ -3,10 +3,12 @@
 import itertools
 import math
 import multiprocessing
+import os
 import signal
 import threading
 import time
 
+import numba
 import numpy as np
 import pytest
 
@@ -143,6 +145,27 @@ def test_works_after_fork():
     np.testing.assert_array_equal(here.recv(), mu)
     child.join(60)
     assert child.exitcode == 0
+
+
+def test_where_no_thread_can_be_started_this_one_does_all(monkeypatch):
+    """The interpreter is ending, or the system has given all it has."""
+
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    for n_blocks, n_bytes in ((5, 1 << 26), (1, 1 << 40)):  # short, and aside
+        done = []
+        _blocks.run(done.append, n_blocks, 2, n_bytes)
+        assert sorted(done) == list(range(n_blocks))
+
+
+def test_processors_of_a_system_without_affinity(monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(numba.config, "NUMBA_NUM_THREADS", 64)
+    for known, want in ((3, 3), (100, 64), (None, 1)):
+        monkeypatch.setattr(os, "cpu_count", lambda known=known: known)
+        assert _blocks.cpu_count() == want
 
 
 def test_read_only_arrays_are_read_where_they_are():

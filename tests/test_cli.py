@@ -1185,3 +1185,11 @@ def test_ctrl_c(tmp_path):
         os.close(pipe)
     assert (process.returncode, out, err) == (130, b"", b"fastnat: interrupted\n")
     assert list(tmp_path.iterdir()) == [fifo]
+
+
+def test_parquet_groups_without_a_name(run, here):
+    """A nested type, whose missing values pyarrow counts."""
+    site = pa.array([["a"], None, ["b"], ["a"]])
+    parquet.write_table(pa.table({"x": [1.0, 2.0, 4.0, 3.0], "site": site}), here / "x.parquet")
+    message = refused(run, "fit", "x.parquet", "--columns", "x", "--group", "site")
+    assert "'site': a group has no name" in message

@@ -51,7 +51,7 @@ def _in_turns(start, serial, until):
 )
 def test_threads_get_the_bits_of_serial_calls(serial, seconds):
     until = time.monotonic() + seconds
-    n = scaled(16, 3)
+    n = scaled(16, 2)
     with ThreadPoolExecutor(n) as pool:
         rounds = [pool.submit(_in_turns, 2 * k, serial, until) for k in range(n)]
         assert [round_.result() for round_ in rounds] == [[]] * n

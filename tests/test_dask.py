@@ -41,7 +41,7 @@ def assert_same(fit, want, rtol=1e-12):
 
 # ---- fit_normal ------------------------------------------------------------------------------
 
-CHUNKS = [(2, N), (2, 13), (5, 7), (5, N)]
+CHUNKS = scaled([(2, N), (2, 13), (5, 7), (5, N)], [(2, N), (5, 7)])
 
 
 def normal_cases(rng):
@@ -219,7 +219,9 @@ def own_scales(rng):
     return X @ [1.0, 2.0] + rng.normal(size=(6, N)), X, Z
 
 
-@pytest.mark.parametrize("chunks", [(1, N), (2, N), (4, 11), (6, N), (6, 7)])
+@pytest.mark.parametrize(
+    "chunks", scaled([(1, N), (2, N), (4, 11), (6, N), (6, 7)], [(2, N), (6, 7)])
+)
 @pytest.mark.parametrize(
     "options", [{}, {"left": 0.0, "start": [1.0, 2.0, 0.1]}, {"noise_std": 0.5}]
 )
@@ -588,3 +590,40 @@ def test_many_problems(n_fits, rng):
     x = rng.normal(size=(n_fits, 20))
     fit = fastnat.dask.fit_normal(da.from_array(x, chunks=(n_fits // 4, 20)), left=-1.0)
     assert_same(compute(fit), fastnat.fit_normal(x, left=-1.0))
+
+
+def test_dask_that_is_no_array():
+    lazy = dask.delayed([1.0, 2.0])
+    with refused(TypeError, "x", "Delayed", "to_dask_array"):
+        fastnat.dask.fit_normal(lazy)
+
+
+def test_a_lazy_fit_in_a_task_of_somebody_else(lazy):
+    """Dask asks for the layers of its graph."""
+    fit, want = lazy
+    sigma = dask.delayed(lambda known: known.sigma)(fit).compute(scheduler="sync")
+    np.testing.assert_array_equal(sigma, want.sigma)
+
+
+def test_groups_with_limits_of_their_own(rng):
+    codes = rng.integers(0, 3, N)
+    x = rng.normal(size=N)
+    left = np.minimum(x, rng.normal(size=N))
+    fit = fastnat.dask.fit_normal(da.from_array(x, chunks=7), groups=codes, left=left)
+    assert_same(compute(fit), fastnat.fit_normal(x, groups=codes, left=left))
+
+
+def test_a_long_regression_with_a_missing_value():
+    X, y = (
+        np.column_stack([np.ones(6), np.arange(6.0)]),
+        np.array([1.0, 3.0, 2.0, np.nan, 5.0, 4.0]),
+    )
+    with refused(ValueError, "NaN", "nan_policy"):
+        fastnat.dask.fit_linear(da.from_array(y, chunks=2), X, nan_policy="raise")
+
+
+def test_weights_of_a_long_sample_in_one_number(rng):
+    """Whoever has no weights in chunks may have one for all."""
+    x = rng.normal(size=N)
+    fit = fastnat.dask.fit_normal(da.from_array(x, chunks=7), upper=x + 1.0, weights=2.0)
+    assert_same(compute(fit), fastnat.fit_normal(x, upper=x + 1.0, weights=2.0), rtol=1e-11)

@@ -15,6 +15,7 @@ import pytest
 
 import fastnat
 from fastnat import kernels
+from fastnat._warmup import _WARMUPS
 
 PACKAGE = Path(fastnat.__file__).parent
 
@@ -372,3 +373,63 @@ def test_bits_do_not_depend_on_the_instruction_set(tmp_path):
         target = {} if name is None else {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": ""}
         digests.add(run(BITS, tmp_path / str(name), **target))
     assert len(digests) == 1
+
+
+# ---- warmup ----------------------------------------------------------------------------------
+
+WARM = """
+import sys
+import numpy as np
+import fastnat
+from fastnat.streaming import LinearStats, MvnStats, NormalStats, OnlineNormal
+
+x = np.random.default_rng(1).normal(size=(4, 12))
+X = np.column_stack([np.ones(12), np.arange(12.0)])
+gaps = x.T[:, :2].copy()
+gaps[0, 0] = gaps[5, 1] = np.nan
+
+def stream(stats, *chunk):
+    stats.update(*chunk)
+    stats.update(*chunk)
+    return stats.fit()
+
+CALLS = {
+    "fit_normal": [
+        lambda: fastnat.fit_normal(x),
+        lambda: fastnat.fit_normal(x, weights=np.abs(x), axis=0, nan_policy="omit"),
+        lambda: fastnat.fit_normal(x, left=0.5),
+        lambda: fastnat.fit_normal(x, noise_std=0.5),
+    ],
+    "fit_linear": [
+        lambda: fastnat.fit_linear(x, X),
+        lambda: fastnat.fit_linear(x, X, X, left=0.0, cov_type="sandwich"),
+    ],
+    "fit_mvn": [lambda: fastnat.fit_mvn(x.T), lambda: fastnat.fit_mvn(gaps, nan_policy="mle")],
+    "streaming": [
+        lambda: stream(NormalStats(), x[0]),
+        lambda: stream(MvnStats(), x.T[:, :2]),
+        lambda: stream(LinearStats(), x[0], X),
+        lambda: OnlineNormal(left=0.0, burn_in=4).update(x[0]),
+    ],
+    "fit": [lambda: fastnat.fit(fastnat.models.normal, x)],
+}
+def signatures():  # of all kernels, compiled or from a cache
+    modules = [m for n, m in sys.modules.items() if n.startswith("fastnat.kernels.")]
+    members = [(m.__name__, n, f) for m in modules for n, f in vars(m).items()]
+    return {(m, n, s) for m, n, f in members for s in getattr(f, "signatures", ())}
+
+fastnat.warmup(sys.argv[1])
+before = signatures()
+for call in CALLS[sys.argv[1]]:
+    call()
+assert signatures() == before, signatures() - before
+"""
+
+
+@pytest.mark.parametrize("name", _WARMUPS)
+def test_after_a_warmup_nothing_is_compiled(name):
+    """Nor read from a cache: calls find their machine code in memory."""
+    env = os.environ | {"NUMBA_DISABLE_JIT": "0"}
+    command = [sys.executable, "-W", "error", "-c", WARM, name]
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]

@@ -28,9 +28,11 @@ from conftest import (
 )
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from numpy import hanning as window
 
 import fastnat
 from fastnat import _blocks, _climb
+from fastnat.kernels import _jit, tuples
 
 compiled_only = pytest.mark.skipif(not COMPILED, reason="says what numba has to say")
 
@@ -383,6 +385,18 @@ def test_functions_that_numba_does_not_compile(case):
 
 
 @compiled_only
+def test_tuples_are_of_contiguous_arrays():
+    @_jit.uncached
+    def first(x):
+        return tuples.at((x,), 0)
+
+    x = np.arange(6.0)
+    assert first(x[3:]) == (3.0,)
+    with pytest.raises(numba.core.errors.TypingError, match="C-contiguous"):
+        first(x[::2])
+
+
+@compiled_only
 def test_a_plain_function_that_is_called_by_loglik():
     """It is compiled as well, and so is what it calls in turn."""
     model = fastnat.Model(lambda x, a: plain_helper(x, a), one_score)
@@ -557,6 +571,79 @@ def test_names_and_repr():
     assert repr(NORMAL) == "<Model: mu, log_sigma>"
     assert LINE.param_names == ("a", "b")
     assert fastnat.Model(loglik, score, n_data=2, check=False).param_names == ("log_sigma",)
+
+
+def test_a_start_outside_of_its_domain_is_that_of_one_problem():
+    """As a likelihood: whatever Python raises there, the others are fitted."""
+
+    def start(x):
+        return float(str(math.log(x[1]))), 0.0  # not for numba
+
+    fit = fastnat.fit(normal(start=start), BATCH)
+    assert list(fit.success) == [True, False, True]
+    np.testing.assert_allclose(fit.params[[0, 2], 0], BATCH[[0, 2]].mean(axis=1), rtol=1e-9)
+
+
+def test_a_score_that_has_no_value_where_the_likelihood_has_one():
+    """Such points say nothing about the score; where both have one, a wrong score is seen."""
+
+    def partial(x, a):
+        return (x - a + 0.0 * math.log(a),)
+
+    def wrong(x, a):
+        return (2.0 * (x - a) + 0.0 * math.log(a),)
+
+    def parabola(x, a):
+        return -0.5 * (x - a) ** 2
+
+    fit = fastnat.fit(fastnat.Model(parabola, partial, start=[1.0]), X)
+    assert fit.params == pytest.approx(np.mean(X), rel=1e-12)
+    with refused(ValueError, "score does not match loglik"):
+        fastnat.Model(parabola, wrong, start=[1.0])
+
+
+def test_information_that_is_infinite_somewhere():
+    """Such points say nothing about its symmetry."""
+
+    def parabola(x, a):
+        return -0.5 * (x - a) ** 2
+
+    def at_most_zero(a):
+        return ((1.0 if a > 0.0 else math.inf,),)
+
+    model = fastnat.Model(parabola, one_score, fisher=at_most_zero, start=[1.0])
+    assert fastnat.fit(model, X).params == pytest.approx(np.mean(X), rel=1e-12)
+
+
+def test_a_score_beside_the_end_of_the_domain():
+    """Differences cannot tell there, for one end of them has no value: nothing is refused."""
+    edges = []
+
+    def edge(x, a):
+        edges.append(a)
+        return -0.5 * (x - a) ** 2 if a == edges[0] else math.nan
+
+    fastnat.Model(edge, lambda x, a: (5.0 * (x - a),))
+
+
+def test_a_function_that_raises_where_nobody_looked_before():
+    """What numba knows about the error is said, and what to do; nobody else's error is hidden."""
+
+    def picky(x, a):
+        if x == 7.0:
+            raise RuntimeError("no sevens")
+        return -0.5 * (x - a) ** 2
+
+    model = fastnat.Model(picky, one_score)
+    assert fastnat.fit(model, [1.0, 2.0, 4.0]).success
+    with refused(ValueError, "loglik", "RuntimeError: no sevens", "math.nan"):
+        fastnat.fit(model, [1.0, 7.0, 2.0, 3.0, 4.0])
+
+
+def test_a_function_of_numpy_that_is_plain_python():
+    """Numba has its own of it."""
+    model = fastnat.Model(lambda x, a: -0.5 * window(3)[1] * (x - a) ** 2, one_score)
+    assert fastnat.fit(model, X).params == pytest.approx(np.mean(X), rel=1e-12)
 
 
 # ---- one problem that cannot be evaluated never ends the others --------------------------------
@@ -1371,6 +1458,8 @@ def test_works_after_fork():
     with multiprocessing.get_context("fork").Pool(2) as pool:
         for k, params in enumerate(pool.map_async(fit_in_child, range(4)).get(60)):
             assert same_bits(params, want[k:])
+        pool.close()
+        pool.join()
 
 
 @compiled_only

@@ -16,7 +16,7 @@ from naive import mp
 from scipy import optimize, stats
 
 import fastnat
-from fastnat import Status
+from fastnat import Status, _existence
 from fastnat.streaming import LinearStats
 
 DATA = Path(__file__).parent / "data"
@@ -1531,3 +1531,37 @@ def test_whether_there_is_a_maximum_is_for_the_rows_that_are_used(junk):
     )
     assert plain.status == more.status == Status.SIGMA_ZERO
     assert plain.loglik == more.loglik == INF
+
+
+@pytest.mark.parametrize("cov_type", ["opg", "sandwich"])
+def test_the_restricted_likelihood_with_noise_is_no_sum_over_rows(cov_type):
+    with refused(ValueError, "cov_type", "reml=True", "noise_std"):
+        fastnat.fit_linear(
+            [1.0, 2.0, 4.0], np.ones((3, 1)), noise_std=0.5, reml=True, cov_type=cov_type
+        )
+
+
+def test_nothing_is_said_of_rows_that_the_others_do_not_tell():
+    """Rows that run away along with b; the rest, whose X is 0, has no regression of its own."""
+    X = np.array([[0.0], [0.0], [0.0], [1.0], [-1.0]])
+    low, high = np.array([1.0, -1.0, 0.5, 0.0, -INF]), np.array([1.0, -1.0, 0.5, INF, 0.0])
+    fit = fastnat.fit_linear(low, X, upper=high)
+    assert fit.status is Status.MU_INFINITE
+    assert np.isnan(fit.loglik)
+
+
+def test_a_linear_program_that_is_given_up(monkeypatch):
+    """Its solver may fail: then there is no supremum to tell, but the limit is the same."""
+    X = np.column_stack([np.ones(5), np.arange(5.0)])
+    low = X @ [0.5, 2.0] - [0.0, 0.3, 0.2, 0.1, 0.4]
+    want = fastnat.fit_linear(low, X, upper=low + 0.5)
+    assert (want.status, want.loglik) == (Status.SIGMA_ZERO, 0.0)
+    solve = _existence._optimum
+
+    def fails(cost, *rest):
+        return None if cost.size > X.shape[1] + 1 else solve(cost, *rest)
+
+    monkeypatch.setattr(_existence, "_optimum", fails)
+    fit = fastnat.fit_linear(low, X, upper=low + 0.5)
+    assert fit.status is Status.SIGMA_ZERO
+    assert np.isnan(fit.loglik)

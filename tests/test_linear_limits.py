@@ -98,7 +98,7 @@ def test_derivatives_where_tau_is_small(rng):
     assert information == pytest.approx(-np.array(bends) / 4e-6, rel=1e-4, abs=1e-4)
 
 
-@pytest.mark.parametrize("p", [1, 2])
+@pytest.mark.parametrize("p", scaled([1, 2], [1]))
 @pytest.mark.parametrize("seed", range(1, scaled(5, 2)))
 def test_scales_that_are_all_infinite(p, seed):
     """The supremum is that of exponential distributions, unless more is gained on the way to it."""
@@ -210,7 +210,8 @@ def decrement_mp(y, x, w, left, fit):
     return float((score.T * mp.lu_solve(info, score))[0] / mp.fsum(w.tolist()))
 
 
-@pytest.mark.parametrize("seed", range(scaled(60, 12)))
+# Two of those whose ascent needs another frame, and a few others.
+@pytest.mark.parametrize("seed", scaled(range(60), [0, 1, 2, 47, 49]))
 def test_weights_of_sixteen_decades(seed):
     """Rows that have no say in sums all the same decide where the maximum is."""
     y, x, w, left = spread_weights(seed)
@@ -238,7 +239,7 @@ def restricted(y, x, noise):
     return loglik
 
 
-@pytest.mark.parametrize("seed", range(scaled(40, 10)))
+@pytest.mark.parametrize("seed", range(scaled(40, 4)))
 @pytest.mark.parametrize("free", [0, 1, 2])
 def test_restricted_likelihood_of_few_rows(seed, free):
     """Rows without noise that fix coefficients only: a maximum, in whatever form they are given."""
@@ -393,7 +394,7 @@ def test_starts_that_lead_nowhere(kind, far, rng):
         options["Z"] = x
     fit = fastnat.fit_linear(y, x, **options)
     P = nl.problem(y, x, **options)
-    for _ in range(scaled(20, 3)):
+    for _ in range(scaled(20, 1)):
         start = fit.params + rng.normal(size=fit.params.size) * np.repeat(
             [far, np.log(far) / 4.0], [2, fit.params.size - 2]
         )

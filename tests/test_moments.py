@@ -228,3 +228,13 @@ def test_tree_of_segments(n_segments):
         moments.merge_segments(parts, n_segments, *steps, True, 0, stats)
         for p in range(4):
             check(stats[:, p : p + 1], x[p].reshape(-1), tol=1e-12)
+
+
+@pytest.mark.parametrize("far", [1e150, 1e-150, 1e250, -1e250])
+def test_merges_of_what_has_no_common_scale(far):
+    """Beside a gap of 1e150 squares of ordinary numbers are nothing, and the other way round."""
+    near = [0.0, 1.0, 3.0]
+    for a, b in ((near, [far, 2.0 * far]), ([far, 2.0 * far], near), ([far, far], near)):
+        parts, merged = np.hstack([reduce_one(a), reduce_one(b)]), np.empty((7, 1))
+        moments.merge_segments(parts, 2, 2, 1, True, 0, merged)
+        check(merged, np.array([*a, *b]))

@@ -13,6 +13,8 @@ from naive import mp
 
 import fastnat
 from fastnat import Status, _tables
+from fastnat.kernels import em, mvn_search
+from fastnat.kernels.fisher import BLOCK
 
 REFERENCE = json.loads((Path(__file__).parent / "data" / "mvn.json").read_text())
 PROBLEMS = {p["id"]: p for p in REFERENCE["problems"] if p["model"] == "mvn_missing"}
@@ -573,3 +575,70 @@ def test_heavy_missingness_counted(d, n, share, n_fits):
     assert stopped <= (0.01 if d < 10 else 0.25) * n_fits
     if share == 0.3:  # where the likelihood is bounded there is a maximum, and it is found
         assert {name for name, bounded in counts if bounded} <= {"OK"}
+
+
+@pytest.mark.parametrize("least_for_em", [1, 32])
+def test_statuses_whichever_way_is_taken(least_for_em, monkeypatch, rng):
+    """What EM says of many variables, made to look at few."""
+    monkeypatch.setattr(_tables, "LARGE", least_for_em)
+    x = rng.normal(size=(30, 3))
+    x[:15, 0] = x[15:, 1] = NAN  # never together
+    assert fit(x).status is Status.NOT_IDENTIFIED
+    infinite = x.copy()
+    infinite[3, 2] = np.inf
+    assert fit(infinite).status is Status.INVALID_INPUT
+    assert fit(np.full((4, 3), NAN)).status is Status.NO_DATA
+    # A plane through the few complete rows.
+    x = np.array([[0.0, 1.0, 2.0], [1.0, 3.0, 1.0], [2.0, 2.0, 5.0]])
+    x = np.vstack([x, [[NAN, 1.5, 2.0], [1.0, NAN, 3.0], [0.5, 2.0, NAN], [NAN, 2.5, 3.0]]])
+    found = fit(x, max_iter=1000)
+    assert found.status in (Status.SINGULAR, Status.UNBOUNDED)
+    assert found.loglik == math.inf
+
+
+def test_a_step_of_em_that_rounding_spoils_is_no_number():
+    """A covariance that no data have has no root."""
+    one, root = np.zeros(1), np.eye(1)
+    grad, e, low = np.array([0.0, -10.0]), np.zeros((1, 1)), np.zeros((1, 1))
+    assert np.isnan(em._em_step(2.0, one, root, grad, e, low))
+    grad[1] = 0.5  # per unit of weight: the variance grows by half, 2 * 0.25**2 is to be gained
+    assert em._em_step(2.0, one, root, grad, e, low) == 0.125
+    assert root[0, 0] == pytest.approx(math.sqrt(1.5), rel=1e-15)
+
+
+def test_a_step_beyond_all_covariances_is_none():
+    root, low = np.array([[2.0, 0.0], [1.0, 3.0]]), np.zeros((2, 2))
+    mu, new_mu, new_root = np.zeros(2), np.zeros(2), np.zeros((2, 2))
+    theta = np.zeros(5)
+    assert mvn_search.place(mu, root, theta, low, new_mu, new_root)
+    np.testing.assert_allclose(new_root, root, 1e-15)
+    for cell in (2, 4):  # of the diagonal
+        theta[:] = 0.0
+        theta[cell] = 2.0
+        assert not mvn_search.place(mu, root, theta, low, new_mu, new_root)
+
+
+@pytest.mark.parametrize("column", [0, 1, 2])
+def test_nested_patterns_without_a_spread(column):
+    """The closed form stops at a column that those before it determine."""
+    x = np.array(
+        [[1.0, 2.0, 0.0], [2.0, 1.0, 3.0], [4.0, 5.0, 1.0], [3.0, 0.0, 2.0], [0.0, 2.0, 7.0]]
+    )
+    x[:, column] = x[:, 0] if column else 1.0
+    x[3:, 2] = x[4:, 1] = NAN
+    found = fit(x)
+    assert found.status is Status.SINGULAR
+    assert found.loglik == math.inf
+    assert np.all(np.isnan(found.stderr))
+
+
+@pytest.mark.parametrize("cov_type", ["opg", "sandwich"])
+def test_robust_errors_of_more_rows_than_are_added_at_once(cov_type):
+    rng = np.random.default_rng(8)
+    x = table(rng, 3 * BLOCK // 2, 2, 0.2)
+    found = fit(x, cov_type=cov_type)
+    _, scores = naive.table_scores(x, found.mean, found.covariance)
+    info = naive.table_information(x, np.ones(len(x)), found.mean, found.covariance)
+    bread, meat = inverse(info), scores.T @ scores
+    want = inverse(meat) if cov_type == "opg" else bread @ meat @ bread
+    np.testing.assert_allclose(found.stderr, np.sqrt(np.diag(want)), rtol=1e-6)

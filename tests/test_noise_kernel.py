@@ -4,6 +4,10 @@ Reference problems: mpmath with 110 digits.  Published: Viechtbauer (2005), Jour
 and Behavioral Statistics 30, 261-293, pages 271-272.
 """
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from conftest import same_bits, scaled
@@ -599,6 +603,50 @@ def test_nothing_outside_the_interval_is_high_enough(rng):
         for mu in out[estimates.MU, b] + size * np.linspace(-30, 30, 301):
             if at_mu(x[b], e[b], 1.0, mu, rough) >= target[b] + 1e-9:
                 assert ends[0, b] <= mu <= ends[1, b]
+
+
+def test_a_part_of_the_interval_with_no_value_in_it():
+    """High enough are mu around the precise value, and halfway to the one with much noise."""
+    x, e = np.array([0.0, 4.715]), np.array([0.0023, 1.291])
+    out, ends = intervals(x, e)
+    target = out[estimates.LOGLIK, 0] - 0.5 * CHI2_95
+    v = np.append(0, np.geomspace(1e-9, 1e3, scaled(20001, 4001)))
+    excess = [at_mu(x, e, 1.0, mu, v) - target for mu in (0.005, 0.5, 2.0, 4.0)]
+    assert np.array_equal(np.sign(excess), [1, -1, 1, -1])
+    assert 2.0 < ends[1, 0] < 4.0
+    assert at_mu(x, e, 1.0, ends[1, 0], v) == pytest.approx(target, abs=1e-5)
+
+
+COUNT_LOOKS = """
+import numpy as np
+import fastnat
+from fastnat.kernels import noise
+
+looks, evaluate = [], noise.evaluate
+
+def counted(problem, v):
+    looks.append(v)
+    return evaluate(problem, v)
+
+noise.evaluate = counted
+rng = np.random.default_rng(1)
+for n in (50, 800):
+    e = rng.uniform(0.1, 1.0, n)
+    fit = fastnat.fit_normal(rng.standard_normal(n) + e * rng.standard_normal(n), noise_std=e)
+    looks.clear()
+    fit.conf_int(method="profile")
+    print(len(looks))
+"""
+
+
+def test_intervals_look_at_long_problems_no_more_often_than_at_short_ones():
+    """Each look reads all values once.  Counted in plain Python, where it can be."""
+    env = os.environ | {"NUMBA_DISABLE_JIT": "1"}
+    command = [sys.executable, "-W", "error", "-c", COUNT_LOOKS]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stderr) == (0, "")
+    few, many = map(int, done.stdout.split())
+    assert 0 < many < 1.5 * few
 
 
 def test_the_interval_of_sigma_reaches_to_the_lower_of_two_maxima():

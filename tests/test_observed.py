@@ -15,6 +15,8 @@ from scipy import optimize, special
 
 import fastnat
 from fastnat import Status
+from fastnat.kernels import estimates
+from fastnat.kernels.outcome import COV_OBSERVED
 
 DATA = Path(__file__).parent / "data"
 REFERENCE = json.loads((DATA / "observed.json").read_text())
@@ -244,6 +246,15 @@ def test_censored_data_of_scipy():
         mu, sigma = scipy.stats.norm.fit(data)
         assert abs(fit.mu - mu) < 1e-3
         assert abs(fit.sigma - sigma) < 1e-3
+        with refused(ValueError, "upper", "CensoredData"):
+            fastnat.fit_normal(data, upper)
+
+
+def test_the_restricted_likelihood_has_no_profile_of_mu():
+    fit = fastnat.fit_normal([1.0, 2.0, 4.0], noise_std=[0.5, 0.1, 0.2], reml=True)
+    assert fit.success
+    with refused(ValueError, "profile", "reml=False"):
+        fit.conf_int(method="profile")
 
 
 LIMITED = {
@@ -939,3 +950,72 @@ def test_iterations_can_be_limited(rng):
     assert np.all(np.isfinite(fit.params))
     assert np.all(np.isnan(fit.stderr))
     assert fastnat.fit_normal(x, right=np.full(50, 2.0), tol=0.0).success
+
+
+@pytest.mark.parametrize("equal", [0, 3])
+def test_hundreds_of_different_intervals(equal, rng):
+    """Equal ones are merged, unless there are next to none of them: the sums are the same."""
+    n = 400
+    low = rng.normal(size=n)
+    low[10 : 10 + equal] = low[:equal]
+    high = low + 0.5
+    fit = fastnat.fit_normal(low, high)
+    mu, sigma = fit
+    z = np.stack([low - mu, high - mu]) / sigma
+    prob = special.ndtr(z[1]) - special.ndtr(z[0])
+    density = np.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
+    assert math.isclose(fit.loglik, np.sum(np.log(prob)), rel_tol=1e-12)
+    scores = (density[1] - density[0]) / prob, (z[1] * density[1] - z[0] * density[0]) / prob
+    assert np.max(np.abs(np.sum(scores, axis=1))) < 1e-8 * n
+    assert fit.nobs == n
+
+
+def test_expected_errors_of_what_has_weights(rng):
+    """Weight 0 is absence, also of the limits, and so is a NaN that is left out."""
+    x = rng.normal(size=12)
+    left = np.sort(x)[3] + 0.1 * np.arange(12.0)
+    w = np.arange(12) % 3.0
+    options = {"cov_type": "expected"}
+    want = fastnat.fit_normal(x[w > 0], left=left[w > 0], weights=w[w > 0], **options)
+    same(fastnat.fit_normal(x, left=left, weights=w, **options), want)
+    gone = np.where(w > 0.0, x, np.nan)
+    filled = np.where(w > 0.0, w, 1.0)
+    same(fastnat.fit_normal(gone, left=left, weights=filled, nan_policy="omit", **options), want)
+
+
+@pytest.mark.parametrize("bad", [[1.0, -1.0, 1.0], [1.0, np.inf, 1.0], [2.0**1023] * 3])
+@pytest.mark.parametrize("kind", ["truncation", "noise", "noise and limits"])
+def test_weights_that_searches_refuse(kind, bad):
+    options = {
+        "truncation": {"truncation": (0.0, [9.0, 8.0, 7.0])},
+        "noise": {"noise_std": 0.5},
+        "noise and limits": {"noise_std": 0.5, "left": 1.0},
+    }[kind]
+    with refused(ValueError, "weights", "finite"):
+        fastnat.fit_normal([1.0, 2.0, 4.0], weights=bad, **options)
+
+
+@pytest.mark.parametrize("cov_type", ["observed", "opg", "sandwich"])
+def test_errors_of_mu_where_the_noise_explains_all(cov_type):
+    """A limit that hides nothing: the weighted mean, whose score and curvature are known."""
+    x, e = np.array([1.0, 1.1, 0.9, 1.05]), np.array([0.5, 0.7, 0.5, 0.6])
+    fit = fastnat.fit_normal(x, noise_std=e, left=-50.0, cov_type=cov_type)
+    assert fit.status is Status.BOUNDARY
+    assert fit.mu == pytest.approx(np.average(x, weights=e**-2), rel=1e-12)
+    curvature, squares = np.sum(e**-2), np.sum(((x - fit.mu) / e**2) ** 2)
+    variance = {
+        "observed": 1.0 / curvature,
+        "opg": 1.0 / squares,
+        "sandwich": squares / curvature**2,
+    }[cov_type]
+    assert fit.stderr[0] == pytest.approx(math.sqrt(variance), rel=1e-10)
+    assert np.isnan(fit.stderr[1])
+
+
+@pytest.mark.parametrize("matrix", [(-1.0, 0.0, 1.0), (1.0, 0.0, 0.0), (1.0, 2.0, 1.0)])
+def test_no_covariance_from_an_indefinite_information(matrix):
+    none = estimates.covariance(COV_OBSERVED, matrix, matrix, matrix)
+    assert np.all(np.isnan(none))
+    definite = 2.0, 0.5, 1.0
+    a, b, c = estimates.covariance(COV_OBSERVED, definite, definite, definite)
+    np.testing.assert_allclose([[a, b], [b, c]], np.linalg.inv([[2.0, 0.5], [0.5, 1.0]]), 1e-14)

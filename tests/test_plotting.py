@@ -290,6 +290,28 @@ def test_density_of_what_is_observed():
     assert integrate.trapezoid(y, x) == pytest.approx(1.0, abs=2e-3)
 
 
+def test_a_density_of_half_lines_only():
+    """There is nothing to draw a histogram of."""
+    low = np.array([-np.inf, -np.inf, 0.5, -0.5, 1.0, -np.inf])
+    high = np.array([0.0, 1.0, np.inf, np.inf, np.inf, 2.0])
+    ax = plotting.fitted_density(low, high)
+    areas, (hatched,) = parts(ax)
+    assert not areas
+    total = sum(area(path.vertices) for path in hatched.get_paths())
+    assert math.isclose(total, 1.0, rel_tol=2e-3)
+    assert hatched.get_label() == "beyond limits: 100 %"
+
+
+def test_a_density_ends_where_nothing_can_be_observed():
+    ax = plotting.fitted_density(X, truncation=(-np.inf, 2.5))
+    fit = fastnat.fit_normal(X, truncation=(-np.inf, 2.5))
+    x, y = ax.lines[0].get_data()
+    law = stats.norm(fit.mu, fit.sigma)
+    np.testing.assert_allclose(y[x < 2.5], law.pdf(x[x < 2.5]) / law.cdf(2.5), rtol=1e-10)
+    assert np.all(y[x > 2.5] == 0.0)
+    assert 2.5 < x.max() < 2.5 + fit.sigma
+
+
 def test_intervals_of_a_histogram():
     counts, edges = np.array([1.0, 5.0, 8.0, 4.0, 2.0]), np.arange(6.0)
     ax = plotting.fitted_density(edges[:-1], edges[1:], weights=counts)

@@ -156,3 +156,10 @@ def test_no_feature_and_no_intercept():
     model = LocationScaleRegressor(fit_intercept=False, constant_scale=True)
     with refused(ValueError, "X"):
         model.fit(np.zeros((3, 2)), [1.0, 2.0, 4.0])
+
+
+def test_without_rows_that_count_there_is_no_regression(data):
+    """Scikit-learn says so itself in newer versions."""
+    X, y = data
+    with pytest.raises(ValueError, match=r"no regression|at least one non-zero"):
+        LocationScaleRegressor().fit(X, y, sample_weight=np.zeros(len(y)))

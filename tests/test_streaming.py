@@ -15,6 +15,7 @@ from scipy.stats import norm
 from test_linear import ACCURACY, NIST, assert_close, floats, nist
 
 import fastnat
+from fastnat.kernels import online as steps
 from fastnat.streaming import LinearStats, MvnStats, NormalStats, OnlineNormal
 
 NAN = np.nan
@@ -785,3 +786,106 @@ def test_what_online_refuses():
     assert repr(limited) == "<OnlineNormal: nobs = 3>"
     with refused(ValueError, "x must be finite"):
         limited.update(-np.inf)
+
+
+# ---- of all kinds ----------------------------------------------------------------------------
+
+EMPTY = {
+    NormalStats: (np.array([1.0, 2.0, 6.0]),),
+    MvnStats: (np.array([[1.0, 0.0], [2.0, 3.0], [6.0, 1.0]]),),
+    LinearStats: (np.array([1.0, 2.0, 6.0]), np.array([[1.0, 0.0], [1.0, 3.0], [1.0, 1.0]])),
+}
+
+
+@pytest.mark.parametrize("kind", EMPTY)
+def test_merging_what_has_seen_nothing_changes_nothing(kind):
+    stats = kind()
+    stats.update(*EMPTY[kind])
+    before = stats.fit().params
+    stats.merge(kind())
+    assert stats.shape == ()
+    assert same_bits(stats.fit().params, before)
+
+
+@pytest.mark.parametrize("n_chunks", [64, 65, 128])
+def test_as_many_chunks_as_a_level_holds(n_chunks):
+    """A level that has just been merged into the next one is empty."""
+    x = np.arange(float(n_chunks)) ** 2
+    stats = NormalStats()
+    for value in x:
+        stats.update([value])
+    assert stats.fit().mu == pytest.approx(np.mean(x), rel=1e-14)
+    assert stats.fit().sigma == pytest.approx(np.std(x), rel=1e-14)
+    assert stats.fit().nobs == n_chunks
+
+
+def test_chunks_whose_weights_sum_up_to_infinity():
+    for kind, chunk in EMPTY.items():
+        stats = kind()
+        stats.update(*chunk, weights=np.full(3, 2.0**1022))
+        with refused(ValueError, "weights", "finite", "sum"):
+            stats.update(*chunk, weights=np.full(3, 2.0**1022)), stats.fit()
+
+
+def test_patterns_of_another_table():
+    stats = MvnStats(nan_policy="mle")
+    stats.update([[1.0, NAN], [2.0, 3.0], [6.0, 1.0]])
+    arrays = stats.to_arrays()
+    for bad in (arrays["patterns"][0], arrays["patterns"][:, :1]):
+        with refused(ValueError, "patterns", "2 columns", "n_dim"):
+            MvnStats.from_arrays(arrays | {"patterns": bad})
+
+
+def test_online_limits_on_either_side_are_mirror_images(rng):
+    x = rng.standard_normal((3, 120))
+    below, above = OnlineNormal(3, left=-0.5, burn_in=30), OnlineNormal(3, right=0.5, burn_in=30)
+    below.update(x)
+    above.update(-x)
+    assert np.all(below.ready)
+    np.testing.assert_allclose(above.mu, -below.mu, 1e-9, 1e-12)
+    np.testing.assert_allclose(above.sigma, below.sigma, 1e-9)
+    assert np.max(np.abs(below.mu)) < 1.0
+
+
+@pytest.mark.parametrize("far", [-1e3, 1e3])
+def test_online_steps_of_observations_without_information(far):
+    """All of the distribution is on one side of the limit: nothing can be learnt, nor spoilt."""
+    state = np.zeros((steps.SIZE, 1))
+    state[steps.SPREAD] = 2.0
+    before = state.copy()
+    limits = (-np.inf, far) if far < 0.0 else (far, np.inf)
+    with np.errstate(all="ignore"):
+        steps._step(far, *limits, 0.1, 0, state)
+    assert same_bits(state, before)
+
+
+@pytest.mark.parametrize(
+    ("a", "b"), [(1.7e308, -1.7e308), (1.0, 1e150), (1e250, 1.0), (1e-200, 1.0)]
+)
+def test_tables_without_a_common_scale(a, b):
+    """Gaps between chunks that no number holds, or beside which their spread is nothing."""
+    chunks = [np.array([[u, 0.0], [u, 3.0], [0.5 * u, 1.0]]) for u in (a, b)]
+    stats = MvnStats()
+    for chunk in chunks:
+        stats.update(chunk)
+    fit = stats.fit()
+    unit = Fraction(max(a, b)), Fraction(1)
+    for j, column in enumerate(np.concatenate(chunks).T.tolist()):
+        values = [Fraction(v) / unit[j] for v in column]
+        mean = sum(values) / 6
+        variance = float(sum((v - mean) ** 2 for v in values) / 6)
+        assert abs(float(Fraction(float(fit.mean[j])) / unit[j] - mean)) < 1e-13
+        if float(unit[j]) < 1e150:  # else it is no number
+            size = float(unit[j]) ** 2
+            assert fit.covariance[j, j] == pytest.approx(variance * size, rel=1e-12, abs=1e-320)
+
+
+def test_tables_of_tremendous_weights(rng):
+    """Estimates know no unit of weight; the log-likelihood is proportional to it."""
+    x, w = rng.normal(size=(7, 3)), rng.uniform(0.5, 1.5, 7)
+    want = fastnat.fit_mvn(x, weights=w)
+    for unit in (2.0**700, 2.0**-700):
+        fit = fastnat.fit_mvn(x, weights=unit * w)
+        np.testing.assert_allclose(fit.mean, want.mean, 1e-13)
+        np.testing.assert_allclose(fit.covariance, want.covariance, 1e-13)
+        np.testing.assert_allclose(fit.loglik / unit, want.loglik, 1e-13)

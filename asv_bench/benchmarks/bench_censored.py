@@ -32,12 +32,11 @@ def _own_limits(n):
     def more():
         """An iteration more, beside NumPy's."""
         work = {"right": limit, "cov_type": None}
-        long, short, numpy = common.medians(
-            lambda: _fit(x, max_iter=4, **work),
-            lambda: _fit(x, max_iter=1, **work),
-            lambda: observed.iteration_by_numpy(x, limit),
+        more = common.difference(
+            lambda: _fit(x, max_iter=4, **work), lambda: _fit(x, max_iter=1, **work)
         )
-        each = max((long - short) / 3.0, 1e-12)
+        each = max(more / 3.0, 1e-12)
+        numpy = common.medians(lambda: observed.iteration_by_numpy(x, limit))[0]
         return {"ns an iteration": 1e9 * each / x.size, "iteration times numpy": numpy / each}
 
     return Work(

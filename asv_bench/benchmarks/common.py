@@ -164,6 +164,8 @@ def medians(*functions, rounds=9):
     seconds = [[] for _ in functions]
     for _ in range(max(3, min(rounds, int(BUDGET / turn)))):
         for function, number, measured in zip(functions, numbers, seconds, strict=True):
+            if number > 1:
+                function()  # fetches what the others have put out of the caches
             measured.append(_seconds_of(function, number))
     return [statistics.median(measured) for measured in seconds]
 
@@ -173,6 +175,18 @@ def _seconds_of(function, number):
     for _ in range(number):
         function()
     return (time.perf_counter() - start) / number
+
+
+def difference(longer, shorter, pairs=500):
+    """Median seconds that one function takes more than another, of neighbouring calls.
+
+    Medians of each differ by the drift of the machine as well, which may be as large.
+    """
+    functions = longer, shorter
+    for function in functions:
+        function()
+    seconds = [[_seconds_of(f, 1) for f in functions] for _ in range(1 if QUICK else pairs)]
+    return statistics.median(long - short for long, short in seconds)
 
 
 def ratio(peer, ours):

@@ -10,6 +10,7 @@ from numba.core.errors import TypingError
 from fastnat.kernels._numpy_lanes import WIDTH, Body, Count, NumpyLanes, accumulate, halve
 
 _DOUBLE = ir.DoubleType()
+AHEAD = 1280  # elements: eight rows at a time are short streams, which no hardware follows
 _INDEX = ir.IntType(64)
 _VECTOR = ir.VectorType(_DOUBLE, WIDTH)
 _ZERO = ir.Constant(_VECTOR, [0.0] * WIDTH)
@@ -232,7 +233,8 @@ def emit_rows(
     kinds, values = [signature.args[i] for i in arguments], [args[i] for i in arguments]
     call = _Call(body, n_consts, context, builder, kinds, values)
     start, stride, n, last = args[1:5]
-    next_rows = builder.mul(stride, ir.Constant(_INDEX, rows))
+    next_rows, least = builder.mul(stride, ir.Constant(_INDEX, rows)), ir.Constant(_INDEX, AHEAD)
+    ahead = builder.select(builder.icmp_signed("<", next_rows, least), least, next_rows)
 
     starts, constants = [], []
     for r in range(rows):
@@ -249,7 +251,7 @@ def emit_rows(
             for r in range(rows):
                 at = builder.add(starts[r], builder.add(k, ir.Constant(_INDEX, u * WIDTH)))
                 if rows > 1:
-                    call.prefetch(at, next_rows)
+                    call.prefetch(at, ahead)
                 places = call.places(u, r, rows)
                 new = call.add([sums[i] for i in places], at, constants[r], mask)
                 for i, value in zip(places, new, strict=True):

@@ -8,6 +8,7 @@ from numba.core import types
 from fastnat.kernels._llvm import (
     _INDEX,
     _ZERO,
+    AHEAD,
     LlvmLanes,
     _Array,
     _loop,
@@ -15,7 +16,6 @@ from fastnat.kernels._llvm import (
     _splat,
     _transpose_and_add,
 )
-from fastnat.kernels._llvm_tables import AHEAD
 from fastnat.kernels._numpy_lanes import WIDTH, halve
 
 MOST_VECTORS = 3

@@ -8,6 +8,7 @@ from numba.core import types
 from fastnat.kernels._llvm import (
     _INDEX,
     _ZERO,
+    AHEAD,
     LlvmLanes,
     _Array,
     _loop,
@@ -17,8 +18,6 @@ from fastnat.kernels._llvm import (
     _store_sums,
 )
 from fastnat.kernels._numpy_lanes import WIDTH, TableBody, accumulate, halve, sums_of_table
-
-AHEAD = 1280  # elements: eight rows at a time are short streams, which no hardware follows
 
 
 def _index(value: int) -> Any:

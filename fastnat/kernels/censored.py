@@ -2,7 +2,9 @@
 
 import math
 
-from fastnat.kernels import ascent, codes, compression, estimates, existence, olsen
+import numpy as np
+
+from fastnat.kernels import ascent, codes, compression, estimates, existence, olsen, olsen_lanes
 from fastnat.kernels._jit import helper, kernel
 from fastnat.kernels.observation import expected_information, interval
 from fastnat.kernels.outcome import COV_EXPECTED, COV_OBSERVED, NO_COV
@@ -40,6 +42,23 @@ def fit(stats, lists, ends, status, units, starts, cov, max_iter, tol, first, ou
         estimates.arrive(found, mu, sigma, loglik, total, nit, column, out)
         if found == codes.OK and cov != NO_COV:
             _report_errors(problem, origin, cov, theta, curvature, column, out)
+
+
+@kernel
+def fit_common(stats, tally, limits, cov, max_iter, tol, first, out):
+    """Fit problems whose observations share their limits; returns how many have bad weights.
+
+    stats, tally : of n_fits problems, as `rows.reduce_rows` leaves them with the values next to the
+        limits.
+    limits : (2, 1) or (2, at least first + n_fits).  The rest as in `fit`.
+    """
+    (lists, ends, status, units), bad = compression.from_tally(stats, tally, limits, first)
+    if bad > 0:
+        return bad
+    starts = np.empty((3, units.size))
+    olsen_lanes.start_many(stats, lists, ends, units, starts)
+    fit(stats, lists, ends, status, units, starts, cov, max_iter, tol, first, out)
+    return bad
 
 
 @helper

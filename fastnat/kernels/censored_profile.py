@@ -42,3 +42,10 @@ def intervals(stats, lists, ends, units, drop, fits, first, out):
         for k in range(2):
             out[k, column] = (origin + state[profile.ENDS + k]) * unit
             out[2 + k, column] = state[profile.ENDS + 2 + k] * sigma * unit
+
+
+@kernel
+def intervals_common(stats, tally, limits, drop, fits, out):
+    """The same for problems as in `censored.fit_common`."""
+    (lists, ends, _, units), _ = compression.from_tally(stats, tally, limits, 0)
+    intervals(stats, lists, ends, units, drop, fits, 0, out)

@@ -282,18 +282,24 @@ def _merge_equal(lower, upper, weights, start, stop, table):
     return n
 
 
-@kernel
-def from_tally(stats, tally, left, right, first, lists, ends, status, units):
-    """The lists of problems whose observations share their limits; returns bad weights.
+@helper
+def from_tally(stats, tally, limits, first):
+    """What `compress` would make of problems whose observations share their limits.
 
     stats, tally : of n_fits problems, as `reduce_rows` leaves them.
-    left, right : (1,) or (at least first + n_fits,), values at or beyond are only known to be so.
-    lists : (N_LISTS, at least n_fits), out.  The rest as in `compress`.
+    limits : (2, 1) or (2, at least first + n_fits), left and right; values at or beyond are only
+        known to be so.
+
+    Returns (lists, ends, status, units) and how many have bad weights.
     """
+    n_fits = stats.shape[1]
+    lists, ends = np.empty((N_LISTS, n_fits)), np.empty((N_KINDS, n_fits + 1), np.int64)
+    status, units = np.empty(n_fits, np.int8), np.empty(n_fits)
     bad_weights = 0
     ends[:, 0] = 0
-    for j in range(stats.shape[1]):
-        least, most = left[(first + j) % left.size], right[(first + j) % right.size]
+    for j in range(n_fits):
+        column = (first + j) % limits.shape[1]
+        least, most = limits[0, column], limits[1, column]
         weight, mean = stats[moments.W, j], stats[moments.MEAN, j]
         below, above = tally[deviations.BELOW, j], tally[deviations.ABOVE, j]
         missing = tally[deviations.MISSING, j]
@@ -314,7 +320,7 @@ def from_tally(stats, tally, left, right, first, lists, ends, status, units):
             )
         _put(least / units[j], below, lists[LEFT], lists[LEFT_W], ends[LEFTS], j)
         _put(most / units[j], above, lists[RIGHT], lists[RIGHT_W], ends[RIGHTS], j)
-    return bad_weights
+    return (lists, ends, status, units), bad_weights
 
 
 @helper

@@ -20,6 +20,7 @@ import numpy as np
 
 from fastnat.kernels._jit import helper, inlined
 from fastnat.kernels._scalar import select
+from fastnat.kernels.fisher import STRIDE
 from fastnat.kernels.linear_rows import (
     BETWEEN,
     EXACT,
@@ -29,7 +30,6 @@ from fastnat.kernels.linear_rows import (
     MOST,
     NOISE,
     RIGHT,
-    STRIDE,
     TRUNCATED,
     WEIGHT,
     WIDTH,

@@ -143,10 +143,11 @@ def _falling(problem, v, sums):
     _, s1, s2, s3, first, second, third, gap = sums
     p, lost, fixed = v + problem[4], problem[6], problem[7]
     k = second - p * (gap / s1)
-    ratio = s2 / s1
     moving = first * (first / s1) if fixed != fixed else 0.0
     curvature = s2 - 2.0 * (third - moving) / p
-    curvature -= lost * (2.0 * s3 / s1 - ratio * ratio)
+    if lost > 0.0:
+        ratio = s2 / s1
+        curvature -= lost * (2.0 * s3 / s1 - ratio * ratio)
     return k, curvature + 2.0 * k / p, curvature
 
 

@@ -59,15 +59,17 @@ def survey(room, n):
     weight without noise) of what `select` has left.
     """
     x, noise, w = room[VALUES], room[SQUARES], room[WEIGHTS]
-    low, high, reference, most = math.inf, -math.inf, 0, 0.0
+    low, high, reference, least, most = math.inf, -math.inf, 0, math.inf, 0.0
     exact_low, exact_high, exact_weight = math.inf, -math.inf, 0.0
     for i in range(n):
-        low, high = min(low, x[i]), max(high, x[i])
-        most = max(most, noise[i])
-        if noise[i] < noise[reference]:
-            reference = i
-        if noise[i] == 0.0:
-            exact_low, exact_high = min(exact_low, x[i]), max(exact_high, x[i])
+        value, error = x[i], noise[i]
+        low = value if value < low else low
+        high = value if value > high else high
+        most = error if error > most else most
+        if error < least:
+            reference, least = i, error
+        if error == 0.0:
+            exact_low, exact_high = min(exact_low, value), max(exact_high, value)
             exact_weight += w[i]
     return low, high, reference, most, exact_low, exact_high, exact_weight
 
@@ -123,8 +125,9 @@ def standardise(room, n, facts, total, reml, scratch):
             if e > _MOST:
                 constant -= w[i] * (math.log(squares[i]) - exponent * math.log(2.0))
                 constant += w[i] * math.log(_MOST)
-            e = max(_LEAST, min(_MOST, e))
-            least = min(least, e)
+            e = _MOST if e > _MOST else e
+            e = _LEAST if e < _LEAST else e
+            least = e if e < least else least
         squares[i] = e * e
         w[i] *= weight_inverse
     if exact_low == exact_high:
@@ -149,10 +152,14 @@ def highest(problem):
     most = moment = second = 0.0
     light = False
     for i in range(x.size):
-        low, high, most = min(low, x[i]), max(high, x[i]), max(most, squares[i])
+        value, square = x[i], squares[i]
+        low = value if value < low else low
+        high = value if value > high else high
+        most = square if square > most else most
         light |= w[i] < lost
-        moment += w[i] * x[i]
-        second += w[i] * x[i] * x[i]
+        u = w[i] * value
+        moment += u
+        second += u * value
     center = moment / total if fixed != fixed else fixed
     about = second - center * (2.0 * moment - center * total) + _ROUNDING * second
     top = (high - low) * (high - low) - least

@@ -2,8 +2,10 @@
 
 Of v = sigma**2 and of mu, the interval reaches from the lowest to the highest value whose profile
 likelihood is high enough, for the profiles may have several maxima.  Those of v are found as in
-`noise`; those of mu lie next to single values, if anywhere away from the estimate.  (Hardy and
-Thompson 1996, Statistics in Medicine 15, 619-629.)
+`noise`, and tell of those of mu.  For say that mu has no profile high enough at c, but has one
+beyond c.  Of all v together with the best mu from c on, take the best.  That mu is not c, so it is
+the best for this v without the bound, too, and this v a maximum of the profile of v: high enough,
+and with its mu beyond c.  (Hardy and Thompson 1996, Statistics in Medicine 15, 619-629.)
 """
 
 import math
@@ -58,21 +60,29 @@ def _of_v(problem, floor, v, target, state):
     low, high, below = v, v, 0.0
     upper, zero = noise.start(problem), noise.look(problem, 0.0)
     while upper[0] > 0.0:
-        lower, upper = noise.next_bracket(problem, floor, upper, zero)
-        if lower[0] >= 0.0:
-            top = noise.refine(problem, lower, upper, _MAX_ITER, _TOL, state)[0]
+        top, upper = _next_maximum(problem, floor, upper, zero, state)
+        if top > 0.0:
             if noise.loglik_at(problem, top) >= target:
                 high = max(high, top)
                 if top < low:
                     low, below = top, 0.0
             elif top < low:
                 below = max(below, top)
-        upper = lower
     if problem[4] > 0.0 and noise.loglik_at(problem, 0.0) >= target:
         low = 0.0
     if low > 0.0:
         low = _root_of_v(problem, below, low, True, target, state)
     return low, _beyond(problem, high, target, state)
+
+
+@helper
+def _next_maximum(problem, floor, upper, zero, state):
+    """(v of the next maximum of the profile below a point, or 0; the point where to go on)."""
+    lower, upper = noise.next_bracket(problem, floor, upper, zero)
+    top = 0.0
+    if lower[0] >= 0.0:
+        top = noise.refine(problem, lower, upper, _MAX_ITER, _TOL, state)[0]
+    return top, lower
 
 
 @helper
@@ -99,19 +109,26 @@ def _root_of_v(problem, lower, upper, rising, target, state):
 @helper
 def _of_mu(problem, floor, mu, step, target, state, best):
     """The end of the interval of mu in the direction of the step."""
+    end = _crossing(problem, floor, mu, step, target, state, best)
+    upper, zero = noise.start(problem), noise.look(problem, 0.0)
+    while upper[0] > 0.0 and abs(end) < math.inf:
+        v, upper = _next_maximum(problem, floor, upper, zero, state)
+        # Or it is that at 0, which there is none of if a value has no noise.
+        if (v > 0.0 or problem[4] > 0.0) and noise.loglik_at(problem, v) >= target:
+            mu = noise.evaluate(problem, v)[0]
+            if (mu - end) * step > 0.0:
+                end = _crossing(problem, floor, mu, step, target, state, best)
+    return end
+
+
+@helper
+def _crossing(problem, floor, mu, step, target, state, best):
+    """Where the profile of mu falls below the target, from a mu that is high enough."""
     inside, outside = _outwards(problem, floor, mu, step, target, state, best)
     if not abs(outside) < math.inf:
         return outside
-    for value in problem[0]:
-        if stopped():
-            break
-        # Beyond all values, the likelihood only falls.
-        if (value - outside) * step > 0.0:
-            if not _at_mu(problem, floor, value, target, state, best)[0] < 0.0:
-                inside, outside = _outwards(problem, floor, value, step, target, state, best)
-    lower, upper = min(inside, outside), max(inside, outside)
     own = np.empty(root.SIZE)
-    at = root.start(own, lower, upper, step < 0.0)
+    at = root.start(own, min(inside, outside), max(inside, outside), step < 0.0)
     while at == at:
         excess, slope = _at_mu(problem, floor, at, target, state, best)
         at = root.advance(own, excess, slope)

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from fastnat.kernels import compression, moments
-from fastnat.kernels._jit import helper, inlined, kernel
+from fastnat.kernels._jit import helper, inlined
 from fastnat.kernels._scalar import select
 from fastnat.kernels.special import hazards
 
@@ -21,7 +21,7 @@ _LEAST = 0.1  # of 1 / sigma is left by any step
 _W, _M2, _LEFT, _LEFT_W, _RIGHT, _RIGHT_W, _BETA, _H, _ROWS = range(9)
 
 
-@kernel
+@helper
 def start_many(stats, lists, ends, units, starts):
     """Starts (beta, h), relative to the mean of the exact values, of problems as in `fit`.
 

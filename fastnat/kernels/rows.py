@@ -6,6 +6,7 @@ import numpy as np
 
 from fastnat.kernels import deviations, lanes, moments
 from fastnat.kernels._jit import helper, kernel
+from fastnat.kernels._scalar import borrow, keep
 
 SEGMENT = 1 << 17
 """A longer row is cut into segments of this size, whose statistics are merged in a tree."""
@@ -138,8 +139,9 @@ def reduce_rows(x, w, offsets, limits, omit, high, first, stats, tally):
     tally : (3, at least first + n_rows), out, the weight of what is left out: below the limits,
         above, NaN; or None.
     """
-    workspace = np.empty((deviations.N_CONSTS + deviations.N_SUMS, lanes.WIDTH))
-    consts, sums = workspace[: deviations.N_CONSTS], workspace[deviations.N_CONSTS :]
+    room = np.empty((deviations.N_CONSTS, lanes.WIDTH)), np.empty((deviations.N_SUMS, lanes.WIDTH))
+    owners = x, w, limits, stats, tally, room
+    x, w, limits, stats, tally, (consts, sums) = borrow(owners)
     n_rows = offsets.size - 1
     b = 0
     while b < n_rows:
@@ -176,6 +178,7 @@ def reduce_rows(x, w, offsets, limits, omit, high, first, stats, tally):
         deviations.set_limits(limits, b, consts)
         look_again(row, weights, limits, omit, high, consts, sums, first + b, stats)
         b = next_doubtful(high, stats, first + b + 1, first + n_rows) - first
+    keep(owners)
 
 
 @helper
