@@ -107,7 +107,7 @@ def replacements(node):
 
 def said(node):
     """A node as one short line; of an `if` its condition."""
-    if isinstance(node, (ast.If, ast.IfExp)):
+    if isinstance(node, ast.If):
         return f"if {ast.unparse(node.test)}"
     return ast.unparse(node)
 

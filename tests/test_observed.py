@@ -777,8 +777,10 @@ def numerical_information(loglik, mu, sigma):
     return -np.array([[float(value / h**2) for value in row] for row in second])
 
 
-def test_observed_covariances(rng):
-    lower, upper = random_intervals(rng, 12)
+@pytest.mark.parametrize("n", [12, 100])
+def test_observed_covariances(n, rng):
+    """Few limits are added up one by one, more than 16 on a side in vectors."""
+    lower, upper = random_intervals(rng, n)
     fit = fastnat.fit_normal(lower, upper)
 
     def loglik(mu, sigma):
@@ -920,6 +922,26 @@ def test_a_bad_cell_is_the_problem_of_its_own_problem():
     limits = np.array([0.0, 0.0, np.nan])
     assert fastnat.fit_normal(X, left=limits).status is Status.INVALID_INPUT
     assert fastnat.fit_normal(X, left=[0.0, 0.0, 2.0], right=[5.0, 5.0, 1.0]).status == 4
+
+
+def test_common_limits_are_all_but_done_when_the_ascent_begins(rng):
+    """Six steps in lanes, of which Newton's last ones are exact; the ascent has to confirm it."""
+    x = rng.normal(size=(20, 50))
+    for limits in ({"left": -0.5}, {"right": 0.3}, {"left": -0.7, "right": 0.6}):
+        fit = fastnat.fit_normal(x, **limits)
+        assert fit.success.all()
+        assert fit.nit.max() <= 7
+
+
+@pytest.mark.parametrize("offset", [0.0, 2.0**30, -(2.0**45)])
+def test_intervals_far_away_lose_no_digits_and_no_steps(offset, rng):
+    """Where no value is exact, the search begins at the moments of the midpoints."""
+    lower = np.floor(4.0 * rng.normal(size=30)) / 4.0  # exact with any of the offsets
+    near = fastnat.fit_normal(lower, lower + 0.25)
+    fit = fastnat.fit_normal(lower + offset, lower + 0.25 + offset)
+    assert fit.sigma == pytest.approx(near.sigma, rel=1e-14)
+    assert abs(fit.mu - offset - near.mu) <= np.spacing(abs(offset)) + 1e-14
+    assert fit.nit <= 4  # Newton, from so near
 
 
 def test_iterations_can_be_limited(rng):
