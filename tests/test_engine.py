@@ -219,9 +219,9 @@ CHARTS = {
 # halving is the design's table, to the last entry.  "observed" there fell back on the expected
 # information; here the observed one is damped, and reaches the maximum from everywhere.  The Olsen
 # row there had another rule against steps too long: 1 1 1 8 5 5 5 18.  BHHH depends on the
-# fourth moment of the data: 17 501 >2000 10 21 678 >2000 18 there.  "auto" takes 15 or 21 steps from
-# (0, 10), where scores are equal to nine digits and their OPG singular to rounding: the order of
-# its sums decides.
+# fourth moment of the data: 17 501 >2000 10 21 678 >2000 18 there.  "auto" takes 15 or 21 steps
+# from (0, 10), where scores are equal to nine digits and their OPG singular to rounding: the order
+# of its sums decides.
 TABLE = [
     ("expected", "log", (14, 455, FAIL, 10, 9, 200, FAIL, 24), 0),
     ("expected", "variance", (2, 2, 3, 1, 1, 1, 3, 1), 0),

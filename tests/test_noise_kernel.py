@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from conftest import same_bits, scaled
 
+from fastnat import fit_normal
 from fastnat.kernels import codes, estimates, noise, noise_profile
 from fastnat.kernels.outcome import (
     COV_EXPECTED,
@@ -615,6 +616,18 @@ def test_a_part_of_the_interval_with_no_value_in_it():
     assert np.array_equal(np.sign(excess), [1, -1, 1, -1])
     assert 2.0 < ends[1, 0] < 4.0
     assert at_mu(x, e, 1.0, ends[1, 0], v) == pytest.approx(target, abs=1e-5)
+
+
+def test_an_interval_that_ends_beyond_all_numbers():
+    """One of the weights is so small that the profile hardly falls."""
+    fit = fit_normal(
+        [0.7214870296514015, -0.0014769140931701],
+        noise_std=[583.7858027359703, 2.995254183220921e-4],
+        weights=[8.44177823871097e-06, 3.933345124300158e-06],
+    )
+    low, high = fit.conf_int(method="profile")[0]
+    assert not low > fit.mu
+    assert not high < fit.mu
 
 
 COUNT_LOOKS = """

@@ -212,7 +212,7 @@ def look(problem, v):
 def start(problem):
     """The point from which the search goes down."""
     v = noise_data.highest(problem)
-    if not v > 0.0:
+    if not 0.0 < v < math.inf:  # infinite for a fixed mu beyond all numbers
         return 0.0, -1.0, 0.0
     _, k, slope = look(problem, v)
     return v, min(k, 0.0), slope
