@@ -313,7 +313,7 @@ def try_mutants(files, mutants, log, out):
 
 def tests_of(name, table):
     """The test files that concern a mutant, those first that fail soonest."""
-    return tuple(f"tests/test_{test}.py" for test in table[name.split()[0]].split())
+    return tuple(f"tests/test_{test}.py" for test in table.get(name.split()[0], "").split())
 
 
 def outcomes_of(mutants, table, log):
@@ -362,6 +362,8 @@ def main():
         for name, outcome in outcomes.items()
         if outcome == ("killed" if name in explained else "survived")
     ]
+    files = {name.split()[0] for name in mutants}
+    wrong += [f"no tests are named for {file}" for file in files - config["tests"].keys()]
     wrong += [f"no such mutant: {name}" for name in explained if name not in mutants]
     if "survived" not in outcomes.values():
         wrong.append("Nothing survived: do the tests pass at all?  Take a larger sample.")
