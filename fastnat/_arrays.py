@@ -90,7 +90,8 @@ def as_array(name: str, value: ArrayLike) -> Array:
     except ValueError as error:
         raise ValueError(f"{name} must be rectangular: its rows differ in length") from error
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must hold real numbers, not {array.dtype.name}")
+        found = {"U": "text", "S": "text"}.get(array.dtype.kind, array.dtype.name)
+        raise TypeError(f"{name} must hold real numbers, not {found}")
     if array.ndim > _MOST_DIMENSIONS:
         raise ValueError(f"{name} must have at most {_MOST_DIMENSIONS} dimensions")
     return array

@@ -48,7 +48,7 @@ class ClosedForm:
         return nobs - 1.0 if self.reml else nobs
 
     def loglik(self) -> Any:
-        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             dof = self._dof
             value = -dof * (np.log(self._sigma) + 0.5 * (math.log(2.0 * math.pi) + 1.0))
             if self.reml:
@@ -68,14 +68,14 @@ class ClosedForm:
         mu, both, sigma = self._relative_cov()
         cov = np.empty((*self._status.shape, 2, 2))
         cov[..., 0, 0], cov[..., 0, 1], cov[..., 1, 0], cov[..., 1, 1] = mu, both, both, sigma
-        with np.errstate(under="ignore", over="ignore"):
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             for _ in range(2):
                 cov *= np.asarray(self._sigma)[..., None, None]
         return cov
 
     def stderr(self) -> Array:
         mu, _, sigma = self._relative_cov()
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             return np.stack([np.sqrt(mu) * self._sigma, np.sqrt(sigma) * self._sigma], axis=-1)
 
     def stderr_along(self, z: Array) -> Any:
@@ -83,7 +83,7 @@ class ClosedForm:
         rest = (..., *(None,) * z.ndim)
         sigma = np.asarray(self._sigma)[rest]
         of_mu, of_both, of_sigma = (np.asarray(v)[rest] for v in self._relative_cov())
-        with np.errstate(invalid="ignore", over="ignore"):
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             var = of_mu + 2.0 * z * of_both + np.square(z) * of_sigma
             # Rounding may leave less than zero of a variance that is zero.
             return sigma * np.sqrt(np.maximum(var, 0.0))

@@ -52,9 +52,9 @@ class Searched:
         rest = (..., *(None,) * z.ndim)
         rows = (estimates.SE_MU, estimates.SE_SIGMA, estimates.CORR)
         mu, sigma, corr = (self.out[row][rest] for row in rows)
-        sigma = z * sigma
-        # The part of sigma that mu does not tell, and the rest.
-        with np.errstate(under="ignore"):
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            sigma = z * sigma
+            # The part of sigma that mu does not tell, and the rest.
             return np.hypot(mu + corr * sigma, np.sqrt((1.0 - corr) * (1.0 + corr)) * sigma)
 
     def profile(self, level: float) -> Array:

@@ -13,9 +13,13 @@ needs.
 
 from typing import Any
 
-import dask.array as da
 import numpy as np
 from numpy.typing import ArrayLike
+
+try:
+    import dask.array as da
+except ImportError as error:  # pragma: no cover
+    raise ImportError("fastnat.dask needs Dask: pip install 'fastnat[dask]'") from error
 
 import fastnat
 from fastnat import _chunk_stats, _chunked, _map_reduce, _observed, _tables

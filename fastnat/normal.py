@@ -164,7 +164,7 @@ class NormalFit(FitResult):
         self._need_covariance()
         z = ndtri(probability)
         rest = (..., *(None,) * z.ndim)
-        with np.errstate(invalid="ignore", over="ignore"):
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             value = np.asarray(self.mu)[rest] + z * np.asarray(self.sigma)[rest]
         return Quantile(value[()], self._rest.stderr_along(z)[()])
 

@@ -8,9 +8,14 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+try:
+    from sklearn.base import BaseEstimator, RegressorMixin
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+except ImportError as error:  # pragma: no cover
+    words = "fastnat.sklearn needs scikit-learn 1.6 or newer: pip install 'fastnat[sklearn]'"
+    raise ImportError(words) from error
 
 from fastnat._arrays import Array, check_flag
 from fastnat.linear import LinearFit, fit_linear

@@ -7,7 +7,11 @@ from collections.abc import Hashable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
-import xarray as xr
+
+try:
+    import xarray as xr
+except ImportError as error:  # pragma: no cover
+    raise ImportError("fastnat.xarray needs xarray: pip install 'fastnat[xarray]'") from error
 
 import fastnat
 from fastnat._arrays import Array, CovType, NanPolicy, shown

@@ -254,6 +254,26 @@ def test_pandas():
     for column in [["a", "b"], [pd.Timestamp(2020, 1, 1)], [None, "x"]]:
         with refused(TypeError, "x must hold real numbers"):
             fastnat.fit_normal(pd.Series(column))
+    with refused(TypeError, "x must hold real numbers, not text"):
+        fastnat.fit_normal(["1.5", "<0.5"])
+
+
+@pytest.mark.parametrize("cov_type", ["observed", "opg", "sandwich"])
+@pytest.mark.parametrize("unit", [1e-310, 1e-160, 1.0, 1e160, 1e308])
+def test_whoever_wants_floating_point_errors_gets_none_of_ours(unit, cov_type):
+    x = np.array([0.1, 0.25, 0.3, 0.75, 1.0])
+    with np.errstate(under="ignore"):
+        x *= unit
+    with np.errstate(all="raise"):
+        for options in ({}, {"weights": 1e-300}, {"weights": 1e300}, {"left": x[0]}):
+            fit = fastnat.fit_normal(x, cov_type=cov_type, **options)
+            assert fit.success
+            assert all(np.ndim(v) == 0 for v in (fit.mu, fit.sigma, fit.loglik, fit.nobs))
+            assert fit.stderr.shape == (2,)
+            assert fit.cov_params.shape == (2, 2)
+            assert fit.quantile(np.array([0.1, 0.999])).stderr.shape == (2,)
+            assert fit.conf_int().shape == (2, 2)
+            assert repr(fit)
 
 
 class Duck:

@@ -77,6 +77,30 @@ assert not slow, slow
 """
 
 
+WITHOUT = """
+import importlib, sys
+for name, module in zip(sys.argv[1::2], sys.argv[2::2]):
+    sys.modules[module] = None
+    try:
+        importlib.import_module(f"fastnat.{name}")
+    except ImportError as error:
+        print(error)
+"""
+
+
+def test_modules_say_which_extra_they_need():
+    extras = {"plotting": "matplotlib", "xarray": "xarray", "dask": "dask", "sklearn": "sklearn"}
+    argv = [word for pair in extras.items() for word in pair]
+    command = [sys.executable, "-c", WITHOUT, *argv]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    for name, line in zip(extras, lines, strict=True):
+        extra = {"plotting": "plot"}.get(name, name)
+        assert line.startswith(f"fastnat.{name} needs ")
+        assert line.endswith(f": pip install 'fastnat[{extra}]'")
+        assert extra in project()["optional-dependencies"]
+
+
 def test_import_compiles_nothing_and_leaves_scipy_alone():
     subprocess.run([sys.executable, "-c", IMPORT], cwd=ROOT, check=True)
 
