@@ -16,7 +16,7 @@ from scipy import optimize, special
 
 import fastnat
 from fastnat import Status
-from fastnat.kernels import estimates
+from fastnat.kernels import compression, estimates
 from fastnat.kernels.outcome import COV_OBSERVED
 
 DATA = Path(__file__).parent / "data"
@@ -1104,3 +1104,19 @@ def test_values_at_their_bounds_and_one_that_is_not():
         lambda e1: -loglik(e1), bounds=(-500.0, -1e-3), method="bounded", options={"xatol": 1e-9}
     )
     assert fit.loglik == pytest.approx(-min(found.fun, other.fun), rel=1e-8)
+
+
+def test_equal_limits_become_one_with_their_weight():
+    """An iteration takes as long as there are different limits."""
+    x, left = np.full(1000, 1.0), np.where(np.arange(1000) % 4 == 0, 2.0, 3.0)
+    lists = np.empty((compression.N_LISTS, x.size + 1))
+    ends = np.empty((compression.N_KINDS, 2), np.int64)
+    status, units = np.empty(1, np.int8), np.empty(1)
+    offsets = np.array([0, x.size])
+    bad = compression.compress(
+        x, None, left, None, None, offsets, False, lists, ends, status, units
+    )
+    assert (bad, status[0], units[0]) == (0, Status.OK, 1.0)
+    assert ends[:, 1].tolist() == [0, 2, 0, 0]
+    assert lists[compression.LEFT, :2].tolist() == [2.0, 3.0]
+    assert lists[compression.LEFT_W, :2].tolist() == [250.0, 750.0]
