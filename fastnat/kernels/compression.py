@@ -270,7 +270,8 @@ def _merge_equal(lower, upper, weights, start, stop, table):
                     lower[k - gap], upper[k - gap] = lower[k], upper[k]
                     weights[k - gap] = weights[k]
             return stop - gap
-        mixed = (lows[i] + 31 * highs[i]) * 0x1E3779B97F4A7C15
+        bits = lows[i] + 31 * highs[i]
+        mixed = (bits ^ (bits >> 32)) * 0x1E3779B97F4A7C15  # round numbers differ in high bits only
         slot = (mixed >> 40) & (_N_SLOTS - 1)
         known = table[slot]
         if start <= known < n and lower[known] == lower[i] and upper[known] == upper[i]:
