@@ -46,6 +46,7 @@ lint: $(VENV)/.stamp-lint
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/mypy --strict tests/user_script.py
 
 # asv keeps what it knows about the machine in the home directory: give it one of its own.
 bench measure bench-publish: export HOME := $(abspath $(VENV))

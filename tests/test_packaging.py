@@ -52,6 +52,15 @@ def test_py_typed_is_shipped():
     assert (PACKAGE / "py.typed").is_file()
 
 
+def test_what_a_user_writes_with_types_runs():
+    """That its types are right is for mypy to say, in `make lint`."""
+    script = Path(__file__).parent / "user_script.py"
+    command = [sys.executable, "-W", "error", str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("0 (2, 2) (2,) (4, 4) 170.12")
+
+
 def test_text_is_ascii():
     for path in (*PACKAGE.rglob("*.py"), *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")):
         assert path.read_text(encoding="utf-8").isascii(), path
