@@ -443,20 +443,14 @@ def test_joblib(serial, backend):
 @compiled_only
 @pytest.mark.slow
 @pytest.mark.usefixtures("interruptible")
-def test_ctrl_c_ends_fits_that_take_minutes():
-    """One table, one sample: without being asked to end they would go on for minutes."""
+def test_ctrl_c_ends_a_fit_that_takes_minutes():
+    """One table with missing entries: without being asked to end it would go on for minutes."""
     rng = np.random.default_rng(3)
     x = np.where(rng.random((60_000, 32)) < 0.1, np.nan, rng.normal(size=(60_000, 32)))
-    values, noise = rng.normal(size=(2, 100_000))
-    sample = fastnat.fit_normal(values, noise_std=np.abs(noise))
-    for call in (
-        lambda: fastnat.fit_mvn(x, nan_policy="mle"),
-        lambda: sample.conf_int(method="profile"),
-    ):
-        begun = threading.Event()
-        thread = _interrupt_when(begun)
-        threading.Timer(1.0, begun.set).start()
-        with pytest.raises(KeyboardInterrupt):
-            call()
-        thread.join()
-        assert _stop._n_stopping.value == 0
+    begun = threading.Event()
+    thread = _interrupt_when(begun)
+    threading.Timer(1.0, begun.set).start()
+    with pytest.raises(KeyboardInterrupt):
+        fastnat.fit_mvn(x, nan_policy="mle")
+    thread.join()
+    assert _stop._n_stopping.value == 0
