@@ -1056,8 +1056,9 @@ def test_rare_ways_lead_to_the_same_ends(case):
     P = nl.problem(x, np.ones((len(x), 1)), **dict(RARE[case][1]))
     b, g = np.array([fit.mu]), np.array([math.log(fit.sigma)])
     assert nl.is_maximum(P, b, g)
-    # The naive sum rounds each of its terms, and heavy rows have large ones.
-    error = 1e-11 * abs(fit.loglik) + 1e-15 * fit.nobs + 1e-10
+    # The naive sum rounds each of its terms, heavy rows have large ones, and SciPy 1.9 is wrong by
+    # 2e-15 in one of weight 7e7.
+    error = 1e-11 * abs(fit.loglik) + 4e-15 * fit.nobs + 1e-10
     assert nl.loglik(P, b, g) == pytest.approx(fit.loglik, abs=error)
     for end in fit.conf_int(method="profile")[0]:
         best = optimize.minimize_scalar(
