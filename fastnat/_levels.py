@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastnat._arrays import Array, shown
+from fastnat.kernels import moments
 
 Parts = tuple[Array, ...]
 
@@ -118,6 +119,18 @@ def possible_units(scale: Array, mean: Array) -> Array:
     """Whether scales are powers of two, and means have a square in them; elementwise."""
     possible: Array = (np.frexp(scale)[0] == 0.5) & (np.abs(mean) < _FAR)
     return possible
+
+
+def check_moments(stats: Array, tally: Array) -> None:
+    """Refuse moments, and tallies of what is beyond limits, that no observations can have left."""
+    weight = stats[moments.W]
+    possible = (weight >= 0.0) & (weight < np.inf)
+    fine = np.isfinite(stats).all(axis=0) & (stats[moments.M2] >= 0.0)
+    fine &= possible_units(stats[moments.SCALE], stats[moments.MEAN])
+    # Of values that are not finite the mean tells, and their squares are not a number.
+    unusable = (weight > 0.0) & ~np.isfinite(stats[moments.MEAN]) & np.isnan(stats[moments.M2])
+    check_values("stats", possible & (fine | unusable))
+    check_values("tally", (tally >= 0.0) & (tally < np.inf))
 
 
 def get_shape(name: str, arrays: Mapping[str, Any]) -> tuple[int, ...] | None:

@@ -374,7 +374,7 @@ class NormalStats:
         new.weighted = bool(_levels.get(name, arrays, "weighted", "b"))
         if shape is not None:
             parts = _levels.get_all(name, arrays, ("stats", "tally"), new._shapes(shape))
-            _check_values(*parts)
+            _levels.check_moments(*parts)
             new._levels.add(parts)
         return new
 
@@ -388,18 +388,6 @@ def _collector(stats: Array, tally: Array) -> Any:
             tally[:, first : first + n_fits] = beyond
 
     return collect
-
-
-def _check_values(stats: Array, tally: Array) -> None:
-    """Refuse what no observations can have left."""
-    weight = stats[moments.W]
-    possible = (weight >= 0.0) & (weight < np.inf)
-    fine = np.isfinite(stats).all(axis=0) & (stats[moments.M2] >= 0.0)
-    fine &= _levels.possible_units(stats[moments.SCALE], stats[moments.MEAN])
-    # Of values that are not finite the mean tells, and their squares are not a number.
-    unusable = (weight > 0.0) & ~np.isfinite(stats[moments.MEAN]) & np.isnan(stats[moments.M2])
-    _levels.check_values("stats", possible & (fine | unusable))
-    _levels.check_values("tally", (tally >= 0.0) & (tally < np.inf))
 
 
 def _weights(stats: Array, tally: Array) -> Array:

@@ -272,9 +272,7 @@ def _profiler(options: Options, source: Rows, fits: Array) -> Ends:
                 stats, lists, ends, _, units = packed
                 censored_profile.intervals(stats, lists, ends, units, drop, fits, first, found)
 
-        *_, std, _ = source.columns
-        looks = 0 if std is None else source.n_obs  # at values beyond an end
-        source.run(bracket, options.n_threads, WORK + looks)
+        source.run(bracket, options.n_threads, WORK)
         return source.to_result(found)
 
     return ends

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 try:
     import dask.array as da
-except ImportError as error:  # pragma: no cover
+except ImportError as error:
     raise ImportError("fastnat.dask needs Dask: pip install 'fastnat[dask]'") from error
 
 import fastnat

@@ -13,7 +13,7 @@ try:
     from sklearn.base import BaseEstimator, RegressorMixin
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
-except ImportError as error:  # pragma: no cover
+except ImportError as error:
     words = "fastnat.sklearn needs scikit-learn 1.6 or newer: pip install 'fastnat[sklearn]'"
     raise ImportError(words) from error
 

@@ -10,7 +10,7 @@ import numpy as np
 
 try:
     import xarray as xr
-except ImportError as error:  # pragma: no cover
+except ImportError as error:
     raise ImportError("fastnat.xarray needs xarray: pip install 'fastnat[xarray]'") from error
 
 import fastnat
