@@ -298,7 +298,7 @@ def _arrive(memory, code, theta):
     cells = memory[CELLS]
     p = memory[ORIGIN].size
     if cells[MODEL] == CENSORED:
-        _leave_chart(memory[INFORMATION], memory[GRAD], theta)
+        leave_chart(memory[INFORMATION], memory[GRAD], theta)
     if cells[MODEL] != SCALED:
         power = h = theta[p]
         if cells[MODEL] == CUT:
@@ -314,7 +314,7 @@ def _arrive(memory, code, theta):
 
 
 @helper
-def _leave_chart(information, grad, theta):
+def leave_chart(information, grad, theta):
     """The observed information by Olsen's parameters becomes that by b and log sigma.
 
     With a = b h and h = 1 / sigma; the gradient counts, for the chart is not linear.
