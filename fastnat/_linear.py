@@ -182,7 +182,7 @@ class _Job:
         out = at, found.results, found.params, found.stderr, found.corr
         pending = offsets.size - 1
         if self.is_plain:
-            how = options.reml, self.numbers
+            how = options.reml, options.cov
             pending = linear_plain.fit_rows(given[0], given[7], x, offsets, x_step, *how, *out)
         elif self.is_tobit and not sure:
             pending = linear_tobit.fit_rows(given, x, offsets, x_step, self.numbers, *out)

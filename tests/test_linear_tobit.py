@@ -176,7 +176,7 @@ def test_only_pending_problems_are_fitted_again(rng):
     weights = np.concatenate([np.ones(20), np.full(20, 3.0)])
     ends = np.array([0, 20, 40])
     head = Y.ravel(), weights, X, ends, 0
-    assert linear_plain.fit_rows(*head, False, options, 0, *out) == 1
+    assert linear_plain.fit_rows(*head, False, 1, 0, *out) == 1
     assert out[0][:, linear_outcome.R_STATUS].tolist() == [codes.OK, linear_memory.PENDING]
     out[1][0] = 7.0
     columns = (Y.ravel(), *[EMPTY] * 6, weights, EMPTY)

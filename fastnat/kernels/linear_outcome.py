@@ -6,7 +6,7 @@ from fastnat.kernels import codes
 from fastnat.kernels._jit import helper, kernel
 from fastnat.kernels.curvature import copy_matrix
 from fastnat.kernels.linalg import cholesky
-from fastnat.kernels.linear_frame import solve_upper
+from fastnat.kernels.linear_frame import invert_upper, solve_upper
 from fastnat.kernels.linear_memory import (
     BASIS_X,
     BASIS_Z,
@@ -133,20 +133,25 @@ def _set_errors(memory, k, stderr, corr):
     if cov == COV_SANDWICH:
         _whiten(upper, meat, memory[START])
         _by_meat(root, meat, corr)
+        _normalise(k, memory[GRAD], stderr, corr)
     else:
-        for i in range(k):
-            for j in range(i + 1):
-                corr[i, j] = corr[j, i] = _dot(root[i, i:], root[j, i:])
-    _normalise(k, stderr, corr)
-    for j in range(k):
-        stderr[j] *= memory[GRAD][j]
+        set_errors_of(root, k, memory[GRAD], stderr, corr)
     for j in range(min(p, k)):
         stderr[j] *= cells[UNIT]
     return True
 
 
 @helper
-def _normalise(k, stderr, corr):
+def set_errors_of(root, k, units, stderr, corr):
+    """Of the first ``k`` parameters, from their rows in a triangular root, and its units."""
+    for i in range(k):
+        for j in range(i + 1):
+            corr[i, j] = corr[j, i] = _dot(root[i, i:], root[j, i:])
+    _normalise(k, units, stderr, corr)
+
+
+@helper
+def _normalise(k, units, stderr, corr):
     """The leading (k, k) of a covariance become standard errors and correlations."""
     full = corr.shape[0]
     for i in range(k):
@@ -160,6 +165,8 @@ def _normalise(k, stderr, corr):
         for j in range(i):
             corr[j, i] = corr[i, j] = corr[i, j] if i < k else math.nan
         corr[i, i] = 1.0 if i < k else math.nan
+    for i in range(k):
+        stderr[i] *= units[i]
 
 
 @helper
@@ -175,13 +182,7 @@ def _set_root(memory, upper, root):
     """The inverse of ``upper`` times the basis of both predictors, an upper triangle."""
     p, k = memory[ORIGIN].size, upper.shape[0]
     column = memory[START]
-    for j in range(k):
-        inverse = 1.0 / upper[j, j]
-        for i in range(k):
-            total = -1.0 if i == j else 0.0
-            for m in range(i, j):
-                total += root[i, m] * upper[m, j]
-            root[i, j] = -total * inverse
+    invert_upper(upper, k, root)
     for j in range(k if memory[CELLS][TURNED] > 0.0 else 0):
         for i in range(k):
             column[i] = root[i, j]
@@ -190,11 +191,11 @@ def _set_root(memory, upper, root):
         for i in range(k):
             root[i, j] = column[i]
     for i in range(k):
-        _take_unit(root[i], i, memory[GRAD])
+        take_unit(root[i], i, memory[GRAD])
 
 
 @helper
-def _take_unit(row, i, units):
+def take_unit(row, i, units):
     """Divide a row of very large or very small numbers by a power of two, which is noted."""
     largest = 0.0
     for value in row:

@@ -10,29 +10,33 @@ import math
 
 import numpy as np
 
-from fastnat.kernels import linear_outcome, linear_search
+from fastnat.kernels import codes, linear_outcome
 from fastnat.kernels._jit import helper, kernel
 from fastnat.kernels._scalar import borrow, keep
 from fastnat.kernels.compression import longest
 from fastnat.kernels.curvature import copy, copy_matrix
 from fastnat.kernels.fisher import BLOCK
-from fastnat.kernels.linear_frame import factor, is_good, solve_factor
+from fastnat.kernels.linear_frame import factor, invert_upper, is_good, solve_factor
 from fastnat.kernels.linear_least_squares import ENOUGH, LEAST, MOST, log_likelihood
 from fastnat.kernels.linear_memory import (
     BEST,
-    CELLS,
     GRAD,
     INFORMATION,
-    LOST,
     PENDING,
-    TOTAL,
+    SPARE,
     new_memory,
-    prepare,
 )
-from fastnat.kernels.linear_outcome import R_LOGLIK, R_SIZE, R_STATUS
+from fastnat.kernels.linear_outcome import (
+    R_LOGLIK,
+    R_SIZE,
+    R_STATUS,
+    set_errors_of,
+    take_unit,
+)
 from fastnat.kernels.linear_rows import LOW, move, new_blocks, new_scratch
 from fastnat.kernels.linear_terms import CC
 from fastnat.kernels.linear_values import new_work, take_row, take_squares
+from fastnat.kernels.outcome import NO_COV
 from fastnat.kernels.products import add_row, add_squares
 from fastnat.kernels.tiles import total
 
@@ -45,27 +49,27 @@ _PLANE = 2.0**-80  # of squares: where less is left, a plane may go through all 
 
 
 @kernel
-def fit_rows(y, w, x, offsets, x_step, reml, options, first, results, params, stderr, corr):
+def fit_rows(y, w, x, offsets, x_step, reml, cov, first, results, params, stderr, corr):
     """Fit the plain ones of problems as `linear.fit_rows` does; returns how many are PENDING.
 
-    y : (n_total,); w : the same, or (0,).  The rest as there.
+    y : (n_total,); w : the same, or (0,); cov : NO_COV, or that of both informations, which are
+        the same here.  The rest as there.
     """
     p, lost = x.shape[1], float(x.shape[1]) if reml else 0.0
     n_blocks = max(np.int64(1), (longest(offsets) + BLOCK - 1) // BLOCK)
-    outcome = np.empty(R_SIZE), np.empty(p + 1), np.empty(p + 1), np.empty((p + 1, p + 1))
+    outcome = np.empty(R_SIZE), np.empty(p + 1), np.empty((p + 1, p + 1))
     owners = (
         new_memory(p, 1),
         new_blocks(n_blocks, p, 0),
         new_scratch(p),
         new_work(p, 1),
-        np.empty(p + 1),
         (np.zeros(N_CELLS), np.empty((p, p)), np.empty(p), outcome),
         (y, w, x),
         (results, params, stderr, corr),
     )
-    memory, blocks, scratch, work, theta, design, given, found = borrow(owners)
-    tools = memory, blocks, scratch, work, theta, design
-    pending = _fit_all(given, (offsets, x_step, first), (options, lost), tools, found)
+    memory, blocks, scratch, work, design, given, found = borrow(owners)
+    tools = memory, blocks, scratch, work, design
+    pending = _fit_all(given, (offsets, x_step, first), (cov, lost), tools, found)
     keep(owners)
     return pending
 
@@ -75,13 +79,13 @@ def _fit_all(given, problems, how, tools, found):
     """`fit_rows`, with nothing left to allocate, and references that nobody counts."""
     y, w, x = given
     offsets, x_step, first = problems
-    memory, blocks, scratch, work, theta, design = tools
+    memory, blocks, scratch, work, design = tools
     results, params, stderr, corr = found
     p, flat, pending = x.shape[1], x.reshape(x.size), 0
     for b in range(offsets.size - 1):
         start, n, at, row = offsets[b], offsets[b + 1] - offsets[b], b * x_step * p, first + b
         if b == 0 or x_step > 0:
-            _learn(flat, at, n, how, memory, work, theta, design)
+            _learn(flat, at, n, how, memory, work, design)
         out = results[row], params[row], stderr[row], corr[row]
         plain = design[0][N_ROWS] == n and are_ones(w, start, n)
         values = y[start : start + n]
@@ -123,30 +127,43 @@ def find_squares(x, at, n, work, gram, upper, norms):
 
 
 @helper
-def _learn(x, at, n, how, memory, work, theta, design):
+def _learn(x, at, n, how, memory, work, design):
     """Look at a design: ``n`` rows of X from ``at`` on."""
-    found, upper, norms, (result, params, errors, corr) = design
-    options, lost = how
-    cells, gram = memory[CELLS], memory[INFORMATION]
-    p, dof = norms.size, n - lost
+    found, upper, norms, (result, errors, corr) = design
+    cov, lost = how
+    gram, root, units, p, dof = (
+        memory[INFORMATION],
+        memory[SPARE],
+        memory[GRAD],
+        norms.size,
+        n - lost,
+    )
     found[N_ROWS] = 0.0
     if n <= p or not dof > 0.0 or not find_squares(x, at, n, work, gram, upper, norms):
         return
     log_det = 0.0
     for j in range(p):
         log_det += 2.0 * math.log(upper[j, j])
-    prepare(memory, options, False, lost, False)
-    linear_search.begin(memory, theta)
-    gram[p, p], cells[TOTAL] = 2.0 * dof, float(n)
-    linear_outcome.finish(memory, theta, result, params, errors, corr)
     found[N_ROWS], found[DOF] = float(n), dof
-    found[CONSTANT] = -0.5 * log_det if cells[LOST] > 0.0 else 0.0
+    found[CONSTANT] = -0.5 * log_det if lost > 0.0 else 0.0
+    linear_outcome.give_up(codes.OK, float(n), result, errors, errors, corr)  # NaN, to begin with
+    if cov == NO_COV:
+        return
+    root[:] = 0.0
+    invert_upper(upper, p, root)
+    for j in range(p):
+        take_unit(root[j], j, units)
+    set_errors_of(root, p, units, errors, corr)
+    errors[p] = 1.0 / math.sqrt(2.0 * dof)
+    corr[p, p] = 1.0
+    for j in range(p):
+        corr[p, j] = corr[j, p] = 0.0
 
 
 @helper
 def _fit(design, y, x, at, memory, blocks, scratch, work, result, params, stderr, corr):
     """Fit a response (n,), if it is a plain one; returns whether it is."""
-    found, _, norms, (plain_result, _, errors, plain_corr) = design
+    found, _, norms, (plain_result, errors, plain_corr) = design
     p = norms.size
     rest = _solve(design, y, x, at, memory, blocks, scratch, work, params)
     if not rest > 0.0:
