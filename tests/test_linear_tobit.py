@@ -153,6 +153,7 @@ def test_no_covariance_and_none_censored(rng):
     fit = fastnat.fit_linear(y, X, **limits, cov_type=None)
     assert fit.params.tolist() == fastnat.fit_linear(y, X, **limits).params.tolist()
     assert fit.cov_type is None
+    assert kernel(y, X, {"left": -99.0, "right": INF})[0] == 0
     known, closed = fastnat.fit_linear(y, X, left=-99.0), fastnat.fit_linear(y, X)
     np.testing.assert_allclose(known.params, closed.params, rtol=1e-12)
     np.testing.assert_allclose(known.stderr, closed.stderr, rtol=1e-12)

@@ -100,18 +100,16 @@ def _fit_all(given, problems, options, tools, found):
     offsets, x_step, first = problems
     memory, _, work, theta, (squares, upper, norms), rows = tools
     results, params, stderr, corr = found
-    p, flat, pending, known, good = x.shape[1], x.reshape(x.size), 0, np.int64(-1), False
+    p, flat, pending, good = x.shape[1], x.reshape(x.size), 0, False
     for b in range(offsets.size - 1):
         start, n, at, row = offsets[b], offsets[b + 1] - offsets[b], b * x_step * p, first + b
         if b == 0 or x_step > 0:
             good = p < n <= MOST_ROWS and find_squares(flat, at, n, work, squares, upper, norms)
-            known = n
             if good:
                 _lay_out(flat, at, n, rows[0])
         prepare(memory, options, False, 0.0, False)
         linear_search.begin(memory, theta)
-        plain = good and n == known and are_ones(columns[7], start, n)
-        if plain and _fit(columns, start, n, tools):
+        if good and are_ones(columns[7], start, n) and _fit(columns, start, n, tools):
             linear_outcome.finish(memory, theta, results[row], params[row], stderr[row], corr[row])
         else:
             results[row, R_STATUS] = PENDING
