@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -53,6 +53,7 @@ examples:
   python -m fastnat fit lengths.csv --nan-policy omit
   python -m fastnat fit lengths.csv --columns left right --weights count --reml
   python -m fastnat fit water.csv --columns lead --left 0.5 --group station
+  python -m fastnat fit water.csv --columns lead --left limit
   python -m fastnat fit histogram.csv --columns low --upper high --weights count
   python -m fastnat fit survey.csv --columns effect --noise-std se
   python -m fastnat fit pixels.npy --axis 0 --out estimates.npz
@@ -136,8 +137,12 @@ def _parser() -> argparse.ArgumentParser:
         help="a missing value makes its sample's estimates NaN (propagate, the default), is left"
         " out (omit), or is an error (raise)",
     )
-    add("--left", type=_float, metavar="L", help="values at or below L are only known to be so")
-    add("--right", type=_float, metavar="R", help="values at or above R are only known to be so")
+    add(
+        "--left",
+        metavar="L",
+        help="values at or below L are only known to be so: a number, or a name like the weights'",
+    )
+    add("--right", metavar="R", help="values at or above R are only known to be so, likewise")
     add(
         "--upper",
         metavar="U",
@@ -150,7 +155,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="LOW,HIGH",
         help="bounds beyond which nothing could have been observed, such as 0,inf",
     )
-    add("--noise-std", metavar="E", help="known standard errors of the values, named likewise")
+    add("--noise-std", metavar="E", help="known standard errors of the values, likewise")
     add(
         "--group",
         metavar="G",
@@ -188,18 +193,12 @@ def _axis(text: str) -> int | tuple[int, ...] | None:
     return axes[0] if len(axes) == 1 else axes
 
 
-def _float(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"must be a number, not {text!r}") from None
-
-
 def _bounds(text: str) -> tuple[float, float]:
-    words = text.split(",")
-    if len(words) != 2:
-        raise argparse.ArgumentTypeError(f"must be two numbers and a comma, not {text!r}")
-    return _float(words[0]), _float(words[1])
+    try:
+        low, high = map(float, text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be two numbers and a comma, not {text!r}") from None
+    return low, high
 
 
 def _positive(text: str) -> int:
@@ -264,9 +263,8 @@ def _fit_arrays(options: argparse.Namespace, data: _Input) -> _Result:
         try:
             fit = fit_normal(
                 data.values,
+                **_numbers(options),
                 **data.extras,
-                left=options.left,
-                right=options.right,
                 truncation=options.truncation,
                 axis=data.axis,
                 nan_policy=options.nan_policy,
@@ -279,15 +277,30 @@ def _fit_arrays(options: argparse.Namespace, data: _Input) -> _Result:
     return fit, data.names, data.skipped
 
 
+_OR_NUMBERS = ("left", "right", "noise_std")
+
+
+def _numbers(options: argparse.Namespace) -> dict[str, Any]:
+    """The options that may name a column, but are a number."""
+    numbers = {}
+    for role in _OR_NUMBERS:
+        with suppress(TypeError, ValueError):  # None, or a name
+            numbers[role] = float(getattr(options, role))
+    return numbers
+
+
 def _roles(options: argparse.Namespace) -> dict[str, str]:
     """The options that name columns or files, by what they are to `fit_normal`."""
     named = {
         "weights": options.weights,
         "upper": options.upper,
+        "left": options.left,
+        "right": options.right,
         "noise_std": options.noise_std,
         "groups": options.group,
     }
-    return {role: name for role, name in named.items() if name is not None}
+    numbers = _numbers(options)
+    return {k: name for k, name in named.items() if name is not None and k not in numbers}
 
 
 def _fit_csv(options: argparse.Namespace) -> _Result:
@@ -333,7 +346,8 @@ def _fit_npy(options: argparse.Namespace) -> _Result:
     for role, name in _roles(options).items():
         if not name.lower().endswith(".npy"):
             option = {"groups": "group"}.get(role, role).replace("_", "-")
-            raise _files.Refused(f"--{option} must be a .npy file if FILE is one, not {name!r}", 2)
+            what = "a number or a .npy file" if role in _OR_NUMBERS else "a .npy file"
+            raise _files.Refused(f"--{option} must be {what} if FILE is one, not {name!r}", 2)
         extras[role] = _stores.read_npy(Path(name))
     values = _stores.read_npy(options.file)
     return _fit_arrays(options, _Input(values, extras, getattr(options, "axis", -1), None, []))

@@ -13,7 +13,7 @@ from dask.array.core import unify_chunks
 from dask.base import compute_as_if_collection
 from dask.highlevelgraph import HighLevelGraph
 
-from fastnat._arrays import Array, as_array
+from fastnat._arrays import Array, as_array, as_codes
 from fastnat._lazy import Blocks, Get
 from fastnat.result import FitResult
 
@@ -136,16 +136,17 @@ def read(named: dict[str, Any], labels: Callable[[str, int], tuple[Any, ...]]) -
 
 def _as_dask(name: str, value: Any) -> Any:
     """A Dask array, or a NumPy array of no dimension."""
+    check = as_codes if name in ("groups", "clusters") else as_array
     if isinstance(value, da.Array):
         if np.isnan(value.size):
             raise ValueError(f"{name} has chunks of unknown sizes: call its compute_chunk_sizes()")
-        as_array(name, np.empty(0, value.dtype))
-        return value if value.ndim else as_array(name, value.compute())
+        check(name, np.empty(0, value.dtype))
+        return value if value.ndim else check(name, value.compute())
     if type(value).__module__.startswith("dask"):
         raise TypeError(
             f"{name} is a {type(value).__name__} of Dask; pass to_dask_array(lengths=True) of it"
         )
-    array = as_array(name, value)
+    array = check(name, value)
     return da.from_array(array, chunks=-1) if array.ndim else array
 
 

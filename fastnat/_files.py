@@ -198,6 +198,8 @@ def select_names(
 _WORDS = {
     "weights": "the weights",
     "upper": "the upper ends",
+    "left": "the limits",
+    "right": "the limits",
     "noise_std": "the noise",
     "groups": "the groups",
 }

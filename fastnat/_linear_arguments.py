@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnat._arrays import Array, CovType, as_array
+from fastnat._arrays import Array, CovType, as_array, as_codes
 from fastnat._observed import Given, broadcast
 from fastnat.kernels import linear_memory
 
@@ -40,10 +40,15 @@ def arrange(given: Given, x: Array, z: Array | None, clusters: Any) -> Samples:
         if matrix is None:
             continue
         if matrix.ndim < 2:
-            raise ValueError(f"{name} must have two dimensions at least, not shape {matrix.shape}")
-        if matrix.shape[-2] != n_obs:
             raise ValueError(
-                f"{name} of shape {matrix.shape} must have a row for each of {n_obs} values in y"
+                f"{name} of shape {matrix.shape} must have two dimensions at least: one covariate"
+                f" is {name}[:, None], a constant is a column of ones"
+            )
+        if matrix.shape[-2] != n_obs:
+            column = "; a column of values is y[:, 0]" * (shape == (matrix.shape[-2], 1))
+            raise ValueError(
+                f"{name} of shape {matrix.shape} must have a row for each of {n_obs} values in y,"
+                f" along its last dimension{column}"
             )
         if matrix.shape[-1] == 0:
             raise ValueError(f"{name} must have a column at least")
@@ -126,9 +131,7 @@ def _stack(matrix: Array, shape: tuple[int, ...]) -> Array:
 
 
 def _as_clusters(clusters: Any, n_obs: int) -> NDArray[np.int64]:
-    members = as_array("clusters", clusters)
-    if members.dtype.kind not in "iu":
-        raise TypeError(f"clusters must be integers, not {members.dtype}; see np.unique's inverse")
+    members = as_codes("clusters", clusters)
     if members.shape != (n_obs,):
         raise ValueError(f"clusters of shape {members.shape} must have a code for each value in y")
     return np.unique(members, return_inverse=True)[1].astype(np.int64)

@@ -8,7 +8,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnat import _limits
-from fastnat._arrays import Array, Problems, arrange, as_array, as_groups, reduced_axes
+from fastnat._arrays import (
+    Array,
+    Problems,
+    arrange,
+    as_array,
+    as_groups,
+    how_to_broadcast,
+    reduced_axes,
+)
 from fastnat._limits import Options, Packed, check_weights, fit_packed, needs_high
 from fastnat._reduce import Use, reduce_moments
 from fastnat._rows import WORK, Columns, Fit, Groups, Rows
@@ -168,11 +176,10 @@ def broadcast(given: Given, values: str = "x") -> tuple[Given, tuple[int, ...]]:
         try:
             shape = np.broadcast_shapes(shape, array.shape)
         except ValueError:
-            short = name.split("[")[0]
-            one = {"truncation": "limit", "noise_std": "number", "weights": "weight"}
+            one = {"noise_std": "number", "weights": "weight"}.get(name, "limit")
             raise ValueError(
                 f"{name} of shape {array.shape} does not broadcast with {values} of shape {shape};"
-                f" one {one.get(short, 'limit')} per problem is {name}[:, None]"
+                f" {how_to_broadcast(name, one, array.shape, shape)}"
             ) from None
     if not shape:
         raise ValueError(f"{values} must have at least one dimension")

@@ -28,7 +28,7 @@ class Table(NamedTuple):
     names: list[str]
     values: Array
     extras: dict[str, Array]
-    skipped: list[str]  # columns of text
+    skipped: list[str]  # columns that are no numbers
     groups: list[str] | None
 
 

@@ -178,7 +178,12 @@ class LinearFit(FitResult):
 
     def _times(self, name: str, matrix: ArrayLike, coef: Array) -> Array:
         array = as_array(name, matrix)
-        if array.ndim < 2 or array.shape[-1] != coef.shape[-1]:
+        if array.ndim < 2:
+            raise ValueError(
+                f"{name} of shape {array.shape} must have two dimensions at least: one row is"
+                f" {name}[None, :], one column {name}[:, None]"
+            )
+        if array.shape[-1] != coef.shape[-1]:
             raise ValueError(
                 f"{name} of shape {array.shape} must have {coef.shape[-1]} columns, as in the fit"
             )

@@ -134,6 +134,8 @@ class MvnFit(FitResult):
     @property
     def message(self) -> str:
         text = super().message
+        if not self._status.ndim and self._status == codes.NAN_INPUT:
+            return "An entry is NaN; nan_policy='mle' uses the rest of its row, 'omit' no such row."
         if not self._status.ndim and self._status == codes.SINGULAR:
             rank = int(self._found.numbers[..., mvn.RANK])
             text = text.replace("singular", f"singular, of rank {rank} of {self._d}")

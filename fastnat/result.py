@@ -47,7 +47,10 @@ _SENTENCES = {
     Status.BOUNDARY: "The likelihood has its maximum at sigma = 0, the boundary.",
     Status.NO_DATA: "There is no informative observation.",
     Status.NAN_INPUT: "An observation is NaN; nan_policy='omit' leaves such observations out.",
-    Status.INVALID_INPUT: "An observation, or the start, is impossible: no finite likelihood.",
+    Status.INVALID_INPUT: (
+        "An observation is impossible (infinite, beyond its bounds, with crossed or missing limits"
+        " or a negative noise), or the likelihood is not finite at the start."
+    ),
     Status.SIGMA_ZERO: "The likelihood is largest in the limit of sigma going to 0.",
     Status.SIGMA_INFINITE: "The likelihood is largest in the limit of sigma going to infinity.",
     Status.MU_INFINITE: "The likelihood is largest in the limit of mu going to infinity.",
