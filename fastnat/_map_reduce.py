@@ -274,13 +274,10 @@ def fit_linear(
     stopped = status == codes.MAX_ITER and problem.model != linear_memory.SCALED
     if status not in _SEEN_IN_PASSING and not stopped:
         return None
-    dof = None
-    unweighted = "weights" not in sources.arrays and "weights" not in sources.numbers
-    if problem.complete and not problem.scaled and unweighted:
-        if problem.cov_type in ("observed", "expected"):
-            dof = found.results[:, linear_outcome.R_NOBS].reshape(problem.batch) - problem.p
     shape = problem.p, problem.q
-    return fastnat.LinearFit(found, problem.batch, shape, not problem.scaled, dof, problem.cov_type)
+    return fastnat.LinearFit(
+        found, problem.batch, shape, not problem.scaled, None, problem.cov_type
+    )
 
 
 def _total(sources: _chunked.Sources, given: _observed.Given) -> float:

@@ -189,9 +189,8 @@ def keep_sign(state, grad, factor, theta):
     p = theta.shape[0]
     last = p - 1
     base, step = state[BASE : BASE + p], state[BASE + p : BASE + 2 * p]
+    # Of shorter steps this is true, for the whole one was cut if it had to be.
     if theta[last] * base[last] > 0.0 and abs(theta[last]) >= _NEAREST * abs(base[last]):
-        return
-    if state[STEP_SIZE] != 1.0:  # the factor is of another point, and a shorter step is on trial
         return
     # Minus the inverse of the leading block times the last column, which U has as well.
     change = step[last] + 0.5 * base[last]

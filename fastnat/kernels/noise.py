@@ -262,8 +262,6 @@ def _turn(problem, lower, upper):
     for _ in range(_TURNS):
         a, at_a, slope_a = lower
         b, at_b, slope_b = upper
-        if not sign * slope_a < 0.0 < sign * slope_b:
-            break
         step = (at_b - at_a - slope_b * (b - a)) / (slope_a - slope_b)
         if not (0.0 < step < b - a and sign * (at_a + slope_a * step) < 0.0):
             break

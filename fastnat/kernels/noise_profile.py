@@ -17,7 +17,8 @@ from fastnat.kernels._jit import helper, kernel
 from fastnat.kernels._stop import stopped
 
 _MAX_ITER, _TOL = 100, 1e-12
-_DOUBLINGS = 1000  # of the distance from the estimate, or of v, before an end is infinite
+_FARTHEST = 30  # times a distance from the estimate is made four times as long: as good as infinity
+_DOUBLINGS = 1000  # and of v
 
 
 @kernel
@@ -139,12 +140,12 @@ def _crossing(problem, floor, mu, step, target, state, best):
 def _outwards(problem, floor, inside, step, target, state, best):
     """From a mu that is high enough, in the direction of the step: (last that is, first not)."""
     outside = inside + step
-    for _ in range(_DOUBLINGS):
+    for _ in range(_FARTHEST):
         if stopped() or _at_mu(problem, floor, outside, target, state, best)[0] < 0.0:
-            break
-        step *= 2.0
+            return inside, outside
+        step *= 4.0
         inside, outside = outside, outside + step
-    return inside, outside
+    return inside, math.copysign(math.inf, step)
 
 
 @helper

@@ -1,0 +1,242 @@
+"""`fit_linear` where its search takes a turn that data of every day do not ask for."""
+
+import naive_linear as nl
+import numpy as np
+import pytest
+
+import fastnat
+from fastnat import Status, _linear, _scale_limits
+from fastnat._existence import Limit, Problem
+from fastnat.kernels import linear_memory
+
+INF = np.inf
+
+
+def line(n):
+    return np.stack([np.ones(n), np.linspace(-1.0, 1.0, n)], axis=1)
+
+
+# ---- around the search -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["left", "scale"])
+def test_coefficients_beyond_all_numbers(kind, rng):
+    """Units of 1e200 and 1e-200 leave the scale as it is known, and coefficients that no double is."""
+    x = line(12)
+    y = x @ [0.3, 0.7] + rng.normal(size=12)
+    left, dense = (-0.1, np.sum(y > -0.1)) if kind == "left" else (-INF, 12)
+    z = x if kind == "scale" else None
+    fit = fastnat.fit_linear(y, x, z, left=left)
+    far = fastnat.fit_linear(1e200 * y, 1e-200 * x, z, left=1e200 * left)
+    assert fit.status is Status.OK
+    assert far.status is Status.MAX_ITER
+    assert far.coef[1] == np.copysign(INF, fit.coef[1])
+    shift = 200.0 * np.log(10.0)
+    np.testing.assert_allclose(far.scale_coef[0], fit.scale_coef[0] + shift, rtol=1e-12)
+    np.testing.assert_allclose(far.loglik, fit.loglik - dense * shift, rtol=1e-12)
+    assert np.all(np.isnan(far.stderr))
+
+
+def test_a_long_problem_is_fitted_again(monkeypatch):
+    """Intervals alone leave it open whether there is a maximum, until a program says so."""
+    x, y = line(8), np.array([0.0, 3.0, 1.0, 3.5, 0.5, 4.0, 2.0, 5.0])
+    fit = fastnat.fit_linear(y, x, upper=y + 1.0)
+    monkeypatch.setattr(_linear, "LONG", 4)
+    long = fastnat.fit_linear(y, x, upper=y + 1.0)
+    assert fit.status is long.status is Status.OK
+    assert nl.is_maximum(nl.problem(y, x, upper=y + 1.0), *long)
+    np.testing.assert_allclose(long.params, fit.params, rtol=1e-12)
+
+
+# ---- what a climb with covariates of the scale was heading for -------------------------------
+
+
+def beyond(z, x, t, params, max_iter=100):
+    """The verdict of `_scale_limits` on values t > 0, truncated at 0."""
+    columns = [np.empty(0)] * 9
+    columns[0], columns[4], columns[5] = t, np.zeros(t.size), np.full(t.size, INF)
+    problem = Problem(tuple(columns), x, z, linear_memory.SCALED)
+    return _scale_limits.judge(problem, np.asarray(params), 1e-12, max_iter)
+
+
+def test_scales_that_can_be_infinite_and_those_that_cannot():
+    """Heavier tails than exponential ones: if all scales can grow, they do."""
+    z, t = line(5), np.array([0.01, 1.26, 0.02, 0.23, 0.34])
+    found = beyond(z, z[:, :1], t, [-50.0, 4.0, 0.3])
+    assert isinstance(found, Limit)
+    assert found.status == Status.SIGMA_INFINITE
+    # Where log sigma is a multiple of a covariate that is 0 somewhere, they cannot.
+    assert beyond(z[:, 1:], z[:, :1], t, [-50.0, 4.0]) is None
+    # And nothing is said of a limit that was not reached.
+    assert beyond(z, z[:, :1], t, [-50.0, 4.0, 0.3], max_iter=1) is None
+
+
+def test_rows_that_no_plane_goes_through(rng):
+    """Two values at one place: the scale that they share cannot go to zero, but one of others can."""
+    n = 12
+    x, y = line(n), rng.normal(size=n)
+    x[4] = x[7]
+    for few in ([4, 7], [4, 6]):
+        z = np.ones((n, 2))
+        z[few, 1] = 0.0  # no column is a dummy
+        columns = [np.empty(0)] * 9
+        columns[0] = y
+        problem = Problem(tuple(columns), x, z, linear_memory.SCALED)
+        verdict = _scale_limits.judge(problem, np.array([0.0, 0.0, -9.0, 9.0]), 1e-12, 100)
+        r = y[few] - x[few] @ np.linalg.lstsq(x[few], y[few], rcond=None)[0]
+        bounded = np.max(np.abs(r)) > 1e-6  # by the residuals that are left
+        assert bounded == (few == [4, 7])
+        assert (verdict is None) == bounded
+        assert bounded or verdict.status == Status.UNBOUNDED
+
+
+def test_out_of_steps_with_a_verdict():
+    """Long steps have found that there is no bound; that short ones come to no end is no doubt."""
+    n = 12
+    x, y = line(n), np.random.default_rng(5).normal(size=n)
+    y[4] = 0.0
+    z = np.stack([np.ones(n), np.where(np.arange(n) == 4, 0.0, 1.0)], axis=1)
+    P = nl.problem(y, x, z)
+    values = [nl.loglik(P, [y[4], 0.0], [-t, t]) for t in (0.0, 10.0, 100.0, 300.0)]
+    assert np.all(np.diff(values) > 0.0)
+    for max_iter in (29, 100):
+        fit = fastnat.fit_linear(y, x, z, max_iter=max_iter)
+        assert fit.status is Status.UNBOUNDED
+        assert fit.loglik == INF
+        assert np.all(np.isnan(fit.params))
+
+
+# ---- the exponential face --------------------------------------------------------------------
+
+
+def test_no_exponential_distribution_has_bounds_on_either_side():
+    """Rows open to the left and others open to the right: sigma cannot be infinite."""
+    x, t = np.ones((8, 1)), np.array([0.1, 0.5, 1.0, 3.0, 0.2, 0.4, 1.5, 2.5])
+    low = np.where(np.arange(8) < 4, 0.0, -INF)
+    high = np.where(np.arange(8) < 4, INF, 4.0)
+    stopped = fastnat.fit_linear(t, x, truncation=(low, high), max_iter=1)
+    assert stopped.status is Status.MAX_ITER
+    fit = fastnat.fit_linear(t, x, truncation=(low, high))
+    assert fit.status is Status.OK
+    assert nl.is_maximum(nl.problem(t, x, truncation=(low, high)), *fit)
+
+
+@pytest.mark.parametrize("max_iter", [1, 2])
+def test_a_climb_that_is_stopped_claims_no_limit(max_iter):
+    """Of values with a maximum, whatever the exponential distributions have."""
+    x, t = line(9), np.array([0.5, 1.0, 1.2, 0.9, 1.5, 1.1, 2.0, 1.8, 2.2])
+    stopped = fastnat.fit_linear(t, x, truncation=(0.0, INF), max_iter=max_iter)
+    assert stopped.status is Status.MAX_ITER
+    fit = fastnat.fit_linear(t, x, truncation=(0.0, INF))
+    assert fit.status is Status.OK
+    assert nl.is_maximum(nl.problem(t, x, truncation=(0.0, INF)), *fit)
+    assert stopped.loglik <= fit.loglik
+
+
+# ---- saddles ---------------------------------------------------------------------------------
+
+
+def test_a_saddle_is_left():
+    """Two groups with scales of their own and one mean: it is that of either, not between them."""
+    y = np.array([-1.1, -0.9, 0.9, 1.1])
+    x, z = np.ones((4, 1)), np.stack([np.ones(4), [-1.0, -1.0, 1.0, 1.0]], axis=1)
+    fit = fastnat.fit_linear(y, x, z)
+    P = nl.problem(y, x, z)
+    assert fit.status is Status.OK
+    assert nl.is_maximum(P, *fit)
+    assert abs(fit.coef[0]) > 0.5
+    between = [0.0], [0.5 * np.log(1.01), 0.0]
+    assert np.max(np.abs(nl.score(P, *between))) < 1e-12
+    assert np.linalg.eigvalsh(nl.observed(P, *between))[0] < 0.0
+    assert fit.loglik > nl.loglik(P, *between)
+    mirror = fastnat.fit_linear(-y, x, z * [1.0, -1.0])
+    np.testing.assert_allclose(np.abs(mirror.params), np.abs(fit.params), rtol=1e-9)
+
+
+# ---- restricted likelihood -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cov_type", ["opg", "sandwich"])
+@pytest.mark.parametrize("clusters", [None, np.array([0, 0, 1, 1, 2, 2, 3, 3, 4])])
+def test_scores_of_the_restricted_scale(cov_type, clusters):
+    """Each row has its share of what the coefficients take up: p / n of a unit."""
+    if clusters is not None and cov_type == "opg":
+        cov_type = "sandwich"
+    x = line(9)
+    y = np.array([0.5, -1.0, 1.2, 0.9, -1.5, 1.1, 2.0, 0.1, 2.2])
+    fit = fastnat.fit_linear(y, x, reml=True, cov_type=cov_type, clusters=clusters)
+    r = (y - x @ fit.coef) / fit.sigma
+    scores = np.column_stack([r[:, None] * x / fit.sigma, r**2 - 1.0 + 2.0 / 9.0])
+    np.testing.assert_allclose(scores.sum(axis=0), 0.0, atol=1e-12)
+    if clusters is not None:
+        scores = np.array([scores[clusters == c].sum(axis=0) for c in range(5)])
+    products = scores.T @ scores
+    bread = np.linalg.inv(np.block([
+        [x.T @ x / fit.sigma**2, np.zeros((2, 1))], [np.zeros((1, 2)), 2.0 * (9 - 2) * np.eye(1)]
+    ]))  # fmt: skip
+    want = np.linalg.inv(products) if cov_type == "opg" else bread @ products @ bread
+    np.testing.assert_allclose(fit.cov_params, want, rtol=1e-10, atol=1e-13)
+
+
+# ---- known noise -----------------------------------------------------------------------------
+
+
+def assert_like_fit_normal(y, noise, **options):
+    """The kernel for samples has another search."""
+    fit = fastnat.fit_linear(y, np.ones((len(y), 1)), noise_std=noise, **options)
+    other = fastnat.fit_normal(y, noise_std=noise, **options)
+    assert fit.status is other.status
+    np.testing.assert_allclose(fit.loglik, other.loglik, rtol=1e-10)
+    np.testing.assert_allclose(fit.coef[0], other.mu, rtol=1e-9)
+    return fit, other
+
+
+def test_scatter_far_below_the_residuals():
+    """Two precise values differ by 1e-7 where others differ by 1."""
+    y = np.array([0.0, 1e-7, 1.0, -1.0, 0.5])
+    noise = np.array([1e-9, 1e-9, 1.0, 1.0, 1.0])
+    fit, other = assert_like_fit_normal(y, noise)
+    assert fit.status is Status.OK
+    assert fit.sigma < 1e-6
+    np.testing.assert_allclose(fit.sigma, other.sigma, rtol=1e-7)
+    assert nl.is_maximum(nl.problem(y, np.ones((5, 1)), noise_std=noise), *fit)
+
+
+@pytest.mark.parametrize("p", [1, 2])
+def test_restricted_likelihood_that_is_flat_where_the_search_begins(p):
+    """Rows without noise fix coefficients, and the noise of the others dwarfs their residuals."""
+    x, y = line(6)[:, :p], np.array([0.3, 1.0, -1.0, 0.5, 0.2, -0.4])
+    noise = np.array([0.0, 1e5, 2e5, 1e5, 3e5, 0.0 if p == 2 else 1e5])
+    fit = fastnat.fit_linear(y, x, noise_std=noise, reml=True)
+    assert fit.status is Status.BOUNDARY
+    contrasts = np.linalg.svd(x)[0][:, p:]
+    cov = contrasts.T @ (noise[:, None] ** 2 * contrasts)
+    z = contrasts.T @ y
+    loglik = (
+        -0.5
+        * (z @ np.linalg.solve(cov, z) + np.linalg.slogdet(cov)[1] + (6 - p) * np.log(2.0 * np.pi))
+        - 0.5 * np.linalg.slogdet(x.T @ x)[1]
+    )
+    np.testing.assert_allclose(fit.loglik, loglik, rtol=1e-7)
+    np.testing.assert_allclose(x[noise == 0.0] @ fit.coef, y[noise == 0.0], atol=1e-6)
+
+
+def test_intervals_so_wide_that_they_are_certain():
+    """Any plane within them has probability 1, and no row has curvature."""
+    x, low = line(6), np.array([-1e3, -1.1e3, -1.2e3, -1e3, -1.3e3, -1e3])
+    fit = fastnat.fit_linear(low, x, upper=low + 2e3, noise_std=1.0)
+    assert fit.status is Status.NOT_IDENTIFIED
+    assert fit.loglik == 0.0
+    P = nl.problem(low, x, upper=low + 2e3, noise_std=1.0)
+    for b in ([-50.0, 0.0], [30.0, 20.0]):
+        assert nl.loglik(P, np.array(b), [0.0]) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_noise_and_limits_out_of_steps():
+    x, y = line(8), np.array([0.1, -0.4, 0.8, 0.3, 1.5, 0.9, 2.2, 1.4])
+    options = {"noise_std": 0.3, "left": 0.5}
+    fit = fastnat.fit_linear(y, x, **options)
+    assert fit.success
+    stopped = fastnat.fit_linear(y, x, **options, max_iter=1)
+    assert stopped.status is Status.MAX_ITER
+    assert np.all(np.isnan(stopped.stderr))
