@@ -171,6 +171,12 @@ def check_flag(name: str, value: object) -> None:
         raise TypeError(f"{name} must be True or False, not {shown(value)}")
 
 
+def check_weights(bad: object) -> None:
+    """Refuse weights of which some were found to be bad, or their sum."""
+    if bad:
+        raise ValueError("weights must be finite and not negative, and so must their sum")
+
+
 def as_groups(groups: Any, n_obs: int) -> NDArray[np.int64]:
     """Codes of ragged problems, one for each observation."""
     codes = as_array("groups", groups)

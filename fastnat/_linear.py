@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnat import _blocks, _limits, _long, _scale_limits
-from fastnat._arrays import Array
+from fastnat import _blocks, _long, _scale_limits
+from fastnat._arrays import Array, check_weights
 from fastnat._existence import Limit, Problem, judge
 from fastnat._linear_arguments import Samples, arrange, only_numbers
 from fastnat._observed import Given
@@ -185,7 +185,7 @@ class _Job:
             found.stderr,
             found.corr,
         )
-        _limits.check_weights(bad)
+        check_weights(bad)
 
     def _rows(self, f: int) -> _long.Rows:
         """All rows of one problem."""

@@ -17,6 +17,7 @@ from fastnat._arrays import (
     check_cov_type,
     check_n_threads,
     check_nan_policy,
+    check_weights,
 )
 from fastnat.kernels import mvn
 from fastnat.multivariate import MvnFit, MvnNanPolicy
@@ -267,8 +268,7 @@ def _by_pattern(
 ) -> list[tuple[tuple[bool, ...], _levels.Parts]]:
     """Statistics of the rows of each pattern of missing entries."""
     w = source.weights
-    if w is not None and not np.all((w >= 0.0) & (w < np.inf)):
-        raise ValueError("weights must be finite and not negative, and so must their sum")
+    check_weights(w is not None and not np.all((w >= 0.0) & (w < np.inf)))
     chunks = []
     step = max(1, _PIECE // max(1, source.n_fits * source.d))
     for begin in range(0, source.n_obs, step):

@@ -23,6 +23,7 @@ from fastnat._arrays import (
     check_flag,
     check_n_threads,
     check_nan_policy,
+    check_weights,
 )
 from fastnat._closed_form import ClosedForm
 from fastnat._reduce import Use, reduce_groups, reduce_moments
@@ -152,7 +153,7 @@ class NormalStats:
         else:
             parts = self._reduce_groups(values, factors, groups, axis, n_threads)
         stats, _ = parts
-        _limits.check_weights(not np.all(_weights(*parts) < np.inf))
+        check_weights(not np.all(_weights(*parts) < np.inf))
         if self.nan_policy == "raise":
             if np.any(np.isnan(stats[moments.MEAN]) & (stats[moments.W] > 0.0)):
                 raise ValueError("x contains NaN, and nan_policy is 'raise'")

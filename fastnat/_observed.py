@@ -8,8 +8,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnat import _limits
-from fastnat._arrays import Array, Problems, arrange, as_array, as_groups, reduced_axes
-from fastnat._limits import Options, Packed, check_weights, fit_packed, needs_high
+from fastnat._arrays import (
+    Array,
+    Problems,
+    arrange,
+    as_array,
+    as_groups,
+    check_weights,
+    reduced_axes,
+)
+from fastnat._limits import Options, Packed, fit_packed, needs_high
 from fastnat._reduce import Use, reduce_moments
 from fastnat._rows import WORK, Columns, Fit, Groups, Rows
 from fastnat.kernels import (

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnat import _blocks
-from fastnat._arrays import Array, as_array
+from fastnat._arrays import Array, as_array, check_weights
 from fastnat.kernels import codes, mvn, mvn_errors, mvn_missing, tables
 
 SEGMENT = 1 << 18
@@ -200,8 +200,7 @@ def _reduce_long(source: Tables, n_threads: int | None, work: int, finish: Finis
 def maximise(stats: Array, out: Estimates) -> NDArray[np.int64]:
     """Fit from statistics; the problems whose rank takes triangles to decide."""
     work = np.empty((out.mean.shape[1],) * 2)
-    if mvn.finish(stats, out.mean, out.scatter, out.scale, work, out.numbers):
-        raise ValueError("weights must be finite and not negative, and so must their sum")
+    check_weights(mvn.finish(stats, out.mean, out.scatter, out.scale, work, out.numbers))
     return np.flatnonzero(out.numbers[:, mvn.RANK] == mvn.DOUBTFUL)
 
 
