@@ -7,16 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
-from numpy.typing import NDArray
-
 import fastnat
 from fastnat import _blocks, _files, _spool, _stores
-from fastnat._arrays import NanPolicy
+from fastnat._arrays import Array, NanPolicy
 from fastnat._demo import demo
 from fastnat._show import print_fit, print_text
 from fastnat.normal import NormalFit, fit_normal
-
-Array = NDArray[Any]
 
 _PROGRESS_AFTER = 1.0  # seconds
 

@@ -76,6 +76,20 @@ def as_array(name: str, value: ArrayLike) -> Array:
     """A real array, or one clear sentence."""
     if type(value) is np.ndarray and value.dtype.kind in "fiub" and value.ndim <= _MOST_DIMENSIONS:
         return value
+    array = _of_any_dtype(name, value)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must hold real numbers, not {_in_words(array.dtype)}")
+    if array.ndim > _MOST_DIMENSIONS:
+        raise ValueError(f"{name} must have at most {_MOST_DIMENSIONS} dimensions")
+    return array
+
+
+def _in_words(dtype: Any) -> str:
+    return {"U": "text", "S": "text"}.get(dtype.kind, str(dtype.name))
+
+
+def _of_any_dtype(name: str, value: ArrayLike) -> Array:
+    """A plain array in memory."""
     if isinstance(value, np.ma.MaskedArray):
         real = "" if value.dtype.kind == "f" else ".astype(float)"
         way_out = f"{name}{real}.filled(np.nan) and nan_policy='omit'"
@@ -86,15 +100,9 @@ def as_array(name: str, value: ArrayLike) -> Array:
         raise TypeError(f"{name} is a masked array; pass {way_out} instead")
     _refuse_lazy_and_labelled(name, value)
     try:
-        array = np.asarray(value)
+        return np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} must be rectangular: its rows differ in length") from error
-    if array.dtype.kind not in "fiub":
-        found = {"U": "text", "S": "text"}.get(array.dtype.kind, array.dtype.name)
-        raise TypeError(f"{name} must hold real numbers, not {found}")
-    if array.ndim > _MOST_DIMENSIONS:
-        raise ValueError(f"{name} must have at most {_MOST_DIMENSIONS} dimensions")
-    return array
 
 
 def _refuse_lazy_and_labelled(name: str, value: object) -> None:
@@ -171,19 +179,33 @@ def check_flag(name: str, value: object) -> None:
         raise TypeError(f"{name} must be True or False, not {shown(value)}")
 
 
+def nan_found(where: str) -> ValueError:
+    """What ``nan_policy="raise"`` raises; ``where``, with its verb: "x contains"."""
+    return ValueError(f"{where} NaN, and nan_policy is 'raise'")
+
+
 def check_weights(bad: object) -> None:
     """Refuse weights of which some were found to be bad, or their sum."""
     if bad:
         raise ValueError("weights must be finite and not negative, and so must their sum")
 
 
+def as_codes(name: str, value: ArrayLike, values: str, n_obs: int) -> Array:
+    """Integers that say which observations belong together, one for each of the values."""
+    codes = _of_any_dtype(name, value)
+    if codes.dtype.kind not in "iu":
+        found = _in_words(codes.dtype)
+        raise TypeError(f"{name} must be integers, not {found}; see np.unique's inverse")
+    if codes.shape != (n_obs,):
+        raise ValueError(
+            f"{name} of shape {codes.shape} must have a code for each of {n_obs} values in {values}"
+        )
+    return codes
+
+
 def as_groups(groups: Any, n_obs: int) -> NDArray[np.int64]:
     """Codes of ragged problems, one for each observation."""
-    codes = as_array("groups", groups)
-    if codes.dtype.kind not in "iu":
-        raise TypeError(f"groups must be integers, not {codes.dtype}; see np.unique's inverse")
-    if codes.shape != (n_obs,):
-        raise ValueError(f"groups of shape {codes.shape} must be as long as x, {n_obs}")
+    codes = as_codes("groups", groups, "x", n_obs)
     if n_obs and codes.min() < 0:
         raise ValueError(f"groups must not be negative, but one is {codes.min()}")
     if n_obs and codes.max() > _MOST_GROUPS * max(n_obs, 1000):

@@ -287,7 +287,7 @@ def _fit_long(job: _Job) -> None:
         _blocks.run(on_segment, len(spans), n_threads, 8 * samples.n_obs * _EVALUATIONS)
 
     for f in range(math.prod(samples.batch)):
-        index = np.unravel_index(f, samples.batch) if samples.batch else ()
+        index = _blocks.place(f, samples.batch)
         theta, result, corr, path = out.theta[f], out.result[f], out.corr[f], out.path[f]
 
         def look(i: int, columns: Any, weights: Any) -> None:

@@ -190,7 +190,7 @@ class _Job:
     def _rows(self, f: int) -> _long.Rows:
         """All rows of one problem."""
         samples = self.samples
-        at: Any = np.unravel_index(f, samples.batch) if samples.batch else ()
+        at = _blocks.place(f, samples.batch)
 
         def own(matrix: Array) -> Array:
             return matrix if matrix.ndim == 2 else matrix[at]

@@ -17,6 +17,7 @@ from fastnat._arrays import (
     check_flag,
     check_n_threads,
     check_nan_policy,
+    nan_found,
 )
 from fastnat._mvn_stats import Closed
 from fastnat.kernels import codes
@@ -112,7 +113,7 @@ class LinearStats:
         self._check_shape("the chunk", source.batch, source.d - 1)
         parts = _table_stats.reduce(source, n_threads)
         if self.nan_policy == "raise" and _table_stats.has_nan(parts):
-            raise ValueError("y or X contains NaN, and nan_policy is 'raise'")
+            raise nan_found("y or X contains")
         self.shape, self.n_columns = source.batch, source.d - 1
         self.weighted = self.weighted or weights is not None
         self._levels.add(parts)

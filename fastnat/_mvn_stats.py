@@ -18,6 +18,7 @@ from fastnat._arrays import (
     check_n_threads,
     check_nan_policy,
     check_weights,
+    nan_found,
 )
 from fastnat.kernels import mvn
 from fastnat.multivariate import MvnFit, MvnNanPolicy
@@ -112,7 +113,7 @@ class MvnStats:
         else:
             parts = _table_stats.reduce(source, n_threads)
             if self.nan_policy == "raise" and _table_stats.has_nan(parts):
-                raise ValueError("X contains NaN, and nan_policy is 'raise'")
+                raise nan_found("X contains")
             chunks = [((True,) * source.d, parts)]
         self.shape, self.n_dim = source.batch, source.d
         for pattern, parts in chunks:

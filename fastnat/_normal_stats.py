@@ -24,6 +24,7 @@ from fastnat._arrays import (
     check_n_threads,
     check_nan_policy,
     check_weights,
+    nan_found,
 )
 from fastnat._closed_form import ClosedForm
 from fastnat._reduce import Use, reduce_groups, reduce_moments
@@ -156,7 +157,7 @@ class NormalStats:
         check_weights(not np.all(_weights(*parts) < np.inf))
         if self.nan_policy == "raise":
             if np.any(np.isnan(stats[moments.MEAN]) & (stats[moments.W] > 0.0)):
-                raise ValueError("x contains NaN, and nan_policy is 'raise'")
+                raise nan_found("x contains")
         self.weighted = self.weighted or weights is not None
         self._levels.add(parts)
 

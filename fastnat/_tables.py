@@ -179,7 +179,7 @@ def _reduce_long(source: Tables, n_threads: int | None, work: int, finish: Finis
     parts = np.empty((-(-n_obs // size), tables.n_stats(d)))
 
     for f in range(source.n_fits):
-        index = np.unravel_index(f, source.batch) if source.batch else ()
+        index = _blocks.place(f, source.batch)
 
         def reduce_segment(i: int, index: Any = index) -> None:
             begin, stop = i * size, min(n_obs, (i + 1) * size)
@@ -269,7 +269,7 @@ def relative_covariances(
 
     def work(k: int) -> None:
         f = which[k]
-        index = np.unravel_index(f, source.batch) if source.batch else ()
+        index = _blocks.place(f, source.batch)
         x, w = source.part(index)
         mvn_errors.relative_covariance(
             x, w, found.mean[f], found.scatter[f], found.scale[f], kind, cov[k]

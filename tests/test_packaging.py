@@ -202,7 +202,7 @@ FLOORS = [
     {"_model_check", "_rows", "_searched"},
     {"_long", "_tables", "descent", "geometry", "result"},
     {"_reduce", "special"},
-    {"_existence", "_observed", "_summary", "_table_stats"},
+    {"_existence", "_observed", "_table_stats"},
     {"_least_squares", "_linear_arguments", "_scale_limits"},
     {"_linear"},
     {"likelihood", "linear", "multivariate", "normal"},
