@@ -288,6 +288,8 @@ def _fit(parts: _levels.Parts, lost: float, errors: bool) -> _linear.Found:
         codes.SIGMA_ZERO,
     )
     own = np.select(cases, names, codes.OK)
+    # Coefficients beyond what a double can tell, as in `linear_outcome.finish`.
+    own[(own == codes.OK) & ~np.isfinite(solved.coef).all(axis=1)] = codes.MAX_ITER
     status[usable] = own
     results[:, rows.R_STATUS] = status
     results[:, rows.R_LOGLIK] = np.where(status == codes.NO_DATA, 0.0, math.nan)
@@ -295,11 +297,12 @@ def _fit(parts: _levels.Parts, lost: float, errors: bool) -> _linear.Found:
         cases, [math.nan, math.inf, constant, constant, math.inf], loglik
     )
     results[usable, rows.R_COLUMN] = solved.dependent
-    located = (own == codes.OK) | (own == codes.SIGMA_ZERO)
+    ended = (own == codes.OK) | (own == codes.MAX_ITER)
+    located = ended | (own == codes.SIGMA_ZERO)
     params[usable[located], :-1] = solved.coef[located]
     with np.errstate(divide="ignore", invalid="ignore"):
         params[usable, -1] = np.select(
-            [own == codes.OK, own == codes.SIGMA_ZERO, own == codes.SIGMA_INFINITE],
+            [ended, own == codes.SIGMA_ZERO, own == codes.SIGMA_INFINITE],
             [np.log(sigma), -math.inf, math.inf],
             math.nan,
         )
