@@ -2,23 +2,24 @@
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
-from numpy.typing import NDArray
-
 import fastnat
 from fastnat import _blocks, _files, _spool, _stores
-from fastnat._arrays import NanPolicy
+from fastnat._arrays import Array, NanPolicy
 from fastnat._demo import demo
 from fastnat._show import print_fit, print_text
 from fastnat.normal import NormalFit, fit_normal
 
-Array = NDArray[Any]
-
 _PROGRESS_AFTER = 1.0  # seconds
+
+_AS_WRITTEN: Any = {  # with their line breaks
+    "formatter_class": argparse.RawDescriptionHelpFormatter,
+    "allow_abbrev": False,
+}
 
 _ABOUT = """\
 Maximum-likelihood fits of normal distributions: a million small samples, or
@@ -91,11 +92,7 @@ def _complain(sentence: str, code: int) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "python -m fastnat",
-        description=_ABOUT,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        "python -m fastnat", description=_ABOUT, epilog=_EXAMPLES, **_AS_WRITTEN
     )
     parser.add_argument("--version", action="version", version=f"fastnat {fastnat.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -104,11 +101,34 @@ def _parser() -> argparse.ArgumentParser:
         help="fit the samples in a file",
         description=_FIT_ABOUT,
         epilog=_FIT_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        **_AS_WRITTEN,
     )
     fit.set_defaults(command=_fit)
+    _add_data(fit.add_argument)
+    _add_observed(fit.add_argument)
     add = fit.add_argument
+    add("--reml", action="store_true", help="restricted maximum likelihood: divisor n - 1")
+    add("--out", type=Path, metavar="FILE", help="write all estimates to this .csv or .npz file")
+    show = commands.add_parser(
+        "demo",
+        help="fit a classic, then a million samples, then one huge one",
+        description="Fit Michelson's speed of light against the values that NIST certifies, then"
+        " a million samples, then one huge one, both timed against NumPy.",
+        allow_abbrev=False,
+    )
+    show.set_defaults(command=lambda options: demo(options.fits))
+    show.add_argument(
+        "--fits",
+        type=_positive,
+        default=1_000_000,
+        metavar="N",
+        help="how many samples of 32 values; the huge one has 10 N (default: %(default)s)",
+    )
+    return parser
+
+
+def _add_data(add: Callable[..., object]) -> None:
+    """What is in the file, and which of it counts."""
     add("file", metavar="FILE", type=Path, help="a .csv, .parquet, .npy or .npz file")
     add(
         "--axis",
@@ -137,6 +157,10 @@ def _parser() -> argparse.ArgumentParser:
         help="a missing value makes its sample's estimates NaN (propagate, the default), is left"
         " out (omit), or is an error (raise)",
     )
+
+
+def _add_observed(add: Callable[..., object]) -> None:
+    """How the observations are known, and which belong together."""
     add(
         "--left",
         metavar="L",
@@ -161,24 +185,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="G",
         help="fit the values of each group for itself: a column of names, or a .npy file of codes",
     )
-    add("--reml", action="store_true", help="restricted maximum likelihood: divisor n - 1")
-    add("--out", type=Path, metavar="FILE", help="write all estimates to this .csv or .npz file")
-    show = commands.add_parser(
-        "demo",
-        help="fit a classic, then a million samples, then one huge one",
-        description="Fit Michelson's speed of light against the values that NIST certifies, then"
-        " a million samples, then one huge one, both timed against NumPy.",
-        allow_abbrev=False,
-    )
-    show.set_defaults(command=lambda options: demo(options.fits))
-    show.add_argument(
-        "--fits",
-        type=_positive,
-        default=1_000_000,
-        metavar="N",
-        help="how many samples of 32 values; the huge one has 10 N (default: %(default)s)",
-    )
-    return parser
 
 
 def _axis(text: str) -> int | tuple[int, ...] | None:

@@ -76,26 +76,16 @@ def as_array(name: str, value: ArrayLike) -> Array:
     """A real array, or one clear sentence."""
     if type(value) is np.ndarray and value.dtype.kind in "fiub" and value.ndim <= _MOST_DIMENSIONS:
         return value
-    array = _unmasked(name, value)
+    array = _of_any_dtype(name, value)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} must hold real numbers, not {_contents(name, array)}")
+    if array.ndim > _MOST_DIMENSIONS:
+        raise ValueError(f"{name} must have at most {_MOST_DIMENSIONS} dimensions")
     return array
 
 
-def as_codes(name: str, value: Any) -> Array:
-    """Integers that stand for names."""
-    array = _unmasked(name, value)
-    if array.dtype.kind not in "iu":
-        found = {"U": "text", "S": "text", "O": "objects"}.get(array.dtype.kind, array.dtype.name)
-        raise TypeError(
-            f"{name} must be integers, not {found}; np.unique({name}, return_inverse=True)[1]"
-            " makes codes of names"
-        )
-    return array
-
-
-def _unmasked(name: str, value: Any) -> Array:
-    """An array of whatever it holds."""
+def _of_any_dtype(name: str, value: ArrayLike) -> Array:
+    """A plain array in memory."""
     if isinstance(value, np.ma.MaskedArray):
         real = "" if value.dtype.kind == "f" else ".astype(float)"
         way_out = f"{name}{real}.filled(np.nan) and nan_policy='omit'"
@@ -106,12 +96,9 @@ def _unmasked(name: str, value: Any) -> Array:
         raise TypeError(f"{name} is a masked array; pass {way_out} instead")
     _refuse_lazy_and_labelled(name, value)
     try:
-        array = np.asarray(value)
+        return np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} must be rectangular: its rows differ in length") from error
-    if array.ndim > _MOST_DIMENSIONS:
-        raise ValueError(f"{name} must have at most {_MOST_DIMENSIONS} dimensions")
-    return array
 
 
 def _contents(name: str, array: Array) -> str:
@@ -199,11 +186,42 @@ def check_flag(name: str, value: object) -> None:
         raise TypeError(f"{name} must be True or False, not {shown(value)}")
 
 
+def nan_found(where: str) -> ValueError:
+    """What ``nan_policy="raise"`` raises; ``where``, with its verb: "x contains"."""
+    return ValueError(f"{where} NaN, and nan_policy is 'raise'")
+
+
+def check_weights(bad: object) -> None:
+    """Refuse weights of which some were found to be bad, or their sum."""
+    if bad:
+        raise ValueError("weights must be finite and not negative, and so must their sum")
+
+
+def as_integers(name: str, value: ArrayLike) -> Array:
+    """Integers that stand for names."""
+    codes = _of_any_dtype(name, value)
+    if codes.dtype.kind not in "iu":
+        found = "objects" if codes.dtype.kind == "O" else _contents(name, codes)
+        raise TypeError(
+            f"{name} must be integers, not {found}; np.unique({name}, return_inverse=True)[1]"
+            " makes codes of names"
+        )
+    return codes
+
+
+def as_codes(name: str, value: ArrayLike, values: str, n_obs: int) -> Array:
+    """Integers that say which observations belong together, one for each of the values."""
+    codes = as_integers(name, value)
+    if codes.shape != (n_obs,):
+        raise ValueError(
+            f"{name} of shape {codes.shape} must have a code for each of {n_obs} values in {values}"
+        )
+    return codes
+
+
 def as_groups(groups: Any, n_obs: int) -> NDArray[np.int64]:
     """Codes of ragged problems, one for each observation."""
-    codes = as_codes("groups", groups)
-    if codes.shape != (n_obs,):
-        raise ValueError(f"groups of shape {codes.shape} must be as long as x, {n_obs}")
+    codes = as_codes("groups", groups, "x", n_obs)
     if n_obs and codes.min() < 0:
         raise ValueError(f"groups must not be negative, but one is {codes.min()}")
     if n_obs and codes.max() > _MOST_GROUPS * max(n_obs, 1000):

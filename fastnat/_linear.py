@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnat import _blocks, _limits, _long, _scale_limits
-from fastnat._arrays import Array
+from fastnat import _blocks, _long, _scale_limits
+from fastnat._arrays import Array, check_weights
 from fastnat._existence import Limit, Problem, judge
 from fastnat._linear_arguments import Samples, arrange, only_numbers
 from fastnat._observed import Given
@@ -204,12 +204,12 @@ class _Job:
             self.is_plain or (self.is_tobit and not sure),
             *out,
         )
-        _limits.check_weights(bad)
+        check_weights(bad)
 
     def _rows(self, f: int) -> _long.Rows:
         """All rows of one problem."""
         samples = self.samples
-        at: Any = np.unravel_index(f, samples.batch) if samples.batch else ()
+        at = _blocks.place(f, samples.batch)
 
         def own(matrix: Array) -> Array:
             return matrix if matrix.ndim == 2 else matrix[at]

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from fastnat._files import Array, Refused, Report, listed, reading, select_names
+from fastnat._arrays import Array
+from fastnat._files import Refused, Report, listed, reading, select_names
 from fastnat._spool import PIECE, Codes, Spool, Table
 
 _NOTHING = 1 << 24  # problems of an array without a value, at most
