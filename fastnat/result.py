@@ -3,6 +3,7 @@
 import abc
 import enum
 import math
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal
 
@@ -238,7 +239,7 @@ class FitResult(abc.ABC):
         if self.cov_type is not None:
             lines.append(f"covariance: {self.cov_type}")
         if not self.success:
-            lines.append(self.message)
+            lines += textwrap.wrap(self.message, 79)
         return "\n".join(lines)
 
     def __iter__(self) -> Iterator[Any]:
