@@ -62,7 +62,6 @@ numpydoc_validation_checks = {"all", "SA01", "ES01", "EX01", "SS05", "RT03", "RT
 # Results are made by the package: what they are made from is no business of a reader.
 numpydoc_validation_exclude = {
     r"fastnat\.(\w+Fit|FitResult|Status|Quantile|Prediction|geometry\.Normal)$",
-    r"LinearFit\.summary$",
 }
 
 

@@ -2,23 +2,24 @@
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
-from numpy.typing import NDArray
-
 import fastnat
 from fastnat import _blocks, _files, _spool, _stores
-from fastnat._arrays import NanPolicy
+from fastnat._arrays import Array, NanPolicy
 from fastnat._demo import demo
 from fastnat._show import print_fit, print_text
 from fastnat.normal import NormalFit, fit_normal
 
-Array = NDArray[Any]
-
 _PROGRESS_AFTER = 1.0  # seconds
+
+_AS_WRITTEN: Any = {  # with their line breaks
+    "formatter_class": argparse.RawDescriptionHelpFormatter,
+    "allow_abbrev": False,
+}
 
 _ABOUT = """\
 Maximum-likelihood fits of normal distributions: a million small samples, or
@@ -53,6 +54,7 @@ examples:
   python -m fastnat fit lengths.csv --nan-policy omit
   python -m fastnat fit lengths.csv --columns left right --weights count --reml
   python -m fastnat fit water.csv --columns lead --left 0.5 --group station
+  python -m fastnat fit water.csv --columns lead --left limit
   python -m fastnat fit histogram.csv --columns low --upper high --weights count
   python -m fastnat fit survey.csv --columns effect --noise-std se
   python -m fastnat fit pixels.npy --axis 0 --out estimates.npz
@@ -90,11 +92,7 @@ def _complain(sentence: str, code: int) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "python -m fastnat",
-        description=_ABOUT,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        "python -m fastnat", description=_ABOUT, epilog=_EXAMPLES, **_AS_WRITTEN
     )
     parser.add_argument("--version", action="version", version=f"fastnat {fastnat.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -103,11 +101,34 @@ def _parser() -> argparse.ArgumentParser:
         help="fit the samples in a file",
         description=_FIT_ABOUT,
         epilog=_FIT_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        **_AS_WRITTEN,
     )
     fit.set_defaults(command=_fit)
+    _add_data(fit.add_argument)
+    _add_observed(fit.add_argument)
     add = fit.add_argument
+    add("--reml", action="store_true", help="restricted maximum likelihood: divisor n - 1")
+    add("--out", type=Path, metavar="FILE", help="write all estimates to this .csv or .npz file")
+    show = commands.add_parser(
+        "demo",
+        help="fit a classic, then a million samples, then one huge one",
+        description="Fit Michelson's speed of light against the values that NIST certifies, then"
+        " a million samples, then one huge one, both timed against NumPy.",
+        allow_abbrev=False,
+    )
+    show.set_defaults(command=lambda options: demo(options.fits))
+    show.add_argument(
+        "--fits",
+        type=_positive,
+        default=1_000_000,
+        metavar="N",
+        help="how many samples of 32 values; the huge one has 10 N (default: %(default)s)",
+    )
+    return parser
+
+
+def _add_data(add: Callable[..., object]) -> None:
+    """What is in the file, and which of it counts."""
     add("file", metavar="FILE", type=Path, help="a .csv, .parquet, .npy or .npz file")
     add(
         "--axis",
@@ -136,8 +157,16 @@ def _parser() -> argparse.ArgumentParser:
         help="a missing value makes its sample's estimates NaN (propagate, the default), is left"
         " out (omit), or is an error (raise)",
     )
-    add("--left", type=_float, metavar="L", help="values at or below L are only known to be so")
-    add("--right", type=_float, metavar="R", help="values at or above R are only known to be so")
+
+
+def _add_observed(add: Callable[..., object]) -> None:
+    """How the observations are known, and which belong together."""
+    add(
+        "--left",
+        metavar="L",
+        help="values at or below L are only known to be so: a number, or a name like the weights'",
+    )
+    add("--right", metavar="R", help="values at or above R are only known to be so, likewise")
     add(
         "--upper",
         metavar="U",
@@ -150,30 +179,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="LOW,HIGH",
         help="bounds beyond which nothing could have been observed, such as 0,inf",
     )
-    add("--noise-std", metavar="E", help="known standard errors of the values, named likewise")
+    add("--noise-std", metavar="E", help="known standard errors of the values, likewise")
     add(
         "--group",
         metavar="G",
         help="fit the values of each group for itself: a column of names, or a .npy file of codes",
     )
-    add("--reml", action="store_true", help="restricted maximum likelihood: divisor n - 1")
-    add("--out", type=Path, metavar="FILE", help="write all estimates to this .csv or .npz file")
-    show = commands.add_parser(
-        "demo",
-        help="fit a classic, then a million samples, then one huge one",
-        description="Fit Michelson's speed of light against the values that NIST certifies, then"
-        " a million samples, then one huge one, both timed against NumPy.",
-        allow_abbrev=False,
-    )
-    show.set_defaults(command=lambda options: demo(options.fits))
-    show.add_argument(
-        "--fits",
-        type=_positive,
-        default=1_000_000,
-        metavar="N",
-        help="how many samples of 32 values; the huge one has 10 N (default: %(default)s)",
-    )
-    return parser
 
 
 def _axis(text: str) -> int | tuple[int, ...] | None:
@@ -188,18 +199,12 @@ def _axis(text: str) -> int | tuple[int, ...] | None:
     return axes[0] if len(axes) == 1 else axes
 
 
-def _float(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"must be a number, not {text!r}") from None
-
-
 def _bounds(text: str) -> tuple[float, float]:
-    words = text.split(",")
-    if len(words) != 2:
-        raise argparse.ArgumentTypeError(f"must be two numbers and a comma, not {text!r}")
-    return _float(words[0]), _float(words[1])
+    try:
+        low, high = map(float, text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be two numbers and a comma, not {text!r}") from None
+    return low, high
 
 
 def _positive(text: str) -> int:
@@ -264,9 +269,8 @@ def _fit_arrays(options: argparse.Namespace, data: _Input) -> _Result:
         try:
             fit = fit_normal(
                 data.values,
+                **_numbers(options),
                 **data.extras,
-                left=options.left,
-                right=options.right,
                 truncation=options.truncation,
                 axis=data.axis,
                 nan_policy=options.nan_policy,
@@ -279,15 +283,30 @@ def _fit_arrays(options: argparse.Namespace, data: _Input) -> _Result:
     return fit, data.names, data.skipped
 
 
+_OR_NUMBERS = ("left", "right", "noise_std")
+
+
+def _numbers(options: argparse.Namespace) -> dict[str, Any]:
+    """The options that may name a column, but are a number."""
+    numbers = {}
+    for role in _OR_NUMBERS:
+        with suppress(TypeError, ValueError):  # None, or a name
+            numbers[role] = float(getattr(options, role))
+    return numbers
+
+
 def _roles(options: argparse.Namespace) -> dict[str, str]:
     """The options that name columns or files, by what they are to `fit_normal`."""
     named = {
         "weights": options.weights,
         "upper": options.upper,
+        "left": options.left,
+        "right": options.right,
         "noise_std": options.noise_std,
         "groups": options.group,
     }
-    return {role: name for role, name in named.items() if name is not None}
+    numbers = _numbers(options)
+    return {k: name for k, name in named.items() if name is not None and k not in numbers}
 
 
 def _fit_csv(options: argparse.Namespace) -> _Result:
@@ -333,7 +352,8 @@ def _fit_npy(options: argparse.Namespace) -> _Result:
     for role, name in _roles(options).items():
         if not name.lower().endswith(".npy"):
             option = {"groups": "group"}.get(role, role).replace("_", "-")
-            raise _files.Refused(f"--{option} must be a .npy file if FILE is one, not {name!r}", 2)
+            what = "a number or a .npy file" if role in _OR_NUMBERS else "a .npy file"
+            raise _files.Refused(f"--{option} must be {what} if FILE is one, not {name!r}", 2)
         extras[role] = _stores.read_npy(Path(name))
     values = _stores.read_npy(options.file)
     return _fit_arrays(options, _Input(values, extras, getattr(options, "axis", -1), None, []))

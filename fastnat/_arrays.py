@@ -76,40 +76,55 @@ def as_array(name: str, value: ArrayLike) -> Array:
     """A real array, or one clear sentence."""
     if type(value) is np.ndarray and value.dtype.kind in "fiub" and value.ndim <= _MOST_DIMENSIONS:
         return value
-    if isinstance(value, np.ma.MaskedArray):
-        real = "" if value.dtype.kind == "f" else ".astype(float)"
-        way_out = f"{name}{real}.filled(np.nan) and nan_policy='omit'"
-        if name == "weights":
-            way_out = "weights.filled(0)"
-        elif not name.startswith(("x", "data")) or name == "x0":
-            way_out = "a plain array"
-        raise TypeError(f"{name} is a masked array; pass {way_out} instead")
-    _refuse_lazy_and_labelled(name, value)
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{name} must be rectangular: its rows differ in length") from error
+    array = _of_any_dtype(name, value)
     if array.dtype.kind not in "fiub":
-        found = {"U": "text", "S": "text"}.get(array.dtype.kind, array.dtype.name)
-        raise TypeError(f"{name} must hold real numbers, not {found}")
+        raise TypeError(f"{name} must hold real numbers, not {_contents(name, array)}")
     if array.ndim > _MOST_DIMENSIONS:
         raise ValueError(f"{name} must have at most {_MOST_DIMENSIONS} dimensions")
     return array
 
 
+def _of_any_dtype(name: str, value: ArrayLike) -> Array:
+    """A plain array in memory."""
+    if isinstance(value, np.ma.MaskedArray):
+        real = "" if value.dtype.kind == "f" else ".astype(float)"
+        way_out = f"{name}{real}.filled(np.nan) and nan_policy='omit'"
+        if name == "weights":
+            way_out = "weights.filled(0)"
+        elif not name.startswith(("x", "data", "y", "X", "Z")) or name == "x0":
+            way_out = "a plain array"
+        raise TypeError(f"{name} is a masked array; pass {way_out} instead")
+    _refuse_lazy_and_labelled(name, value)
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} must be rectangular: its rows differ in length") from error
+
+
+def _contents(name: str, array: Array) -> str:
+    """What an array without numbers holds, in words."""
+    if array.dtype.kind != "O":
+        return {"U": "text", "S": "text"}.get(array.dtype.kind, array.dtype.name)
+    others = [v for v in array.flat if not isinstance(v, numbers.Real)] or list(array.flat[:1])
+    if not others:
+        return "objects"
+    if isinstance(others[0], str):
+        return f"text such as {shown(others[0])}"
+    # None, Decimal and integers of any size are floats to NumPy, if one asks for them.
+    advice = f"; np.array({name}, float) may convert them" * (" " not in name)
+    return f"objects such as {shown(others[0])}{advice}"
+
+
 def _refuse_lazy_and_labelled(name: str, value: object) -> None:
     """Say which function takes an object of xarray or Dask, which may not be imported here."""
-    kind = type(value)
+    kind, other = type(value), name.startswith(("y", "X", "Z", "data"))  # not of fit_normal
     if kind.__module__.startswith("xarray."):
-        raise TypeError(
-            f"{name} is a {kind.__name__} of xarray: call fastnat.xarray.fit_normal, or pass"
-            " to_numpy() of it"
-        )
+        call = "" if other else "call fastnat.xarray.fit_normal, or "
+        raise TypeError(f"{name} is xarray's {kind.__name__}: {call}pass to_numpy() of it")
     if kind.__module__.startswith("dask"):
-        raise TypeError(
-            f"{name} is a {kind.__name__} of Dask: call the function of the same name in"
-            " fastnat.dask, or pass compute() of it"
-        )
+        call = "call the function of the same name in fastnat.dask, or "
+        call *= not name.startswith("data")  # whose likelihood may be anything
+        raise TypeError(f"{name} is Dask's {kind.__name__}: {call}pass compute() of it")
 
 
 def shown(value: object) -> str:
@@ -171,13 +186,42 @@ def check_flag(name: str, value: object) -> None:
         raise TypeError(f"{name} must be True or False, not {shown(value)}")
 
 
+def nan_found(where: str) -> ValueError:
+    """What ``nan_policy="raise"`` raises; ``where``, with its verb: "x contains"."""
+    return ValueError(f"{where} NaN, and nan_policy is 'raise'")
+
+
+def check_weights(bad: object) -> None:
+    """Refuse weights of which some were found to be bad, or their sum."""
+    if bad:
+        raise ValueError("weights must be finite and not negative, and so must their sum")
+
+
+def as_integers(name: str, value: ArrayLike) -> Array:
+    """Integers that stand for names."""
+    codes = _of_any_dtype(name, value)
+    if codes.dtype.kind not in "iu":
+        found = "objects" if codes.dtype.kind == "O" else _contents(name, codes)
+        raise TypeError(
+            f"{name} must be integers, not {found}; np.unique({name}, return_inverse=True)[1]"
+            " makes codes of names"
+        )
+    return codes
+
+
+def as_codes(name: str, value: ArrayLike, values: str, n_obs: int) -> Array:
+    """Integers that say which observations belong together, one for each of the values."""
+    codes = as_integers(name, value)
+    if codes.shape != (n_obs,):
+        raise ValueError(
+            f"{name} of shape {codes.shape} must have a code for each of {n_obs} values in {values}"
+        )
+    return codes
+
+
 def as_groups(groups: Any, n_obs: int) -> NDArray[np.int64]:
     """Codes of ragged problems, one for each observation."""
-    codes = as_array("groups", groups)
-    if codes.dtype.kind not in "iu":
-        raise TypeError(f"groups must be integers, not {codes.dtype}; see np.unique's inverse")
-    if codes.shape != (n_obs,):
-        raise ValueError(f"groups of shape {codes.shape} must be as long as x, {n_obs}")
+    codes = as_codes("groups", groups, "x", n_obs)
     if n_obs and codes.min() < 0:
         raise ValueError(f"groups must not be negative, but one is {codes.min()}")
     if n_obs and codes.max() > _MOST_GROUPS * max(n_obs, 1000):
@@ -304,13 +348,22 @@ def arrange(x: Array, weights: Array | None, axis: int | tuple[int, ...] | None)
     )
 
 
+def how_to_broadcast(name: str, one: str, given: tuple[int, ...], shape: tuple[int, ...]) -> str:
+    """Words about an array that does not broadcast: what its user may have meant."""
+    places = [k for k, n in enumerate(shape[:-1]) if given == (n,)]
+    if len(shape) > 2 and places:
+        new = ", None" * (len(shape) - 1 - places[0])
+        return f"along dimension {places[0]} it is {name}[:{new}]"
+    return f"one {one} per problem is {name}[:, None]"
+
+
 def _broadcast(x: Array, weights: Array) -> tuple[Array, Array]:
     try:
         shape = np.broadcast_shapes(x.shape, weights.shape)
     except ValueError:
         raise ValueError(
             f"weights of shape {weights.shape} do not broadcast with x of shape {x.shape};"
-            " one weight per problem is weights[:, None]"
+            f" {how_to_broadcast('weights', 'weight', weights.shape, x.shape)}"
         ) from None
     return np.broadcast_to(x, shape), np.broadcast_to(weights, shape)
 

@@ -219,6 +219,11 @@ def cut(shape: tuple[int, ...], limit: int) -> Iterator[tuple[tuple[int | slice,
             yield (i, *index), i * inner + first, count
 
 
+def place(f: int, batch: tuple[int, ...]) -> tuple[Any, ...]:
+    """The index of problem f in a batch, which for a single problem has no dimension."""
+    return tuple(np.unravel_index(f, batch)) if batch else ()
+
+
 @lru_cache(maxsize=32)
 def offsets(n_rows: int, n: int) -> NDArray[np.int64]:
     """Where each of ``n_rows`` rows of ``n`` begins, and where the last one ends."""

@@ -13,14 +13,14 @@ from dask.array.core import unify_chunks
 from dask.base import compute_as_if_collection
 from dask.highlevelgraph import HighLevelGraph
 
-from fastnat._arrays import Array, as_array
+from fastnat._arrays import Array, as_array, as_integers
 from fastnat._lazy import Blocks, Get
+from fastnat._observed import bounds_together
 from fastnat.result import FitResult
 
 F = TypeVar("F", bound=FitResult)
 
 _FAN_IN = 8  # statistics that one task merges
-BOUNDS = ("truncation[0]", "truncation[1]")
 
 
 class Sources(NamedTuple):
@@ -103,15 +103,7 @@ class Fit:
     get: Get = copy.deepcopy  # which leaves the data behind
 
     def __call__(self, given: dict[str, Any]) -> Any:
-        return self.get(self.door(**join(given), **self.options))
-
-
-def join(given: dict[str, Any]) -> dict[str, Any]:
-    """Arguments by name, the bounds of a truncation as a pair again."""
-    rest = {name: value for name, value in given.items() if not name.startswith("truncation")}
-    if len(rest) < len(given):
-        rest["truncation"] = given["truncation[0]"], given["truncation[1]"]
-    return rest
+        return self.get(self.door(**bounds_together(given), **self.options))
 
 
 def read(named: dict[str, Any], labels: Callable[[str, int], tuple[Any, ...]]) -> Sources:
@@ -136,16 +128,17 @@ def read(named: dict[str, Any], labels: Callable[[str, int], tuple[Any, ...]]) -
 
 def _as_dask(name: str, value: Any) -> Any:
     """A Dask array, or a NumPy array of no dimension."""
+    check = as_integers if name in ("groups", "clusters") else as_array
     if isinstance(value, da.Array):
         if np.isnan(value.size):
             raise ValueError(f"{name} has chunks of unknown sizes: call its compute_chunk_sizes()")
-        as_array(name, np.empty(0, value.dtype))
-        return value if value.ndim else as_array(name, value.compute())
+        check(name, np.empty(0, value.dtype))
+        return value if value.ndim else check(name, value.compute())
     if type(value).__module__.startswith("dask"):
         raise TypeError(
             f"{name} is a {type(value).__name__} of Dask; pass to_dask_array(lengths=True) of it"
         )
-    array = as_array(name, value)
+    array = check(name, value)
     return da.from_array(array, chunks=-1) if array.ndim else array
 
 
@@ -233,12 +226,4 @@ def stand_ins(sources: Sources) -> dict[str, Array]:
 def sample_of(door: Callable[..., F], sources: Sources, options: dict[str, Any]) -> F:
     """A fit of no problems: refuses what is wrong with the options."""
     none = {name: np.empty((0, 1), array.dtype) for name, array in sources.arrays.items()}
-    return door(**join(none | sources.numbers), **options)
-
-
-def bounds_of(truncation: Any) -> dict[str, Any]:
-    if truncation is None:
-        return {}
-    if not isinstance(truncation, tuple | list) or len(truncation) != 2:
-        raise ValueError("truncation must be a pair of bounds, such as (0, np.inf)")
-    return dict(zip(BOUNDS, truncation, strict=True))
+    return door(**bounds_together(none | sources.numbers), **options)

@@ -11,7 +11,7 @@ from numba.core.errors import NumbaError
 from numpy.typing import NDArray
 
 from fastnat import _blocks
-from fastnat._arrays import Array, as_array, shown
+from fastnat._arrays import Array, as_array, check_weights, shown
 from fastnat._compile import DOMAIN_ERRORS, Compiled, plain_function, with_policy
 from fastnat.kernels import codes, likelihood, outcome, search
 
@@ -246,8 +246,7 @@ def _fit_blocks(job: _Job) -> None:
         columns, weights = _take(samples, index)
         offsets = _blocks.offsets(n_fits, samples.n_obs)
         theta, result, corr, total, status, path = (array[here] for array in out)
-        if likelihood.survey(columns, weights, flag, offsets, total, status):
-            raise _bad_weights()
+        check_weights(likelihood.survey(columns, weights, flag, offsets, total, status))
         set_starts(index, theta)
         _call(
             model.fit_many,
@@ -288,14 +287,14 @@ def _fit_long(job: _Job) -> None:
         _blocks.run(on_segment, len(spans), n_threads, 8 * samples.n_obs * _EVALUATIONS)
 
     for f in range(math.prod(samples.batch)):
-        index = np.unravel_index(f, samples.batch) if samples.batch else ()
+        index = _blocks.place(f, samples.batch)
         theta, result, corr, path = out.theta[f], out.result[f], out.corr[f], out.path[f]
 
         def look(i: int, columns: Any, weights: Any) -> None:
             ends = np.array([0, columns[0].size])
             here = slice(i, i + 1)
-            if likelihood.survey(columns, weights, flag, ends, totals[here], statuses[here]):
-                raise _bad_weights()
+            found = totals[here], statuses[here]
+            check_weights(likelihood.survey(columns, weights, flag, ends, *found))
 
         over_segments(look, index)
         out.total[f] = np.sum(totals)
@@ -356,7 +355,3 @@ def _take(samples: Samples, index: Any) -> tuple[tuple[Array, ...], Array | None
     columns = tuple(_blocks.flat(c[index], float32=False) for c in samples.columns)
     weights = samples.weights
     return columns, None if weights is None else _blocks.flat(weights[index], float32=False)
-
-
-def _bad_weights() -> ValueError:
-    return ValueError("weights must be finite and not negative, and so must their sum")

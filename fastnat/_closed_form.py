@@ -6,15 +6,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnat._arrays import Array, CovType
+from fastnat._arrays import Array, CovType, check_weights
 from fastnat.kernels import codes
 from fastnat.kernels import normal as kernels
 
 
 def maximise(stats: Array, n_fits: int, lost: float, first: int, out: Array) -> None:
     """Fit from the moments of complete data; arguments as of `fastnat.kernels.normal.finish`."""
-    if kernels.finish(stats, n_fits, lost, first, out):
-        raise ValueError("weights must be finite and not negative, and so must their sum")
+    check_weights(kernels.finish(stats, n_fits, lost, first, out))
 
 
 class ClosedForm:

@@ -31,7 +31,7 @@ _MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
 def named(name: str, values: Any) -> Mapping[str, Any]:
-    if not isinstance(values, Mapping):
+    if not isinstance(values, Mapping) or hasattr(values, "path"):  # a result of SciPy's is a dict
         kind = type(values).__name__
         raise TypeError(f"{name} must be a mapping of labels, such as a dict, not {kind}")
     if not values:
@@ -55,7 +55,11 @@ def positive(name: str, value: Any) -> float:
 
 def path_of(label: str, result: Any, p: int) -> Array:
     """The points (n, p) of a result with a path, or of an array; NaN at its end is cut off."""
-    path = as_array(f"the path of {label!r}", getattr(result, "path", result)).astype(np.float64)
+    # Without one, a fit has None, and a result of SciPy's, which is a mapping, no such key.
+    given = getattr(result, "path", None if isinstance(result, Mapping) else result)
+    if given is None:
+        raise ValueError(f"the result {label!r} has no path; it needs trace=True")
+    path = as_array(f"the path of {label!r}", given).astype(np.float64)
     if path.ndim != 2 or path.shape[1] != p:
         raise ValueError(f"the path of {label!r} must be of shape (n, {p}), not {path.shape}")
     path = path[: path.shape[0] - int(np.argmax(np.all(np.isfinite(path), axis=1)[::-1]))]
@@ -87,6 +91,10 @@ def distance_from(center: Array, label: str, metric: Any) -> Distance:
                 f"metric must be 'euclidean', an array or a function, not {shown(metric)}"
             )
         metric = np.ones(2)
+    if np.shape(metric) not in ((2,), (2, 2)):
+        raise ValueError(
+            f"the metric {label!r} must be of shape (2,) or (2, 2), not {np.shape(metric)}"
+        )
     return lambda points: mahalanobis(points, center, metric)
 
 
@@ -216,6 +224,15 @@ def label_beyond(sample: _sample.Sample, fit: NormalFit) -> str:
     fitted = _sample.share_beyond(sample, fit.mu, fit.sigma)
     said = "" if fitted is None else f" (fit: {100.0 * sum(fitted):.3g} %)"
     return f"{where}: {100.0 * share:.3g} %{said}"
+
+
+def label_of(fit: NormalFit) -> str:
+    """The estimates, mu to a hundredth of sigma at least."""
+    mu, sigma = float(fit.mu), float(fit.sigma)
+    digits = 3
+    if mu != 0.0 < sigma:
+        digits += math.floor(math.log10(abs(mu))) - math.floor(math.log10(sigma)) - 1
+    return rf"fit: $\mu$ = {mu:.{min(max(digits, 3), 15)}g}, $\sigma$ = {sigma:.3g}"
 
 
 # ---- style -----------------------------------------------------------------------------------

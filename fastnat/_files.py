@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import IO, Any, TextIO
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fastnat._arrays import Array
 from fastnat._spool import PIECE, Codes, Spool, Table
 from fastnat.normal import NormalFit
 from fastnat.result import Status
 
-Array = NDArray[Any]
 Report = Callable[[int, int], object]
 """Told (done, in all) of whatever is counted: for progress bars."""
 
@@ -198,6 +197,8 @@ def select_names(
 _WORDS = {
     "weights": "the weights",
     "upper": "the upper ends",
+    "left": "the limits",
+    "right": "the limits",
     "noise_std": "the noise",
     "groups": "the groups",
 }

@@ -144,6 +144,9 @@ class Blocks(DaskMethodsMixin, FitResult):  # type: ignore[misc]
 
     _exact = _profile
 
+    def summary(self, level: float = 0.95) -> str:  # noqa: ARG002
+        raise ValueError("summary needs a fit of one problem, computed; call compute() first")
+
     def __iter__(self) -> Iterator[Any]:
         return iter([self._gather(_Item(k)) for k in range(len(tuple(self._sample)))])
 
@@ -157,9 +160,6 @@ class Blocks(DaskMethodsMixin, FitResult):  # type: ignore[misc]
     def _kind(self) -> str:
         """The name of the fit in blocks."""
         return type(self).__bases__[-1].__name__
-
-    def _describe(self) -> str:
-        raise NotImplementedError  # of one problem
 
     # ---- the protocol of Dask's collections ----
 
@@ -236,9 +236,6 @@ class LinearBlocks(Blocks, LinearFit):
                 raise ValueError(f"{name} must have two dimensions: one design for all blocks")
         call = _Call("predict", (X, Z))
         return Prediction(self._gather(_Item(0, call)), self._gather(_Item(1, call)))
-
-    def summary(self, level: float = 0.95) -> str:  # noqa: ARG002
-        raise ValueError("summary needs a fit of one problem, computed; call compute() first")
 
 
 class MvnBlocks(Blocks, MvnFit):

@@ -54,24 +54,27 @@ def solve(parts: _levels.Parts) -> Regression:
     means, roots, scale = means / far, roots / far[:, None, :], scale * far
     centers = stats[:, d : 2 * d] / far
     rows = np.concatenate([(weight[:, None] * means)[:, None, :], roots], axis=1)
-    norms = np.sqrt(np.sum(np.square(rows), axis=1))
-    unit = np.ldexp(1.0, np.frexp(np.where(norms > 0.0, norms, 1.0))[1])
-    x = rows[..., :p] / unit[:, None, :p]
+    sizes = np.max(np.abs(rows), axis=1)
+    unit = np.ldexp(1.0, np.frexp(np.where(sizes > 0.0, sizes, 1.0))[1])
+    scaled = rows / unit[:, None, :]  # squares of equal values that are tiny would be nothing
+    x, norms = scaled[..., :p], np.sqrt(np.sum(np.square(scaled), axis=1))
     one = np.zeros((n, d + 1))
     one[:, 0] = weight
-    of_one, left, _, _ = _fit(x, one, norms / unit)
-    size = 1.0 + np.sum(np.abs(of_one) * norms[:, :p] / unit[:, :p], axis=1) / weight
+    of_one, left, _, _ = _fit(x, one, norms)
+    size = 1.0 + np.sum(np.abs(of_one) * norms[:, :p], axis=1) / weight
     constant = left <= _SAME * size * weight
     y = rows[..., p].copy()
     shift = np.where(constant, stats[:, p] + scale[:, p] * centers[:, p], 0.0)
     gap = (stats[:, p] - shift) / scale[:, p] + centers[:, p]
     y[:, 0] = weight * gap
-    coef, left, root, dependent = _fit(x, y, norms / unit)
+    coef, left, root, dependent = _fit(x, y, norms)
     coef = coef + of_one * (shift / scale[:, p])[:, None]
-    largest = np.sum(np.abs(coef) * norms[:, :p] / unit[:, :p], axis=1) + norms[:, p]
+    largest = np.sum(np.abs(coef) * norms[:, :p], axis=1) + norms[:, p] * unit[:, p]
     perfect = (parts[COUNTS] <= p) | ~(left > _PERFECT * largest)
-    with np.errstate(over="ignore"):  # of columns as small, or as large, as numbers can be
-        coef = coef * (scale[:, p:] / unit[:, :p] / scale[:, :p])
+    # Exponents first, for the ratio of two units may not be a number.
+    of_y, of_x, of_units = (np.frexp(a)[1] for a in (scale[:, p:], scale[:, :p], unit[:, :p]))
+    with np.errstate(over="ignore", under="ignore"):  # of columns as small, or large, as can be
+        coef = np.ldexp(coef, of_y - of_x - (of_units - 1))
         root = root * (unit * scale)[:, None, :p]
     return Regression(coef, np.square(left), scale[:, p], root, dependent, perfect)
 
@@ -134,14 +137,15 @@ def covariance(regression: Regression) -> tuple[Array, Array]:
     n, p = regression.coef.shape
     known = regression.dependent < 0
     spread, corr = np.full((n, p), math.nan), np.full((n, p, p), math.nan)
-    inverse = np.linalg.solve(regression.root[known], np.eye(p)[None])
-    # Squares of them may overflow, or underflow.
-    largest = np.max(np.abs(inverse), axis=2, keepdims=True)
-    inverse = inverse / largest
-    lengths = np.sqrt(np.sum(np.square(inverse), axis=2, keepdims=True))
-    spread[known] = (lengths * largest)[..., 0]
-    inverse = inverse / lengths
-    corr[known] = inverse @ np.swapaxes(inverse, 1, 2)
+    with np.errstate(over="ignore", invalid="ignore"):  # the inverse may not be a number
+        inverse = np.linalg.solve(regression.root[known], np.eye(p)[None])
+        # Squares of them may overflow, or underflow.
+        largest = np.max(np.abs(inverse), axis=2, keepdims=True)
+        inverse = inverse / largest
+        lengths = np.sqrt(np.sum(np.square(inverse), axis=2, keepdims=True))
+        spread[known] = (lengths * largest)[..., 0]
+        inverse = inverse / lengths
+        corr[known] = inverse @ np.swapaxes(inverse, 1, 2)
     diagonal = np.arange(p)
     corr[:, diagonal, diagonal] = np.where(known, 1.0, math.nan)[:, None]
     return spread, corr

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastnat._arrays import Array
+from fastnat._arrays import Array, check_weights
 from fastnat.kernels import censored, censored_profile, outcome
 
 Packed = tuple[Array, Array, Array, Array, Array]
@@ -68,11 +68,6 @@ def inside(limits: Array) -> Array:
 def needs_high(cov: int) -> bool:
     """Whether this kind of covariance needs third and fourth moments."""
     return cov in (outcome.COV_OPG, outcome.COV_SANDWICH)
-
-
-def check_weights(bad_weights: int) -> None:
-    if bad_weights:
-        raise ValueError("weights must be finite and not negative, and so must their sum")
 
 
 def fit_packed(packed: Packed, starts: Array, options: Options, first: int, out: Array) -> None:

@@ -5,13 +5,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnat import _blocks, _limits, _long, _scale_limits
-from fastnat._arrays import Array
+from fastnat import _blocks, _long, _scale_limits
+from fastnat._arrays import Array, check_weights
 from fastnat._existence import Limit, Problem, judge
 from fastnat._linear_arguments import Samples, arrange, only_numbers
 from fastnat._observed import Given
 from fastnat._rows import WORK, Rows
-from fastnat.kernels import codes, linear, linear_memory, linear_outcome
+from fastnat.kernels import (
+    codes,
+    linear,
+    linear_memory,
+    linear_outcome,
+    linear_plain,
+    linear_tobit,
+)
+from fastnat.kernels.outcome import COV_EXPECTED, COV_OBSERVED, NO_COV
 
 LONG = 1 << 16
 """Longer problems are evaluated in segments of rows, on threads, the sums merged in order."""
@@ -137,6 +145,10 @@ class _Job:
         clusters, noise = samples.columns[-1], samples.columns[6]
         self.n_clusters = 0 if clusters is None else int(np.max(clusters, initial=-1)) + 1
         self.numbers = options.numbers(clusters is not None, starts is not None, noise is not None)
+        simple = samples.z is None and options.cov in (NO_COV, COV_OBSERVED)
+        self.is_tobit = simple and starts is None and options.model == linear_memory.CENSORED
+        known = samples.z is None and options.model == linear_memory.COMPLETE
+        self.is_plain = known and options.cov in (NO_COV, COV_OBSERVED, COV_EXPECTED)
 
     def fit_blocks(self) -> None:
         """Each block is a number of problems."""
@@ -166,8 +178,18 @@ class _Job:
             self.samples.n_obs if own is not None and own.ndim > 2 else 0
             for own in (self.samples.x, self.samples.z)
         )
+        given = _given(columns)
+        out = at, found.results, found.params, found.stderr, found.corr
+        pending = offsets.size - 1
+        if self.is_plain:
+            how = options.reml, options.cov
+            pending = linear_plain.fit_rows(given[0], given[7], x, offsets, x_step, *how, *out)
+        elif self.is_tobit and not sure:
+            pending = linear_tobit.fit_rows(given, x, offsets, x_step, self.numbers, *out)
+        if pending == 0:
+            return
         bad = linear.fit_rows(
-            _given(columns),
+            given,
             x,
             z,
             offsets,
@@ -179,18 +201,15 @@ class _Job:
             sure,
             self.n_clusters,
             self.starts[at:] if self.starts.shape[0] > 1 else self.starts,
-            at,
-            found.results,
-            found.params,
-            found.stderr,
-            found.corr,
+            self.is_plain or (self.is_tobit and not sure),
+            *out,
         )
-        _limits.check_weights(bad)
+        check_weights(bad)
 
     def _rows(self, f: int) -> _long.Rows:
         """All rows of one problem."""
         samples = self.samples
-        at: Any = np.unravel_index(f, samples.batch) if samples.batch else ()
+        at = _blocks.place(f, samples.batch)
 
         def own(matrix: Array) -> Array:
             return matrix if matrix.ndim == 2 else matrix[at]

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnat._arrays import Array, CovType, as_array
-from fastnat._observed import Given, broadcast
+from fastnat._arrays import Array, CovType, as_array, as_codes
+from fastnat._observed import Given, broadcast, check_expected
 from fastnat.kernels import linear_memory
 
 
@@ -40,10 +40,15 @@ def arrange(given: Given, x: Array, z: Array | None, clusters: Any) -> Samples:
         if matrix is None:
             continue
         if matrix.ndim < 2:
-            raise ValueError(f"{name} must have two dimensions at least, not shape {matrix.shape}")
-        if matrix.shape[-2] != n_obs:
             raise ValueError(
-                f"{name} of shape {matrix.shape} must have a row for each of {n_obs} values in y"
+                f"{name} of shape {matrix.shape} must have two dimensions at least: one covariate"
+                f" is {name}[:, None], a constant is a column of ones"
+            )
+        if matrix.shape[-2] != n_obs:
+            column = "; a column of values is y[:, 0]" * (shape == (matrix.shape[-2], 1))
+            raise ValueError(
+                f"{name} of shape {matrix.shape} must have a row for each of {n_obs} values in y,"
+                f" along its last dimension{column}"
             )
         if matrix.shape[-1] == 0:
             raise ValueError(f"{name} must have a column at least")
@@ -53,10 +58,11 @@ def arrange(given: Given, x: Array, z: Array | None, clusters: Any) -> Samples:
             raise ValueError(
                 f"{name} of shape {matrix.shape} does not broadcast with {batch} problems"
             ) from None
-    members = None if clusters is None else _as_clusters(clusters, n_obs)
+    members = None if clusters is None else as_codes("clusters", clusters, "y", n_obs)
     columns = [None if v is None else np.broadcast_to(v, (*batch, n_obs)) for v in views]
     if members is not None:
-        columns.append(np.broadcast_to(members, (*batch, n_obs)))
+        numbers = np.unique(members, return_inverse=True)[1].astype(np.int64)
+        columns.append(np.broadcast_to(numbers, (*batch, n_obs)))
     else:
         columns.append(None)
     full = (*batch, n_obs)
@@ -73,11 +79,7 @@ def check_combination(
         raise ValueError("reml=True needs values without limits or truncation, and no Z")
     if reml and noisy and cov_type in ("opg", "sandwich"):
         raise ValueError("cov_type must be 'observed' or 'expected' for reml=True with noise_std")
-    if cov_type == "expected" and given.upper is not None:
-        raise ValueError(
-            "cov_type='expected' needs the limits of every observation: give left and right"
-            " instead of upper"
-        )
+    check_expected(given, cov_type)
     if clustered and cov_type != "sandwich":
         raise ValueError("clusters are for cov_type='sandwich'")
 
@@ -123,12 +125,3 @@ def _stack(matrix: Array, shape: tuple[int, ...]) -> Array:
     if math.prod(matrix.shape[:-2]) == 1:
         return matrix.reshape(matrix.shape[-2:])
     return np.broadcast_to(matrix, (*shape, matrix.shape[-1]))
-
-
-def _as_clusters(clusters: Any, n_obs: int) -> NDArray[np.int64]:
-    members = as_array("clusters", clusters)
-    if members.dtype.kind not in "iu":
-        raise TypeError(f"clusters must be integers, not {members.dtype}; see np.unique's inverse")
-    if members.shape != (n_obs,):
-        raise ValueError(f"clusters of shape {members.shape} must have a code for each value in y")
-    return np.unique(members, return_inverse=True)[1].astype(np.int64)

@@ -17,6 +17,7 @@ from fastnat._arrays import (
     check_flag,
     check_n_threads,
     check_nan_policy,
+    nan_found,
 )
 from fastnat._mvn_stats import Closed
 from fastnat.kernels import codes
@@ -112,7 +113,7 @@ class LinearStats:
         self._check_shape("the chunk", source.batch, source.d - 1)
         parts = _table_stats.reduce(source, n_threads)
         if self.nan_policy == "raise" and _table_stats.has_nan(parts):
-            raise ValueError("y or X contains NaN, and nan_policy is 'raise'")
+            raise nan_found("y or X contains")
         self.shape, self.n_columns = source.batch, source.d - 1
         self.weighted = self.weighted or weights is not None
         self._levels.add(parts)
@@ -287,6 +288,8 @@ def _fit(parts: _levels.Parts, lost: float, errors: bool) -> _linear.Found:
         codes.SIGMA_ZERO,
     )
     own = np.select(cases, names, codes.OK)
+    # Coefficients beyond what a double can tell, as in `linear_outcome.finish`.
+    own[(own == codes.OK) & ~np.isfinite(solved.coef).all(axis=1)] = codes.MAX_ITER
     status[usable] = own
     results[:, rows.R_STATUS] = status
     results[:, rows.R_LOGLIK] = np.where(status == codes.NO_DATA, 0.0, math.nan)
@@ -294,11 +297,12 @@ def _fit(parts: _levels.Parts, lost: float, errors: bool) -> _linear.Found:
         cases, [math.nan, math.inf, constant, constant, math.inf], loglik
     )
     results[usable, rows.R_COLUMN] = solved.dependent
-    located = (own == codes.OK) | (own == codes.SIGMA_ZERO)
+    ended = (own == codes.OK) | (own == codes.MAX_ITER)
+    located = ended | (own == codes.SIGMA_ZERO)
     params[usable[located], :-1] = solved.coef[located]
     with np.errstate(divide="ignore", invalid="ignore"):
         params[usable, -1] = np.select(
-            [own == codes.OK, own == codes.SIGMA_ZERO, own == codes.SIGMA_INFINITE],
+            [ended, own == codes.SIGMA_ZERO, own == codes.SIGMA_INFINITE],
             [np.log(sigma), -math.inf, math.inf],
             math.nan,
         )

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnat import _blocks, _limits
-from fastnat._arrays import Array
+from fastnat import _blocks
+from fastnat._arrays import Array, check_weights
 from fastnat.kernels import codes, linear, linear_memory, linear_outcome, linear_rows, linear_search
 from fastnat.kernels import linear_values as values
 
@@ -139,7 +139,7 @@ class Search(NamedTuple):
         request = linear.begin_long(memory, theta, self.numbers, sure, self.lost)
         while request != values.DONE:
             told, _, scores, status, total = ask(Question(request, theta, memory))
-            _limits.check_weights(status < 0)
+            check_weights(status < 0)
             if status != codes.OK:
                 linear_outcome.give_up(status, total, *out)
                 return

@@ -20,15 +20,21 @@ from dask.highlevelgraph import HighLevelGraph
 import fastnat
 from fastnat import _chunked, _linear, _long, _observed
 from fastnat import _linear_arguments as arguments
-from fastnat._arrays import COVS, Array, CovType, as_array, as_integer, as_tolerance
+from fastnat._arrays import (
+    COVS,
+    Array,
+    CovType,
+    as_array,
+    as_codes,
+    as_integer,
+    as_tolerance,
+    nan_found,
+)
 from fastnat._existence import Problem, judge
 from fastnat._searched import Searched
 from fastnat.kernels import codes, estimates, linear_memory, linear_outcome
 
-_NAMES = (
-    *("upper", "left", "right", "truncation[0]", "truncation[1]", "noise_std"),
-    *("weights", "clusters"),
-)
+_NAMES = ("upper", "left", "right", *_observed.BOUNDS, "noise_std", "weights", "clusters")
 
 
 class Regression(NamedTuple):
@@ -50,7 +56,7 @@ class Regression(NamedTuple):
 
 def describe(sources: _chunked.Sources, options: dict[str, Any]) -> Regression:
     """Check the arguments of a regression, by stand-ins for its arrays."""
-    like = _chunked.join(_chunked.stand_ins(sources))
+    like = _observed.bounds_together(_chunked.stand_ins(sources))
     names = ("upper", "left", "right", "truncation", "noise_std", "weights")
     rest: Any = [*(like.get(name) for name in names), "y"]
     given = _observed.read(like["y"], *rest)
@@ -61,8 +67,7 @@ def describe(sources: _chunked.Sources, options: dict[str, Any]) -> Regression:
     samples = arguments.arrange(given, design, scale, None)
     p, q = samples.n_params
     if clusters is not None:
-        if clusters.shape != (samples.n_obs,) or clusters.dtype.kind not in "iu":
-            raise ValueError(f"clusters must be {samples.n_obs} integers, one for each value in y")
+        as_codes("clusters", clusters, "y", samples.n_obs)
     if "start" in like:
         arguments.as_start(like["start"], samples.batch, p + q)
     model = arguments.model_of(given, scale is not None)
@@ -270,7 +275,7 @@ def fit_linear(
     _linear.to_unit(found, np.array([number or 1.0]))
     status = found.results[0, linear_outcome.R_STATUS]
     if status == codes.NAN_INPUT and nan_policy == "raise":
-        raise ValueError("y, X or Z contains NaN, and nan_policy is 'raise'")
+        raise nan_found("y, X or Z contains")
     stopped = status == codes.MAX_ITER and problem.model != linear_memory.SCALED
     if status not in _SEEN_IN_PASSING and not stopped:
         return None
@@ -307,7 +312,7 @@ def fit_normal(
     results, params, stderr, corr = (array[0] for array in found)
     status = results[linear_outcome.R_STATUS]
     if status == codes.NAN_INPUT and options["nan_policy"] == "raise":
-        raise ValueError("x contains NaN, and nan_policy is 'raise'")
+        raise nan_found("x contains")
     if status not in _SEEN_IN_PASSING:
         return None
     sigma, nobs = np.exp(params[1]), results[linear_outcome.R_NOBS]

@@ -17,6 +17,8 @@ from fastnat._arrays import (
     check_cov_type,
     check_n_threads,
     check_nan_policy,
+    check_weights,
+    nan_found,
 )
 from fastnat.kernels import mvn
 from fastnat.multivariate import MvnFit, MvnNanPolicy
@@ -111,7 +113,7 @@ class MvnStats:
         else:
             parts = _table_stats.reduce(source, n_threads)
             if self.nan_policy == "raise" and _table_stats.has_nan(parts):
-                raise ValueError("X contains NaN, and nan_policy is 'raise'")
+                raise nan_found("X contains")
             chunks = [((True,) * source.d, parts)]
         self.shape, self.n_dim = source.batch, source.d
         for pattern, parts in chunks:
@@ -267,8 +269,7 @@ def _by_pattern(
 ) -> list[tuple[tuple[bool, ...], _levels.Parts]]:
     """Statistics of the rows of each pattern of missing entries."""
     w = source.weights
-    if w is not None and not np.all((w >= 0.0) & (w < np.inf)):
-        raise ValueError("weights must be finite and not negative, and so must their sum")
+    check_weights(w is not None and not np.all((w >= 0.0) & (w < np.inf)))
     chunks = []
     step = max(1, _PIECE // max(1, source.n_fits * source.d))
     for begin in range(0, source.n_obs, step):

@@ -23,6 +23,8 @@ from fastnat._arrays import (
     check_flag,
     check_n_threads,
     check_nan_policy,
+    check_weights,
+    nan_found,
 )
 from fastnat._closed_form import ClosedForm
 from fastnat._reduce import Use, reduce_groups, reduce_moments
@@ -152,10 +154,10 @@ class NormalStats:
         else:
             parts = self._reduce_groups(values, factors, groups, axis, n_threads)
         stats, _ = parts
-        _limits.check_weights(not np.all(_weights(*parts) < np.inf))
+        check_weights(not np.all(_weights(*parts) < np.inf))
         if self.nan_policy == "raise":
             if np.any(np.isnan(stats[moments.MEAN]) & (stats[moments.W] > 0.0)):
-                raise ValueError("x contains NaN, and nan_policy is 'raise'")
+                raise nan_found("x contains")
         self.weighted = self.weighted or weights is not None
         self._levels.add(parts)
 

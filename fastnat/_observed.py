@@ -8,8 +8,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnat import _limits
-from fastnat._arrays import Array, Problems, arrange, as_array, as_groups, reduced_axes
-from fastnat._limits import Options, Packed, check_weights, fit_packed, needs_high
+from fastnat._arrays import (
+    Array,
+    CovType,
+    Problems,
+    arrange,
+    as_array,
+    as_groups,
+    check_weights,
+    how_to_broadcast,
+    reduced_axes,
+)
+from fastnat._limits import Options, Packed, fit_packed, needs_high
 from fastnat._reduce import Use, reduce_moments
 from fastnat._rows import WORK, Columns, Fit, Groups, Rows
 from fastnat.kernels import (
@@ -27,6 +37,9 @@ from fastnat.kernels import (
 )
 
 Ends = Callable[[float], Array]
+
+BOUNDS = ("truncation[0]", "truncation[1]")
+"""What the bounds of a truncation are called where each is an argument of its own."""
 
 
 class Given(NamedTuple):
@@ -120,16 +133,40 @@ def ends_of_censored_data(data: Any) -> tuple[Array, Array]:
     return lower, upper
 
 
+def check_expected(given: Given, cov_type: CovType) -> None:
+    """The expected information takes the limits that known values might have been beyond."""
+    if cov_type == "expected" and given.upper is not None:
+        raise ValueError(
+            "cov_type='expected' needs the limits of every observation: give left and right"
+            " instead of upper"
+        )
+
+
 def _optional(name: str, value: ArrayLike | None) -> Array | None:
     return None if value is None else as_array(name, value)
+
+
+def bounds_apart(truncation: Any) -> dict[str, Any]:
+    """The bounds of a truncation as arguments of their own, by name; none without one."""
+    if truncation is None:
+        return {}
+    if not isinstance(truncation, tuple | list) or len(truncation) != 2:
+        raise ValueError("truncation must be a pair of bounds, such as (0, np.inf)")
+    return dict(zip(BOUNDS, truncation, strict=True))
+
+
+def bounds_together(named: dict[str, Any]) -> dict[str, Any]:
+    """Arguments by name, the bounds of a truncation as a pair again."""
+    rest = {name: value for name, value in named.items() if name not in BOUNDS}
+    if len(rest) < len(named):
+        rest["truncation"] = tuple(named[name] for name in BOUNDS if name in named)
+    return rest
 
 
 def _bounds(truncation: Any) -> tuple[Array | None, Array | None]:
     if truncation is None:
         return None, None
-    if not isinstance(truncation, tuple | list) or len(truncation) != 2:
-        raise ValueError("truncation must be a pair of bounds, such as (0, np.inf)")
-    least, most = as_array("truncation[0]", truncation[0]), as_array("truncation[1]", truncation[1])
+    least, most = (as_array(name, value) for name, value in bounds_apart(truncation).items())
     low, high = _scalar(least, -math.inf), _scalar(most, math.inf)
     if low != low or high != high:
         raise ValueError("truncation must not be NaN")
@@ -156,7 +193,7 @@ def _check_scalars(given: Given) -> None:
         raise ValueError(f"noise_std must be finite and not negative, not {std}")
 
 
-_NAMES = ("upper", "left", "right", "truncation[0]", "truncation[1]", "noise_std", "weights")
+_NAMES = ("upper", "left", "right", *BOUNDS, "noise_std", "weights")
 
 
 def broadcast(given: Given, values: str = "x") -> tuple[Given, tuple[int, ...]]:
@@ -168,11 +205,10 @@ def broadcast(given: Given, values: str = "x") -> tuple[Given, tuple[int, ...]]:
         try:
             shape = np.broadcast_shapes(shape, array.shape)
         except ValueError:
-            short = name.split("[")[0]
-            one = {"truncation": "limit", "noise_std": "number", "weights": "weight"}
+            one = {"noise_std": "number", "weights": "weight"}.get(name, "limit")
             raise ValueError(
                 f"{name} of shape {array.shape} does not broadcast with {values} of shape {shape};"
-                f" one {one.get(short, 'limit')} per problem is {name}[:, None]"
+                f" {how_to_broadcast(name, one, array.shape, shape)}"
             ) from None
     if not shape:
         raise ValueError(f"{values} must have at least one dimension")

@@ -146,7 +146,7 @@ def _row_segments(problems: Problems, use: Use, parts: tuple[Stats, Tally]) -> W
     def work(i: int) -> None:
         f, s = blocks[i]
         begin, stop = s * size, min(n_obs, (s + step) * size)
-        index = np.unravel_index(f, problems.batch) if problems.batch else ()
+        index = _blocks.place(f, problems.batch)
         values = _blocks.flat(_stretch(x[index], begin, stop))
         weights = w
         if w is not None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnat import _observed
-from fastnat._arrays import Array
+from fastnat._arrays import Array, check_weights
 from fastnat.special import log_interval_prob
 
 _LOG_ROOT_TWO_PI = 0.5 * math.log(2.0 * math.pi)
@@ -74,8 +74,7 @@ def read_sample(
         low = np.where(under, -math.inf, np.where(over, above, low))
         high = np.where(under, below, np.where(over, math.inf, high))
     w = column(views.weights, 1.0)
-    if not np.all((w >= 0.0) & (w < math.inf)):
-        raise ValueError("weights must be finite and not negative")
+    check_weights(not np.all((w >= 0.0) & (w < math.inf)))
     used = (w > 0.0) & ~(np.isnan(low) | np.isnan(high))
     return Sample(
         low[used],

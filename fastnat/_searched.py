@@ -10,6 +10,12 @@ from fastnat._arrays import Array
 from fastnat.kernels import estimates
 
 
+def covariance(stderr: Array, corr: Array) -> Array:
+    """What standard errors (..., p) and correlations (..., p, p) are together."""
+    with np.errstate(under="ignore", over="ignore"):
+        return np.asarray(corr * stderr[..., :, None] * stderr[..., None, :])
+
+
 class Searched:
     """The likelihood at the maximum that a kernel has found.
 
@@ -44,8 +50,7 @@ class Searched:
         se = self.stderr()
         corr = np.ones((*se.shape, 2))
         corr[..., 0, 1] = corr[..., 1, 0] = self.out[estimates.CORR]
-        with np.errstate(under="ignore", over="ignore"):
-            return np.asarray(corr * se[..., :, None] * se[..., None, :])
+        return covariance(se, corr)
 
     def stderr_along(self, z: Array) -> Any:
         """Standard error of mu + z sigma, (..., *z.shape)."""

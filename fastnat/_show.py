@@ -50,7 +50,7 @@ def print_fit(path: Path, fit: NormalFit, names: list[str] | None, skipped: list
             print_text(f"{code.name.lower()}: {message}")
     if skipped:
         words = ", ".join(map(repr, skipped[:_SHOWN])) + ", ..." * (len(skipped) > _SHOWN)
-        print_text(f"Skipped as text: {words}")
+        print_text(f"Skipped, no numbers: {words}")
 
 
 def _printable(label: tuple[Any, ...]) -> str:

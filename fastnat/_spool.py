@@ -3,14 +3,13 @@
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnat._arrays import Array
 from fastnat.kernels import grouping
-
-Array = NDArray[Any]
 
 PIECE = 1 << 20
 """Numbers of a table that are in memory at a time, about."""
@@ -28,7 +27,7 @@ class Table(NamedTuple):
     names: list[str]
     values: Array
     extras: dict[str, Array]
-    skipped: list[str]  # columns of text
+    skipped: list[str]  # columns that are no numbers
     groups: list[str] | None
 
 

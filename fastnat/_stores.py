@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from fastnat._files import Array, Refused, Report, listed, reading, select_names
+from fastnat._arrays import Array
+from fastnat._files import Refused, Report, listed, reading, select_names
 from fastnat._spool import PIECE, Codes, Spool, Table
 
 _NOTHING = 1 << 24  # problems of an array without a value, at most
@@ -147,7 +148,7 @@ def _extra(path: Path, batch: Any, role: str, name: str, codes: Codes) -> Array:
 def _is_numeric(kind: Any) -> bool:
     from pyarrow import types
 
-    return bool(types.is_integer(kind) or types.is_floating(kind))
+    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind))
 
 
 def _is_nested(kind: Any) -> bool:
@@ -158,5 +159,9 @@ def _is_nested(kind: Any) -> bool:
 
 def _numbers(column: Any) -> Array:
     """A column as floats, NaN where there is none."""
+    from pyarrow import types
+
+    if types.is_decimal(column.type):
+        column = column.cast("float64")
     with np.errstate(invalid="ignore"):  # of NaN that trap
         return np.asarray(column.to_numpy(zero_copy_only=False), np.float64)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnat import _levels, _tables
-from fastnat._arrays import Array
+from fastnat._arrays import Array, check_weights
 from fastnat.kernels import codes, tables, triangles
 
 STATS, TRIANGLES, COUNTS = range(3)
@@ -113,8 +113,7 @@ def status(parts: _levels.Parts) -> NDArray[np.int64]:
     """NO_DATA, NAN_INPUT or INVALID_INPUT, or OK if the values can be used."""
     mean = parts[STATS][:, parts[TRIANGLES].shape[1]]
     total = weight(parts)
-    if not np.all(total < np.inf):
-        raise ValueError("weights must be finite and not negative, and so must their sum")
+    check_weights(not np.all(total < np.inf))
     cases = [total == 0.0, np.isnan(mean), np.isinf(mean)]
     return np.select(cases, [codes.NO_DATA, codes.NAN_INPUT, codes.INVALID_INPUT], codes.OK)
 

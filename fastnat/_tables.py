@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnat import _blocks
-from fastnat._arrays import Array, as_array
+from fastnat._arrays import Array, as_array, check_weights
 from fastnat.kernels import codes, mvn, mvn_errors, mvn_missing, tables
 
 SEGMENT = 1 << 18
@@ -179,7 +179,7 @@ def _reduce_long(source: Tables, n_threads: int | None, work: int, finish: Finis
     parts = np.empty((-(-n_obs // size), tables.n_stats(d)))
 
     for f in range(source.n_fits):
-        index = np.unravel_index(f, source.batch) if source.batch else ()
+        index = _blocks.place(f, source.batch)
 
         def reduce_segment(i: int, index: Any = index) -> None:
             begin, stop = i * size, min(n_obs, (i + 1) * size)
@@ -200,8 +200,7 @@ def _reduce_long(source: Tables, n_threads: int | None, work: int, finish: Finis
 def maximise(stats: Array, out: Estimates) -> NDArray[np.int64]:
     """Fit from statistics; the problems whose rank takes triangles to decide."""
     work = np.empty((out.mean.shape[1],) * 2)
-    if mvn.finish(stats, out.mean, out.scatter, out.scale, work, out.numbers):
-        raise ValueError("weights must be finite and not negative, and so must their sum")
+    check_weights(mvn.finish(stats, out.mean, out.scatter, out.scale, work, out.numbers))
     return np.flatnonzero(out.numbers[:, mvn.RANK] == mvn.DOUBTFUL)
 
 
@@ -270,7 +269,7 @@ def relative_covariances(
 
     def work(k: int) -> None:
         f = which[k]
-        index = np.unravel_index(f, source.batch) if source.batch else ()
+        index = _blocks.place(f, source.batch)
         x, w = source.part(index)
         mvn_errors.relative_covariance(
             x, w, found.mean[f], found.scatter[f], found.scale[f], kind, cov[k]

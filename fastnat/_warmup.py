@@ -72,10 +72,12 @@ def _fit() -> None:
 
 
 def _fit_linear() -> None:
-    """One signature serves all; long problems have kernels of their own."""
+    """Plain problems, long ones, and all others: each has kernels of its own."""
     y = np.sin(np.arange(LONG + 1.0))
     x = np.column_stack([np.ones(y.size), np.arange(y.size)])
     fit_linear(y[:6], x[:6])
+    fit_linear(y[:6], x[:6], left=0.0)
+    fit_linear(y[:6], x[:6], weights=y[:6] + 2.0)
     fit_linear(y, x)
 
 

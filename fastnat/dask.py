@@ -94,16 +94,16 @@ def fit_normal(
     >>> float(fastnat.dask.fit_normal(x, axis=None).mu)
     5.5
     """
-    named = {"x": x, "upper": upper, "left": left, "right": right, **_chunked.bounds_of(truncation)}
-    named |= {"noise_std": noise_std, "weights": weights}
-    options: dict[str, Any] = {
-        "nan_policy": nan_policy,
-        "reml": reml,
-        "cov_type": cov_type,
-        "max_iter": max_iter,
-        "tol": tol,
-        "n_threads": 1 if n_threads is None else n_threads,
+    named = {
+        "x": x,
+        "upper": upper,
+        "left": left,
+        "right": right,
+        **_observed.bounds_apart(truncation),
     }
+    named |= {"noise_std": noise_std, "weights": weights}
+    how = {"nan_policy": nan_policy, "reml": reml, "cov_type": cov_type}
+    options = _in_tasks(n_threads, **how, max_iter=max_iter, tol=tol)
     sources = _chunked.read(named | {"groups": groups}, lambda _, ndim: tuple(range(-ndim, 0)))
     sample = _chunked.sample_of(fastnat.fit_normal, sources.without("groups"), options)
     given = _given(sources)
@@ -134,9 +134,14 @@ def fit_normal(
     )
 
 
+def _in_tasks(n_threads: int | None, **options: Any) -> dict[str, Any]:
+    """Options of the fits in tasks, each in one thread by default."""
+    return options | {"n_threads": 1 if n_threads is None else n_threads}
+
+
 def _given(sources: Sources) -> _observed.Given:
     """Stand-ins for the arguments that say how observations are known, checked."""
-    like = _chunked.join(_chunked.stand_ins(sources.without("groups")))
+    like = _observed.bounds_together(_chunked.stand_ins(sources.without("groups")))
     values = like.pop("x")
     names = ("upper", "left", "right", "truncation", "noise_std", "weights")
     rest: Any = [like.get(name) for name in names]
@@ -233,16 +238,10 @@ def fit_linear(
     array([-1.4815,  1.3429])
     """
     named = {"y": y, "X": X, "Z": Z, "upper": upper, "left": left, "right": right}
-    named |= _chunked.bounds_of(truncation)
+    named |= _observed.bounds_apart(truncation)
     named |= {"noise_std": noise_std, "weights": weights, "clusters": clusters}
-    options: dict[str, Any] = {
-        "nan_policy": nan_policy,
-        "reml": reml,
-        "cov_type": cov_type,
-        "max_iter": max_iter,
-        "tol": tol,
-        "n_threads": 1 if n_threads is None else n_threads,
-    }
+    how = {"nan_policy": nan_policy, "reml": reml, "cov_type": cov_type}
+    options = _in_tasks(n_threads, **how, max_iter=max_iter, tol=tol)
     sources = _chunked.read(named | {"start": start}, _labels_of_rows)
     problem = _map_reduce.describe(sources, options)
     sources = sources.unified()
@@ -277,7 +276,7 @@ def _sample_of_linear(
     if "clusters" in none:
         none["clusters"] = np.zeros(1, np.int64)
     none.pop("start", None)
-    return fastnat.fit_linear(**_chunked.join(none | sources.numbers), **options)
+    return fastnat.fit_linear(**_observed.bounds_together(none | sources.numbers), **options)
 
 
 def _labels_of_rows(name: str, ndim: int) -> tuple[Any, ...]:
@@ -335,13 +334,8 @@ def fit_mvn(
     >>> fastnat.dask.fit_mvn(X).mean
     array([2.  , 3.25])
     """
-    options: dict[str, Any] = {
-        "nan_policy": nan_policy,
-        "cov_type": cov_type,
-        "max_iter": max_iter,
-        "tol": tol,
-        "n_threads": 1 if n_threads is None else n_threads,
-    }
+    how = {"nan_policy": nan_policy, "cov_type": cov_type}
+    options = _in_tasks(n_threads, **how, max_iter=max_iter, tol=tol)
     sources = _chunked.read({"X": X, "weights": weights}, _labels_of_tables)
     like = _chunked.stand_ins(sources)
     source = _tables.arrange(like["X"], like.get("weights"), False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastnat._arrays import Array, as_array, as_integer, as_number, check_metric, shown
+from fastnat._arrays import Array, as_array, as_integer, as_number, check_flag, check_metric, shown
 from fastnat.kernels.step import natural_step
 
 if TYPE_CHECKING:
@@ -194,9 +194,8 @@ def _check_options(step_size: float, tol: float, line_search: Any, trace: Any) -
         raise ValueError(f"step_size must be positive and finite, not {step_size}")
     if not tol >= 0.0:
         raise ValueError(f"tol must be 0 or greater, not {tol}")
-    for name, flag in (("line_search", line_search), ("trace", trace)):
-        if not isinstance(flag, bool):
-            raise TypeError(f"{name} must be True or False, not {shown(flag)}")
+    check_flag("line_search", line_search)
+    check_flag("trace", trace)
 
 
 def _vector(name: str, value: ArrayLike) -> Array:

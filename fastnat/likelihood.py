@@ -22,10 +22,12 @@ from fastnat._arrays import (
     check_metric,
     check_n_threads,
     check_nan_policy,
+    nan_found,
 )
 from fastnat._compile import compiled, plain_function
+from fastnat._searched import covariance
 from fastnat.kernels import codes, search
-from fastnat.result import FitResult, Status
+from fastnat.result import FitResult
 
 Function = Callable[..., Any]
 Metric = Literal["auto", "expected", "observed", "empirical", "euclidean"] | ArrayLike
@@ -180,6 +182,10 @@ class ModelFit(FitResult):
         self.cov_type = cov_type
 
     @property
+    def _names(self) -> tuple[str, ...]:
+        return self.param_names
+
+    @property
     def _status(self) -> NDArray[np.int8]:
         return self._outcome.status
 
@@ -205,14 +211,11 @@ class ModelFit(FitResult):
 
     @property
     def cov_params(self) -> Array:
-        stderr = self.stderr
-        with np.errstate(under="ignore", over="ignore"):
-            return self._outcome.corr * stderr[..., :, None] * stderr[..., None, :]
+        return covariance(self.stderr, self._outcome.corr)
 
     @property
     def stderr(self) -> Array:
-        if self.cov_type is None:
-            raise ValueError("cov_type=None was asked for; fit again with cov_type='observed'")
+        self._need_covariance()
         return self._outcome.stderr
 
     def _profile(self, level: float) -> Array:  # noqa: ARG002
@@ -221,13 +224,8 @@ class ModelFit(FitResult):
     def _exact(self, level: float) -> Array:  # noqa: ARG002
         raise ValueError("method='exact' is for fit_normal; use method='wald' for a Model")
 
-    def _describe(self) -> str:
-        if not self.success:
-            return f"{Status(int(self._status)).name.lower()}, nobs = {self.nobs:g}: {self.message}"
-        words = [f"{name} = {v:.6g}" for name, v in zip(self.param_names, self.params, strict=True)]
-        if self.cov_type is not None:
-            words = [f"{w} +- {e:.3g}" for w, e in zip(words, self.stderr, strict=True)]
-        return f"{', '.join(words)}, nobs = {self.nobs:g}"
+    def _estimates(self) -> str:
+        return self._named(self.param_names)
 
 
 def fit(
@@ -353,7 +351,7 @@ def fit(
         n_threads,
     )
     if nan_policy == "raise" and np.any(found.status == codes.NAN_INPUT):
-        raise ValueError("data contain NaN, and nan_policy is 'raise'")
+        raise nan_found("data contain")
     return ModelFit(found, model.param_names, cov_type)
 
 

@@ -20,11 +20,12 @@ from fastnat._arrays import (
     check_flag,
     check_n_threads,
     check_nan_policy,
+    nan_found,
 )
-from fastnat._summary import table
+from fastnat._searched import covariance
 from fastnat.kernels import codes, linear_memory
 from fastnat.kernels import linear_outcome as rows
-from fastnat.result import FitResult, Status
+from fastnat.result import FitResult
 
 
 class Prediction(NamedTuple):
@@ -118,16 +119,13 @@ class LinearFit(FitResult):
 
     @property
     def stderr(self) -> Array:
-        if self.cov_type is None:
-            raise ValueError("cov_type=None was asked for; fit again with cov_type='observed'")
+        self._need_covariance()
         return self._found.stderr.reshape(*self._batch, sum(self._n_params))
 
     @property
     def cov_params(self) -> Array:
         se = self.stderr
-        with np.errstate(under="ignore", over="ignore"):
-            corr = self._found.corr.reshape(*se.shape, se.shape[-1])
-            return corr * se[..., :, None] * se[..., None, :]
+        return covariance(se, self._found.corr.reshape(*se.shape, se.shape[-1]))
 
     @property
     def message(self) -> str:
@@ -137,8 +135,7 @@ class LinearFit(FitResult):
         column = int(self._result(rows.R_COLUMN))
         if column < 0:
             return text
-        p = self._n_params[0]
-        name = f"X[:, {column}]" if column < p else f"Z[:, {column - p}]"
+        p, name = self._n_params[0], self._names[column]
         before = (
             "is zero" if column in (0, p) else "is a linear combination of the columns before it"
         )
@@ -178,32 +175,17 @@ class LinearFit(FitResult):
 
     def _times(self, name: str, matrix: ArrayLike, coef: Array) -> Array:
         array = as_array(name, matrix)
-        if array.ndim < 2 or array.shape[-1] != coef.shape[-1]:
+        if array.ndim < 2:
+            raise ValueError(
+                f"{name} of shape {array.shape} must have two dimensions at least: one row is"
+                f" {name}[None, :], one column {name}[:, None]"
+            )
+        if array.shape[-1] != coef.shape[-1]:
             raise ValueError(
                 f"{name} of shape {array.shape} must have {coef.shape[-1]} columns, as in the fit"
             )
         with np.errstate(invalid="ignore"):
             return np.asarray(np.matmul(array, coef[..., None])[..., 0])
-
-    def summary(self, level: float = 0.95) -> str:
-        """A table of the estimates of one problem, their standard errors and intervals.
-
-        Parameters
-        ----------
-        level : float, default 0.95
-            Coverage of the (Wald) intervals.
-
-        Raises
-        ------
-        ValueError
-            For a batch, which has no table.
-        """
-        if self._batch:
-            raise ValueError("summary needs a fit of one problem; this is a batch")
-        p, q = self._n_params
-        names = [f"X[:, {j}]" for j in range(p)]
-        names += ["log sigma"] if self._constant else [f"Z[:, {j}]" for j in range(q)]
-        return table(self, names, level)
 
     def _profile(self, level: float) -> Array:  # noqa: ARG002
         raise ValueError("method='profile' is for fit_normal; use method='wald' for a regression")
@@ -231,16 +213,18 @@ class LinearFit(FitResult):
     def __iter__(self) -> Any:
         return iter((self.coef, self.scale_coef))
 
-    def _describe(self) -> str:
-        if not self.success:
-            return f"{Status(int(self._status)).name.lower()}, nobs = {self.nobs:g}: {self.message}"
+    def _numbered(self, b: str, g: str) -> list[str]:
+        """Names of the coefficients, with their numbers."""
         p, q = self._n_params
-        names = [f"b{j}" for j in range(p)]
-        names += ["log sigma"] if self._constant else [f"g{j}" for j in range(q)]
-        words = [f"{name} = {v:.6g}" for name, v in zip(names, self.params, strict=True)]
-        if self.cov_type is not None:
-            words = [f"{w} +- {e:.3g}" for w, e in zip(words, self.stderr, strict=True)]
-        return f"{', '.join(words)}, nobs = {self.nobs:g}"
+        scale = ["log sigma"] if self._constant else [g.format(j) for j in range(q)]
+        return [b.format(j) for j in range(p)] + scale
+
+    @property
+    def _names(self) -> list[str]:
+        return self._numbered("X[:, {}]", "Z[:, {}]")
+
+    def _estimates(self) -> str:
+        return self._named(self._numbered("b{}", "g{}"))
 
 
 def fit_linear(
@@ -369,7 +353,7 @@ def fit_linear(
         found = _linear.solve_scaled(samples, starts, scaled, constant)
     status = found.results[:, rows.R_STATUS]
     if nan_policy == "raise" and np.any(status == codes.NAN_INPUT):
-        raise ValueError("y, X or Z contains NaN, and nan_policy is 'raise'")
+        raise nan_found("y, X or Z contains")
     plain = constant.model == linear_memory.COMPLETE and scale is None and weights is None
     plain = plain and cov_type in ("observed", "expected")
     dof = found.results[:, rows.R_NOBS].reshape(samples.batch) - p if plain else None

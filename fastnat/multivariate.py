@@ -18,9 +18,10 @@ from fastnat._arrays import (
     check_cov_type,
     check_n_threads,
     check_nan_policy,
+    nan_found,
 )
 from fastnat.kernels import codes, mvn
-from fastnat.result import FitResult, Status
+from fastnat.result import FitResult
 
 MvnNanPolicy = Literal["propagate", "omit", "raise", "mle"]
 Relative = Callable[[NDArray[np.int64]], Array]
@@ -66,6 +67,14 @@ class MvnFit(FitResult):
     @property
     def _d(self) -> int:
         return int(self._found.mean.shape[-1])
+
+    @property
+    def _names(self) -> list[str]:
+        places = zip(*np.tril_indices(self._d), strict=True)
+        return [
+            *(f"mean[{j}]" for j in range(self._d)),
+            *(f"covariance[{i}, {j}]" for i, j in places),
+        ]
 
     @property
     def _positive(self) -> tuple[int, ...]:  # type: ignore[override]
@@ -134,6 +143,8 @@ class MvnFit(FitResult):
     @property
     def message(self) -> str:
         text = super().message
+        if not self._status.ndim and self._status == codes.NAN_INPUT:
+            return "An entry is NaN; nan_policy='mle' uses the rest of its row, 'omit' no such row."
         if not self._status.ndim and self._status == codes.SINGULAR:
             rank = int(self._found.numbers[..., mvn.RANK])
             text = text.replace("singular", f"singular, of rank {rank} of {self._d}")
@@ -197,10 +208,6 @@ class MvnFit(FitResult):
         with np.errstate(over="ignore", under="ignore"):
             return np.concatenate([sd, sd[..., i] * sd[..., j]], axis=-1)
 
-    def _need_covariance(self) -> None:
-        if self.cov_type is None:
-            raise ValueError("cov_type=None was asked for; fit again with cov_type='observed'")
-
     @property
     def cov_params(self) -> Array:
         self._need_covariance()
@@ -250,11 +257,9 @@ class MvnFit(FitResult):
     def __iter__(self) -> Iterator[Any]:
         return iter((self.mean, self.covariance))
 
-    def _describe(self) -> str:
-        if not self.success:
-            return f"{Status(int(self._status)).name.lower()}, nobs = {self.nobs:g}: {self.message}"
+    def _estimates(self) -> str:
         words = [f"{value:.6g}" for value in self.mean[:5]] + ["..."] * (self._d > 5)
-        return f"mean = ({', '.join(words)}), loglik = {self.loglik:.8g}, nobs = {self.nobs:g}"
+        return f"mean = ({', '.join(words)}), loglik = {self.loglik:.8g}"
 
 
 def fit_mvn(
@@ -354,7 +359,7 @@ def fit_mvn(
     search = _tables.Search(begin, max_iter, tol) if nan_policy == "mle" else None
     _tables.fit(source, found, search, n_threads)
     if nan_policy == "raise" and np.any(found.numbers[:, mvn.STATUS] == codes.NAN_INPUT):
-        raise ValueError("X contains NaN, and nan_policy is 'raise'")
+        raise nan_found("X contains")
 
     def relative(which: NDArray[np.int64]) -> Array:
         return _tables.relative_covariances(source, found, which, COVS[cov_type], n_threads)

@@ -21,12 +21,13 @@ from fastnat._arrays import (
     check_flag,
     check_n_threads,
     check_nan_policy,
+    nan_found,
 )
 from fastnat._closed_form import ClosedForm, maximise
 from fastnat._reduce import Use, reduce_groups, reduce_moments
 from fastnat._searched import Searched
 from fastnat.kernels import codes, estimates
-from fastnat.result import FitResult, Status
+from fastnat.result import FitResult
 
 Shape = Callable[[Array], Array]
 Describe = Callable[[Array], ClosedForm | Searched]
@@ -91,6 +92,10 @@ class NormalFit(FitResult):
         return self.__dict__ | shaped | {"_shape": None, "_flat": None, "_describe_rest": None}
 
     @property
+    def _names(self) -> tuple[str, str]:
+        return "mu", "sigma"
+
+    @property
     def reml(self) -> bool:
         return self._rest.reml
 
@@ -128,10 +133,6 @@ class NormalFit(FitResult):
         self._need_covariance()
         return self._rest.stderr()
 
-    def _need_covariance(self) -> None:
-        if self.cov_type is None:
-            raise ValueError("cov_type=None was asked for; fit again with cov_type='observed'")
-
     def _profile(self, level: float) -> Array:
         return self._rest.profile(level)
 
@@ -168,14 +169,8 @@ class NormalFit(FitResult):
             value = np.asarray(self.mu)[rest] + z * np.asarray(self.sigma)[rest]
         return Quantile(value[()], self._rest.stderr_along(z)[()])
 
-    def _describe(self) -> str:
-        if not self.success:
-            return f"{Status(int(self._status)).name.lower()}, nobs = {self.nobs:g}: {self.message}"
-        errors = ["", ""]
-        if self.cov_type is not None:
-            errors = ["" if np.isnan(error) else f" +- {error:.3g}" for error in self.stderr]
-        mu = f"mu = {self.mu:.10g}{errors[0]}"
-        return f"{mu}, sigma = {self.sigma:.6g}{errors[1]}, nobs = {self.nobs:g}"
+    def _estimates(self) -> str:
+        return self._named(self._names, (".10g", ".6g"))
 
 
 def fit_normal(
@@ -312,7 +307,7 @@ def fit_normal(
             given, groups, axis, nan_policy, reml, cov_type, max_iter, tol, n_threads
         )
     if nan_policy == "raise" and np.any(fit._flat[estimates.STATUS] == codes.NAN_INPUT):
-        raise ValueError("x contains NaN, and nan_policy is 'raise'")
+        raise nan_found("x contains")
     return fit
 
 
@@ -365,11 +360,7 @@ def _fit_observed(
         raise ValueError("reml=True needs values without limits or truncation")
     if cov_type == "expected" and given.noise is not None and given.limited:
         raise ValueError("cov_type='expected' is not known for noise with limits or truncation")
-    if cov_type == "expected" and given.upper is not None:
-        raise ValueError(
-            "cov_type='expected' needs the limits of every observation: give left and right"
-            " instead of upper"
-        )
+    _observed.check_expected(given, cov_type)
     omit = nan_policy == "omit"
     options = _limits.Options(omit, reml, COVS[cov_type], max_iter, tol, n_threads)
     found = _observed.solve(given, groups, axis, options)

@@ -30,6 +30,7 @@ from fastnat._drawing import (
     fit_sample,
     height_at,
     label_beyond,
+    label_of,
     named,
     path_of,
     point,
@@ -330,9 +331,8 @@ def fitted_density(
             linewidth=0.0,
             label=label_beyond(sample, fit),
         )
-    label = rf"fit: $\mu$ = {mu:.3g}, $\sigma$ = {sigma:.3g}"
     curve = _sample.density(sample, mu, sigma, at)
-    ax.plot(at, curve, color=INK, linewidth=1.8, label=label)
+    ax.plot(at, curve, color=INK, linewidth=1.8, label=label_of(fit))
     ax.set_xlim(at[0], at[-1])
     ax.set_ylim(0.0, 1.3 * ax.dataLim.ymax)  # room for the legend
     return finish(ax, "$x$", "density", 2)

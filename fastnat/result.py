@@ -2,7 +2,8 @@
 
 import abc
 import enum
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -47,7 +48,10 @@ _SENTENCES = {
     Status.BOUNDARY: "The likelihood has its maximum at sigma = 0, the boundary.",
     Status.NO_DATA: "There is no informative observation.",
     Status.NAN_INPUT: "An observation is NaN; nan_policy='omit' leaves such observations out.",
-    Status.INVALID_INPUT: "An observation, or the start, is impossible: no finite likelihood.",
+    Status.INVALID_INPUT: (
+        "An observation is impossible (infinite, beyond its bounds, with crossed or missing limits"
+        " or a negative noise), or the likelihood is not finite at the start."
+    ),
     Status.SIGMA_ZERO: "The likelihood is largest in the limit of sigma going to 0.",
     Status.SIGMA_INFINITE: "The likelihood is largest in the limit of sigma going to infinity.",
     Status.MU_INFINITE: "The likelihood is largest in the limit of mu going to infinity.",
@@ -101,6 +105,11 @@ class FitResult(abc.ABC):
     @property
     @abc.abstractmethod
     def params(self) -> Array: ...
+
+    @property
+    @abc.abstractmethod
+    def _names(self) -> Sequence[str]:
+        """What the parameters are called, in their order."""
 
     @property
     @abc.abstractmethod
@@ -193,6 +202,45 @@ class FitResult(abc.ABC):
     @abc.abstractmethod
     def _exact(self, level: float) -> Array: ...
 
+    def summary(self, level: float = 0.95) -> str:
+        """Say in a table what one problem's estimates, standard errors and intervals are.
+
+        Parameters
+        ----------
+        level : float, default 0.95
+            Coverage of the (Wald) intervals.
+
+        Returns
+        -------
+        str
+            To be printed.
+
+        Raises
+        ------
+        ValueError
+            For a batch, which has no table, and if the level is not between 0 and 1.
+        """
+        check_level(level)
+        if self._status.ndim:
+            raise ValueError("summary needs a fit of one problem; this is a batch")
+        head = f"{type(self).__name__}: {self._status_name()}, nobs = {self.nobs:g}"
+        titles, columns = ["estimate"], [self.params]
+        if self.cov_type is not None:
+            titles += ["std. error", *(f"{end} {100.0 * level:g} %" for end in ("lower", "upper"))]
+            columns += [self.stderr, *self.conf_int(level).T]
+        width = max(10, *(len(name) for name in self._names))
+        lines = [
+            f"{head}, log-likelihood = {self.loglik:.10g}",
+            " " * width + "".join(title.rjust(14) for title in titles),
+        ]
+        for name, *cells in zip(self._names, *columns, strict=True):
+            lines.append(name.ljust(width) + "".join(f"{cell:14.6g}" for cell in cells))
+        if self.cov_type is not None:
+            lines.append(f"covariance: {self.cov_type}")
+        if not self.success:
+            lines.append(self.message)
+        return "\n".join(lines)
+
     def __iter__(self) -> Iterator[Any]:
         return iter(np.moveaxis(self.params, -1, 0))
 
@@ -200,6 +248,28 @@ class FitResult(abc.ABC):
         text = self.message if self._status.ndim else self._describe()
         return f"<{type(self).__name__}: {text}>"
 
-    @abc.abstractmethod
     def _describe(self) -> str:
         """The estimates of one problem, or why there are none."""
+        nobs = f"nobs = {self.nobs:g}"
+        if self.success:
+            return f"{self._estimates()}, {nobs}"
+        return f"{self._status_name()}, {nobs}: {self.message}"
+
+    @abc.abstractmethod
+    def _estimates(self) -> str:
+        """Those of one problem, in a few words."""
+
+    def _named(self, names: Sequence[str], formats: Sequence[str] = ()) -> str:
+        """Each estimate of one problem with its standard error, if it has one."""
+        errors = [math.nan] * len(names) if self.cov_type is None else self.stderr
+        formats = formats or [".6g"] * len(names)
+        cells = zip(names, self.params, formats, errors, strict=True)
+        words = ((f"{name} = {v:{form}}", e) for name, v, form, e in cells)
+        return ", ".join(word if np.isnan(e) else f"{word} +- {e:.3g}" for word, e in words)
+
+    def _status_name(self) -> str:
+        return Status(int(self._status)).name.lower()
+
+    def _need_covariance(self) -> None:
+        if self.cov_type is None:
+            raise ValueError("cov_type=None was asked for; fit again with cov_type='observed'")

@@ -135,7 +135,8 @@ class LocationScaleRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mis
             features = _combinations(used, self.fit_intercept), _combinations(used, True)
             fit = self._maximise(rows, values, weights, features, self.constant_scale)
         constant = self.constant_scale
-        if not (fit.success or constant or fit.status in (Status.MAX_ITER, Status.SADDLE)):
+        hopeless = fit.status in (Status.MAX_ITER, Status.SADDLE, Status.NO_DATA)
+        if not (fit.success or constant or hopeless):
             self._warn("a constant standard deviation is fitted instead", fit)
             constant = True
             fit = self._maximise(rows, values, weights, features, constant)

@@ -15,10 +15,9 @@ except ImportError as error:
 
 import fastnat
 from fastnat._arrays import Array, CovType, NanPolicy, shown
+from fastnat._observed import bounds_apart, bounds_together
 
 __all__ = ["fit_normal"]
-
-_BOUNDS = ("truncation[0]", "truncation[1]")
 
 
 class _Variable(NamedTuple):
@@ -121,7 +120,7 @@ def fit_normal(
         "upper": upper,
         "left": left,
         "right": right,
-        **_bounds(truncation),
+        **bounds_apart(truncation),
         "noise_std": noise_std,
         "weights": weights,
     }
@@ -171,14 +170,6 @@ def fit_normal(
         "flag_meanings": " ".join(code.name.lower() for code in fastnat.Status),
     }
     return dataset
-
-
-def _bounds(truncation: Any) -> dict[str, Any]:
-    if truncation is None:
-        return {}
-    if not isinstance(truncation, tuple | list) or len(truncation) != 2:
-        raise ValueError("truncation must be a pair of bounds, such as (0, np.inf)")
-    return dict(zip(_BOUNDS, truncation, strict=True))
 
 
 def _check_labels(given: dict[str, Any]) -> None:
@@ -247,11 +238,8 @@ class _Fit(NamedTuple):
     def __call__(self, *arrays: Any) -> tuple[Array, ...]:
         pairs = zip(arrays, self.places, strict=True)
         views = [np.asarray(array)[(..., *place)] for array, place in pairs]
-        arguments: dict[str, Any] = dict(zip(self.names, views, strict=True))
-        bounds: Any = tuple(arguments.pop(name) for name in _BOUNDS if name in arguments)
-        fit = fastnat.fit_normal(
-            **arguments, truncation=bounds or None, axis=self.reduced, **self.options
-        )
+        arguments = bounds_together(dict(zip(self.names, views, strict=True)))
+        fit = fastnat.fit_normal(**arguments, axis=self.reduced, **self.options)
         return tuple(self._values(fit, variable) for variable in self.variables)
 
     def _values(self, fit: fastnat.NormalFit, variable: _Variable) -> Array:

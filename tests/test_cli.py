@@ -1,6 +1,8 @@
 """The command line: what it reads, prints, writes and refuses."""
 
 import csv
+import datetime as dt
+import decimal
 import errno
 import functools
 import io
@@ -243,6 +245,25 @@ def test_csv_upper_and_noise(estimates):
     assert_same(got["count"], expected(count, noise_std=std, reml=True))
 
 
+def test_csv_limits_of_each_row(estimates):
+    """A column of limits, one of noise or the same noise for all; with groups as well."""
+    x = np.array([1.0, 0.7, 3.0, 0.5, 2.0, 4.0, 2.5])
+    limit = np.array([0.5, 0.7, 0.7, 0.5, -np.inf, 0.7, 0.5])
+    most, g = np.where(x < 2.8, 9.0, 2.8), np.array(list("babbaab"))
+    rows = zip(x, limit, most, g, strict=True)
+    content = "x,limit,most,g\n" + "".join(f"{a},{b},{c},{d}\n" for a, b, c, d in rows)
+    argv = ["--columns", "x", "--left", "limit"]
+    assert_same(estimates(content.encode(), *argv)["x"], expected(x, left=limit))
+    both = estimates(content.encode(), *argv, "--right", "3.5", "--noise-std", "0.25")
+    assert_same(both["x"], expected(x, left=limit, right=3.5, noise_std=0.25))
+    both = estimates(content.encode(), *argv, "--right", "most")
+    assert_same(both["x"], expected(x, left=limit, right=most))
+    assert both["x"] != expected(x, left=limit)
+    grouped = estimates(content.encode(), *argv, "--group", "g")
+    for name in ("a", "b"):
+        assert_same(grouped[name], expected(x[g == name], left=limit[g == name]))
+
+
 def test_csv_groups(estimates, run):
     """Groups are names, in order; each is fitted as if it were alone."""
     rows = [("b", 1.0, 1), ("a", 2.0, 2), ("b", 4.0, 1), ("a", 7.0, 3), ("10", 3.0, 1), ("b", 2, 2)]
@@ -269,12 +290,14 @@ def test_csv_roles_that_are_refused(run):
     for option, what in (
         ("--upper", "the upper ends"),
         ("--noise-std", "the noise"),
+        ("--left", "the limits"),
+        ("--right", "the limits"),
         ("--group", "the groups"),
     ):
         argv = ["--columns", "x", "e", option, "e"]
         assert f"'e' holds {what}" in refused_csv(run, content, *argv, code=2)
         assert "no column 'f'" in refused_csv(run, content, option, "f")
-    for option in ("--upper", "--noise-std"):
+    for option in ("--upper", "--noise-std", "--left"):
         sentence = refused_csv(run, content, option, "text")
         assert sentence.startswith("bad.csv, line 2, column 'text': 'u' is not a number")
     for argv, words in (
@@ -446,12 +469,15 @@ def test_npy_limits(arrays, run):
     fit = fastnat.fit_normal(x, truncation=(-9.0, 9.0))
     assert_equals_fit(arrays(x, "--truncation=-9,9"), fit)
     assert_equals_fit(arrays(x, "--noise-std", "e.npy"), fastnat.fit_normal(x, noise_std=std))
+    assert_equals_fit(arrays(x, "--noise-std", "0.25"), fastnat.fit_normal(x, noise_std=0.25))
     assert_equals_fit(arrays(x, "--upper", "u.npy"), fastnat.fit_normal(x, upper))
+    np.save("l.npy", std + 2.5)
+    assert_equals_fit(arrays(x, "--left", "l.npy"), fastnat.fit_normal(x, left=std + 2.5))
     assert_equals_fit(arrays(x[0], "--group", "g.npy"), fastnat.fit_normal(x[0], groups=codes))
     sentence = refused(run, "fit", "x.npy", "--group", "g.csv", code=2)
     assert sentence == "--group must be a .npy file if FILE is one, not 'g.csv'"
     sentence = refused(run, "fit", "x.npy", "--noise-std", "e", code=2)
-    assert sentence == "--noise-std must be a .npy file if FILE is one, not 'e'"
+    assert sentence == "--noise-std must be a number or a .npy file if FILE is one, not 'e'"
     np.save("g.npy", codes - 1)
     assert "groups must not be negative" in refused(run, "fit", "x.npy", "--group", "g.npy")
 
@@ -597,7 +623,7 @@ def test_parquet(run, table, monkeypatch):
     monkeypatch.setattr(_stores, "PIECE", 100)
     code, out, _ = run("fit", "x.parquet", "--out", "o.npz")
     assert code == 0
-    assert "Skipped as text: 'site'" in out
+    assert "Skipped, no numbers: 'site'" in out
     with np.load("o.npz") as file:
         got = dict(file)
     assert got.pop("names").tolist() == ["length", "count", "small"]
@@ -788,6 +814,19 @@ def test_parquet_with_missing_values(run, here):
     assert "2 fits: 2 nan_input" in out
     assert "2 fits: 2 ok" in run("fit", "x.parquet", "--nan-policy", "omit")[1]
     assert "contains NaN" in refused(run, "fit", "x.parquet", "--nan-policy", "raise")
+
+
+def test_parquet_decimals_are_numbers(run, here):
+    """As a database writes them; dates and truth values are left out by name."""
+    price = pa.array([decimal.Decimal("1.25"), None, decimal.Decimal("2.75")], pa.decimal128(9, 2))
+    day = pa.array([dt.date(2024, 1, k) for k in (1, 2, 3)])
+    table = pa.table({"price": price, "day": day, "sold": [True, False, True]})
+    parquet.write_table(table, here / "x.parquet")
+    code, out, _ = run("fit", "x.parquet", "--nan-policy", "omit", "--out", "o.npz")
+    assert code == 0
+    assert "Skipped, no numbers: 'day', 'sold'" in out
+    with np.load("o.npz") as file:
+        np.testing.assert_array_equal([file["mu"], file["nobs"]], [[2.0], [2.0]])
 
 
 def test_parquet_that_cannot_be_fitted(run, table, here, monkeypatch):
@@ -1005,7 +1044,6 @@ def test_input_that_is_not_there(run):
         ["fit", "x.npy", "--axis", "a"],
         ["fit", "x.npy", "--axis", "0,"],
         ["fit", "x.npy", "--nan-policy", "drop"],
-        ["fit", "x.npy", "--left", "low"],
         ["fit", "x.npy", "--truncation", "0"],
         ["fit", "x.npy", "--truncation", "0,b"],
         ["fit", "x.npy", "--ou", "o.csv"],

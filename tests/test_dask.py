@@ -416,6 +416,8 @@ REFUSED = [
     ("weights", {"weights": da.ones(3, chunks=3, dtype=complex)}),
     ("noise_std", {"noise_std": -1.0}),
     ("groups", {"groups": [0, 0, 1]}),
+    ("groups must be integers", {"groups": da.from_array(np.array(["a", "b", "a"]))}),
+    ("groups must be integers", {"groups": np.array(["a", "b", "a"])}),
     ("nan_policy", {"nan_policy": "drop"}),
     ("cov_type", {"cov_type": "best"}),
     ("reml", {"reml": True, "left": 1.0}),

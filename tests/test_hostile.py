@@ -65,6 +65,33 @@ def test_the_way_out_of_a_masked_array():
     assert "nan" not in str(caught.value)
 
 
+def test_regressions_leave_out_masked_rows():
+    y, X = np.ma.masked_array([1.0, 2.0, 9.0], [False, False, True]), np.ones((3, 1))
+    with pytest.raises(TypeError) as caught:
+        fastnat.fit_linear(y, X)
+    assert_one_sentence(str(caught.value), "y.filled(np.nan)", "nan_policy='omit'")
+    fit = fastnat.fit_linear(y.filled(np.nan), X, nan_policy="omit")
+    assert abs(fit.coef[0] - 1.5) <= EPS
+
+
+@pytest.mark.parametrize("name", ["weights", "left", "noise_std"])
+@pytest.mark.parametrize("shape", [(3, 4, 2), (4, 3, 2), (4, 2, 3, 5)])
+def test_the_way_out_of_an_array_along_another_dimension(shape, name, rng):
+    """One number for each image of a stack, or for each of its rows."""
+    x, numbers = rng.normal(size=shape), np.array([0.5, 1.0, 0.75])
+    with pytest.raises(ValueError, match="broadcast") as caught:
+        fastnat.fit_normal(x, axis=0, **{name: numbers})
+    k = shape.index(3)
+    assert_one_sentence(str(caught.value), f"{name} of shape (3,)", f"along dimension {k} it is ")
+    advice = re.search(rf"{name}\[.*?\]", str(caught.value))[0]
+    spread = eval(advice, {name: numbers})
+    full = np.broadcast_to(
+        np.moveaxis(np.broadcast_to(numbers, (1,) * (x.ndim - 1) + (3,)), -1, k), shape
+    )
+    got, want = (fastnat.fit_normal(x, axis=0, **{name: v}) for v in (spread, full))
+    np.testing.assert_allclose(got.mu, want.mu, rtol=1e-12, atol=1e-12)
+
+
 def test_integers_have_no_nan_to_fill():
     with pytest.raises(TypeError) as caught:
         fastnat.fit_normal(INT_MASK)
@@ -256,6 +283,47 @@ def test_pandas():
             fastnat.fit_normal(pd.Series(column))
     with refused(TypeError, "x must hold real numbers, not text"):
         fastnat.fit_normal(["1.5", "<0.5"])
+    with refused(TypeError, "x must hold real numbers, not text such as '<0.5'"):
+        fastnat.fit_normal(pd.Series([1.5, "<0.5"], dtype=object))
+
+
+@pytest.mark.parametrize(
+    ("x", "found", "mean"),
+    [
+        ([1.0, None, 4.0], "None", 2.5),
+        ([decimal.Decimal("1.5"), decimal.Decimal("2.5")], "Decimal('1.5')", 2.0),
+        ([2**70, 2**70], str(2**70), 2.0**70),
+    ],
+)
+def test_the_way_out_of_objects(x, found, mean):
+    with pytest.raises(TypeError) as caught:
+        fastnat.fit_normal(x)
+    assert_one_sentence(str(caught.value), f"x must hold real numbers, not objects such as {found}")
+    advice = re.search(r"np\.array\(.*?\)", str(caught.value))[0]
+    converted = eval(advice, {"x": x, "np": np, "float": float})
+    assert fastnat.fit_normal(converted, nan_policy="omit").mu == mean
+    with refused(TypeError, "x must hold real numbers, not objects"):
+        fastnat.fit_normal(np.array([], object))
+
+
+@pytest.mark.parametrize(
+    "names", [list("bab"), pd.Series(list("bab")), pd.Categorical(list("bab"))]
+)
+def test_the_way_out_of_names_of_groups(names):
+    x = [2.0, 1.0, 4.0]
+    calls = {
+        "groups": lambda codes: fastnat.fit_normal(x, groups=codes).mu,
+        "clusters": lambda codes: (
+            fastnat.fit_linear(x, np.ones((3, 1)), clusters=codes, cov_type="sandwich").stderr
+        ),
+    }
+    for argument, call in calls.items():
+        with pytest.raises(TypeError) as caught:
+            call(names)
+        assert_one_sentence(str(caught.value), f"{argument} must be integers, not ")
+        advice = re.search(r"np\.unique\(.*?\)\[1\]", str(caught.value))[0]
+        codes = eval(advice, {argument: names, "np": np, "True": True})
+        np.testing.assert_array_equal(call(codes), call([1, 0, 1]))
 
 
 @pytest.mark.parametrize("cov_type", ["observed", "opg", "sandwich"])

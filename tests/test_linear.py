@@ -1399,6 +1399,33 @@ def test_bad_arguments_get_one_sentence(name, options):
         fastnat.fit_linear(**({"y": Y4, "X": X4} | options))
 
 
+def test_one_covariate_is_a_column():
+    """The message says how to write it."""
+    t = np.array([0.0, 1.0, 2.0, 4.0])
+    with refused(ValueError, "X of shape (4,)", "X[:, None]", "column of ones"):
+        fastnat.fit_linear(Y4, t)
+    assert fastnat.fit_linear(Y4, t[:, None]).coef.shape == (1,)
+
+
+def test_values_are_no_column():
+    y = np.array(Y4)[:, None]
+    with refused(ValueError, "X of shape (4, 2)", "each of 1 values in y", "y[:, 0]"):
+        fastnat.fit_linear(y, X4)
+    assert fastnat.fit_linear(y[:, 0], X4).coef.shape == (2,)
+    with refused(
+        ValueError, "X of shape (3, 2)", "each of 4 values in y, along its last dimension"
+    ):
+        fastnat.fit_linear(Y4, X4[:3])
+
+
+def test_prediction_of_one_row():
+    fit = fastnat.fit_linear(Y4, X4)
+    row = np.array([1.0, 3.0])
+    with refused(ValueError, "X of shape (2,)", "X[None, :]"):
+        fit.predict(row)
+    assert_close(fit.predict(row[None, :]).mean, [row @ fit.coef], 1e-15, 0.0)
+
+
 def test_bad_questions_get_one_sentence(rng):
     y, X, options = make(rng, "heteroscedastic", 30)
     het, plain = fastnat.fit_linear(y, X, **options), fastnat.fit_linear(y, X)

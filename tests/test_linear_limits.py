@@ -403,6 +403,24 @@ def test_starts_that_lead_nowhere(kind, far, rng):
         assert nl.is_maximum(P, *other)
 
 
+@pytest.mark.parametrize("log_sigma", [-800.0, -416.6, 416.6, 800.0])
+@pytest.mark.parametrize("kind", ["left", "interval", "truncation", "heteroscedastic left"])
+def test_starts_beyond_all_numbers(kind, log_sigma):
+    """No number is 1 / sigma there, or its square: nothing is known of such a point."""
+    y, x = np.array([1000.0, 0.0, 0.0, 0.0]), np.ones((4, 1))
+    options = {
+        "left": {"left": 0.0},
+        "interval": {"upper": [1000.0, 0.0, 1.0, 1000.0]},
+        "truncation": {"truncation": (-1.0, INF)},
+        "heteroscedastic left": {"left": -0.5, "Z": line(4)},
+    }[kind]
+    start = [4623.0, log_sigma] + [0.0] * ("Z" in options)
+    fit, own = (fastnat.fit_linear(y, x, **options, start=s) for s in (start, None))
+    assert fit.status is own.status
+    np.testing.assert_allclose(fit.params, own.params, rtol=1e-6)
+    np.testing.assert_allclose(fit.loglik, own.loglik, rtol=1e-9)
+
+
 @pytest.mark.parametrize("kind", ["left", "heteroscedastic", "heteroscedastic left"])
 @pytest.mark.parametrize("seed", range(scaled(10, 2)))
 def test_steps_from_a_bad_start_are_not_counted(kind, seed):

@@ -3,6 +3,7 @@
 import json
 import math
 import pickle
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -415,6 +416,14 @@ def test_empty():
     assert fit.cov_params.shape == (0, 9, 9)
     fit = fastnat.fit_mvn(np.empty((2, 0, 3)))
     assert fit.status.tolist() == [Status.NO_DATA] * 2
+
+
+def test_the_message_of_a_missing_entry_names_both_policies():
+    X = [[1.0, 2.0], [2.0, np.nan], [4.0, 1.0], [3.0, 5.0]]
+    fit = fastnat.fit_mvn(X)
+    assert fit.status is Status.NAN_INPUT
+    policies = re.findall(r"'(\w+)'", fit.message)
+    assert [fastnat.fit_mvn(X, nan_policy=p).nobs for p in policies] == [4.0, 3.0]
 
 
 # ---- arguments -------------------------------------------------------------------------------

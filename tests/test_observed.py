@@ -892,6 +892,7 @@ REFUSED = {
         {"groups": [0, -1, 2]},
         {"groups": [0, 1, 10**12]},
         {"groups": [0, 1, 2], "axis": 1},
+        {"groups": ["a", "b", "a"]},
     ],
     "reml": [{"reml": True, "left": 0.0}, {"reml": True, "truncation": (0.0, 5.0)}],
     "cov_type": [
@@ -913,6 +914,14 @@ REFUSED = {
 def test_bad_arguments_get_one_sentence(name, options):
     with refused((TypeError, ValueError), name):
         fastnat.fit_normal(X, **options)
+
+
+def test_names_are_no_codes():
+    names = np.array(["b", "a", "b"])
+    with refused(TypeError, "groups must be integers, not text; np.unique"):
+        fastnat.fit_normal(X, groups=names)
+    with refused(TypeError, "clusters must be integers, not text; np.unique"):
+        fastnat.fit_linear(X, np.ones((3, 1)), cov_type="sandwich", clusters=names)
 
 
 def test_a_bad_cell_is_the_problem_of_its_own_problem():

@@ -329,6 +329,25 @@ def test_a_boundary_has_a_density_but_no_logarithm():
         plotting.loglik_contours(x, noise_std=noise)
 
 
+@pytest.mark.parametrize(
+    ("offset", "unit", "label"),
+    [
+        (0.0, 1.0, "0.375"),
+        (100.0, 1.0, "100.4"),
+        (1e6, 1e-3, "1000000.0004"),
+        (0.0, 0.0, None),
+        (-2e9, 1e-2, "-1999999999.996"),
+    ],
+)
+def test_the_label_has_the_digits_of_mu_that_matter(offset, unit, label):
+    if label is None:  # a mean of exactly 0
+        x, label = np.array([-1.0, 1.0]), "0"
+    else:
+        x = offset + unit * X
+    text = plotting.fitted_density(x).lines[0].get_label()
+    assert text.startswith(rf"fit: $\mu$ = {label}, $\sigma$ = ")
+
+
 # ---- convergence -----------------------------------------------------------------------------
 
 
@@ -421,6 +440,18 @@ def test_bad_arguments():
         plotting.convergence({"a": [[1.0, 2.0]]}, [0.0, 0.0], floor=0.0)
     with refused(ValueError, "the path of 'a'", "(n, 1)"):
         plotting.convergence({"a": [[1.0, 2.0]]}, [0.0])
+    with refused(ValueError, "the metric 'a' must be of shape (2,) or (2, 2), not (3, 3)"):
+        plotting.metric_balls({"a": np.eye(3)})
+
+
+def test_results_without_path_or_label(paths):
+    untraced = fastnat.steepest_descent(fun, grad, [8, 3], step_size=0.5)
+    with refused(ValueError, "the result 'a' has no path", "trace=True"):
+        plotting.descent_paths(fun, {"a": untraced})
+    with refused(ValueError, "the result 'a' has no path", "trace=True"):
+        plotting.convergence({"a": fastnat.fit(fastnat.models.normal, X)}, [0.0, 0.0])
+    with refused(TypeError, "results must be a mapping of labels"):
+        plotting.descent_paths(fun, paths["Newton"])
 
 
 @pytest.mark.parametrize("draw", [plotting.loglik_contours, plotting.fitted_density])

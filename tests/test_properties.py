@@ -75,7 +75,7 @@ def ask(fit):
         lambda: fit.conf_int(0.9, method="profile"),
         lambda: fit.conf_int(0.9, method="exact"),
         lambda: fit.quantile([0.01, 0.5]) if isinstance(fit, fastnat.NormalFit) else None,
-        lambda: fit.summary() if isinstance(fit, fastnat.LinearFit) else None,
+        lambda: fit.summary(),
         lambda: fit.stderr_correlation if isinstance(fit, fastnat.MvnFit) else None,
     ):
         try:

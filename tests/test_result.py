@@ -3,6 +3,7 @@
 import copy
 import inspect
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -141,6 +142,49 @@ def test_repr_is_short_and_true():
     for x in [[], [NAN], [np.inf, 1.0], [1e-310, 2e-310], [1e308, -1e308]]:
         for cov_type in ["observed", "opg", None]:
             assert len(repr(fastnat.fit_normal(x, cov_type=cov_type))) < 200
+
+
+SUMMARISED = {
+    "normal": (lambda **how: fastnat.fit_normal(ONE, **how), "mu, sigma"),
+    "boundary": (lambda **how: fastnat.fit_normal(ONE, noise_std=9.0, **how), "mu, sigma"),
+    "failed": (lambda **how: fastnat.fit_normal([2.0, 2.0], **how), "mu, sigma"),
+    "linear": (
+        lambda **how: fastnat.fit_linear(ONE, np.vander(ONE, 2), **how),
+        "X[:, 0], X[:, 1], log sigma",
+    ),
+    "mvn": (
+        lambda **how: fastnat.fit_mvn([[1.0, 2.0], [3.0, 1.0], [4.0, 7.0]], **how),
+        "mean[0], mean[1], covariance[0, 0], covariance[1, 0], covariance[1, 1]",
+    ),
+    "model": (lambda **how: fastnat.fit(fastnat.models.normal, ONE, **how), "mu, log_sigma"),
+}
+
+
+@pytest.mark.parametrize("which", SUMMARISED)
+def test_a_summary_has_a_row_for_each_parameter(which):
+    make, names = SUMMARISED[which]
+    names = re.findall(r"\w+(?: \w+|\[.*?\])?", names)
+    fit, without = make(), make(cov_type=None)
+    for level, text in ((0.95, fit.summary()), (0.5, fit.summary(0.5)), (0, without.summary())):
+        head, titles, *rows = text.splitlines()
+        assert head.startswith(f"{type(fit).__name__}: {fit.status.name.lower()}, nobs = ")
+        assert float(head.rpartition(" = ")[2]) == pytest.approx(fit.loglik, rel=1e-9)
+        columns = [fit.params] + ([fit.stderr, *fit.conf_int(level).T] if level else [])
+        ends = [f"lower {100 * level:g} %", f"upper {100 * level:g} %"]
+        assert re.split("  +", titles.strip()) == ["estimate", "std. error", *ends][: len(columns)]
+        for name, row, *values in zip(names, rows, *columns, strict=False):
+            assert row.startswith(f"{name} ")
+            cells = [float(cell) for cell in row.removeprefix(name).split()]
+            np.testing.assert_allclose(cells, values, rtol=1e-5)
+        last = ["covariance: observed"] * bool(level) + [fit.message] * (not fit.success)
+        assert rows[len(names) :] == last
+
+
+def test_a_batch_has_no_summary():
+    with pytest.raises(ValueError, match="a batch"):
+        fastnat.fit_normal(BATCH).summary()
+    with pytest.raises(ValueError, match="level"):
+        fastnat.fit_normal(ONE).summary(1.0)
 
 
 def test_raise_for_status():

@@ -635,6 +635,7 @@ def test_statuses_of_linear_stats(rng):
         "dependent": (rng.standard_normal(n), np.column_stack([x, x[:, 1] - x[:, 2]])),
         "zero": (rng.standard_normal(n), np.column_stack([x, np.zeros(n)])),
         "perfect": (x @ [1.0, 2.0, 3.0], x),
+        "beyond doubles": (x @ [1.0, 2.0, 3.0] + rng.standard_normal(n), 3e-310 * x),
         "few": (rng.standard_normal(3), x[:3]),
         "fewer": (rng.standard_normal(2), x[:2]),
     }
@@ -646,8 +647,24 @@ def test_statuses_of_linear_stats(rng):
             fit, want = stats.fit(reml=reml), fastnat.fit_linear(y, design_, reml=reml)
             assert fit.status == want.status, name
             assert fit.message == want.message, name
-            if name != "perfect":  # where the residuals are rounding
+            if name not in ("perfect", "beyond doubles"):  # residuals are rounding, no numbers
                 assert_equal_regressions(fit, want)
+
+
+@pytest.mark.parametrize(("size", "unit"), [(1e-20, 3e-310), (1e20, 1e307), (1e-300, 1.0)])
+def test_linear_stats_of_columns_at_the_ends_of_the_range(size, unit, rng):
+    """A coefficient may be a number where the ratio of two units is none."""
+    x = design(rng, 8, 2)
+    y, column = size * (x @ [1.0, 2.0] + rng.standard_normal(8)), unit * x[:, 1:]
+    stats = LinearStats()
+    stats.update(y, column)
+    fit, want = stats.fit(), fastnat.fit_linear(y, column)
+    assert fit.status is want.status is Status.OK
+    assert_close(fit.coef, want.coef, 1e-12)
+    # Equal values have no scale of their own, and must not underflow either.
+    one = LinearStats()
+    one.update(y, np.full((8, 1), unit))
+    assert_close(one.fit().coef, np.mean(y / size) * (size / unit), 1e-12)
 
 
 def test_what_linear_stats_refuse(rng):

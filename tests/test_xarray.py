@@ -259,12 +259,18 @@ def test_many(rng, n_fits):
 
 
 def test_front_doors_name_the_way(x):
-    for call in (fastnat.fit_normal, fastnat.fit_mvn, lambda v: fastnat.fit_linear(v, v)):
-        with refused(TypeError, "fastnat.xarray.fit_normal"):
-            call(x)
-        with refused(TypeError, "fastnat.dask"):
-            call(x.chunk().data)
-    with refused(TypeError, "left is a DataArray"):
+    with refused(TypeError, "x is xarray's DataArray: call fastnat.xarray.fit_normal, or pass"):
+        fastnat.fit_normal(x)
+    with refused(TypeError, "left is xarray's DataArray: call fastnat.xarray.fit_normal, or pass"):
         fastnat.fit_normal([1.0, 2.0], left=x)
-    with refused(TypeError, "data is a DataArray"):
-        fastnat.fit(fastnat.models.normal, x)
+    doors = (fastnat.fit_normal, fastnat.fit_mvn, lambda v: fastnat.fit_linear(v, v))
+    for call in doors:
+        with refused(TypeError, "is Dask's Array: call the function of the same name in fast"):
+            call(x.chunk().data)
+    # Those that have no function for labelled or lazy arrays say only what to pass.
+    model = fastnat.models.normal
+    for call in (*doors[1:], lambda v: fastnat.fit(model, v)):
+        with refused(TypeError, "is xarray's DataArray: pass to_numpy() of it"):
+            call(x)
+    with refused(TypeError, "data is Dask's Array: pass compute() of it"):
+        fastnat.fit(model, x.chunk().data)

@@ -2,6 +2,7 @@
 
 import ctypes
 import hashlib
+import inspect
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -106,6 +107,32 @@ def c_function(function: Callable[..., float], n_arguments: int) -> Any:
     if n_arguments == 1:
         return cfunc(signature)(lambda a: function(a))
     return cfunc(signature)(lambda a, b: function(a, b))
+
+
+def with_twin(kinds_of: Callable[..., Any]) -> Callable[[F], F]:
+    """An intrinsic that has the arguments of the decorated function, its twin in plain Python.
+
+    kinds_of : what numba's `intrinsic` takes, but for the typing context: (types of the arguments)
+        -> (signature, function that emits code).
+    """
+
+    def decorate(twin: F) -> F:
+        if config.DISABLE_JIT:
+            return twin
+
+        def typing(_: Any, *kinds: Any) -> Any:
+            return kinds_of(*kinds)
+
+        # Numba reads the names of the arguments from here.
+        context = inspect.Parameter("typing", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        parameters = [context, *inspect.signature(twin).parameters.values()]
+        typing.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        typing.__name__ = twin.__name__
+        made: F = intrinsic(typing)
+        made.twin = twin  # type: ignore[attr-defined]
+        return made
+
+    return decorate
 
 
 def linked(function: F) -> F:

@@ -13,9 +13,13 @@ _DOUBLE = ir.DoubleType()
 AHEAD = 1280  # elements: eight rows at a time are short streams, which no hardware follows
 _INDEX = ir.IntType(64)
 _VECTOR = ir.VectorType(_DOUBLE, WIDTH)
-_ZERO = ir.Constant(_VECTOR, [0.0] * WIDTH)
-_NONE = ir.Constant(_INDEX, 0)
+ZERO = ir.Constant(_VECTOR, [0.0] * WIDTH)
 _BYTE = ir.IntType(8)
+
+
+def integer(value: int) -> Any:
+    """A constant."""
+    return ir.Constant(_INDEX, value)
 
 
 class LlvmLanes:
@@ -62,9 +66,15 @@ class LlvmLanes:
     def count(self, total: Any, mask: Any) -> Any:
         """Lanes of their own, or an integer, whose unit has little else to do."""
         if total.type == _VECTOR:
-            return self.add(total, self.select(mask, self.constant(1.0), _ZERO))
+            return self.add(total, self.select(mask, self.constant(1.0), ZERO))
         bits = self.builder.bitcast(mask, _BYTE)
         return self.builder.add(total, self.builder.zext(self.builder.ctpop(bits), _INDEX))
+
+
+def call_of(kinds: Any) -> Any:
+    """The signature of a call that returns nothing; whole numbers have 64 bits."""
+    wide = (types.int64 if isinstance(kind, types.Integer) else kind for kind in kinds)
+    return types.void(*wide)
 
 
 def check_types(arrays: Any, consts: Any, out: Any) -> None:
@@ -80,26 +90,32 @@ def _declare(module: Any, name: str, result: Any, arguments: list[Any]) -> Any:
     return known or ir.Function(module, ir.FunctionType(result, arguments), name)
 
 
-def _splat(builder: Any, scalar: Any) -> Any:
+def splat(builder: Any, scalar: Any) -> Any:
     undefined = ir.Constant(_VECTOR, ir.Undefined)
     one = builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
-    return _shuffle(builder, one, undefined, [0] * WIDTH)
+    return shuffle(builder, one, undefined, [0] * WIDTH)
 
 
-def _shuffle(builder: Any, a: Any, b: Any, lanes: list[int]) -> Any:
+def shuffle(builder: Any, a: Any, b: Any, lanes: list[int]) -> Any:
     return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), lanes))
 
 
-def _mask(builder: Any, active: Any) -> Any:
+def eight_rows(builder: Any, first: Any, last: Any) -> list[Any]:
+    """Numbers of eight rows from ``first`` on, with ``last`` in the place of those beyond it."""
+    rows = [builder.add(first, integer(r)) for r in range(WIDTH)]
+    return [builder.select(builder.icmp_signed("<", r, last), r, last) for r in rows]
+
+
+def lanes_below(builder: Any, active: Any) -> Any:
     """Lanes below ``active``, as ``<8 x i1>``."""
     wide = ir.VectorType(_INDEX, WIDTH)
     undefined = ir.Constant(wide, ir.Undefined)
     one = builder.insert_element(undefined, active, ir.Constant(ir.IntType(32), 0))
-    limit = _shuffle(builder, one, undefined, [0] * WIDTH)
+    limit = shuffle(builder, one, undefined, [0] * WIDTH)
     return builder.icmp_signed("<", ir.Constant(wide, list(range(WIDTH))), limit)
 
 
-class _Array:
+class Argument:
     """The data pointer, element type and row length of an array argument."""
 
     def __init__(self, context: Any, builder: Any, kind: Any, value: Any) -> None:
@@ -158,18 +174,18 @@ class _Call:
         self.arrays = [
             None
             if kind == types.none
-            else _Array(context, builder, kind, builder.extract_value(values[0], i))
+            else Argument(context, builder, kind, builder.extract_value(values[0], i))
             for i, kind in enumerate(kinds[0])
         ]
-        self.consts = _Array(context, builder, kinds[1], values[1])
+        self.consts = Argument(context, builder, kinds[1], values[1])
         self.flags = tuple(kind != types.none for kind in kinds[2])
-        self.out = _Array(context, builder, kinds[3], values[3])
+        self.out = Argument(context, builder, kinds[3], values[3])
         self.lanes = LlvmLanes(builder)
         # Which sums there are: ask the body, with zeros.
         zeros = tuple(None if a is None else np.zeros(WIDTH) for a in self.arrays)
         terms = body(NumpyLanes(), zeros, [np.zeros(WIDTH)] * n_consts, self.flags)
         self.n_sums = len(terms)
-        self.zeros = [_NONE if isinstance(term, Count) else _ZERO for term in terms]
+        self.zeros = [integer(0) if isinstance(term, Count) else ZERO for term in terms]
 
     def add(self, sums: list[Any], at: Any, constants: list[Any], mask: Any = None) -> list[Any]:
         """The sums, with the eight elements from ``at``, or those of a mask, added."""
@@ -194,7 +210,7 @@ class _Call:
                 array.prefetch(self.builder.add(at, distance))
 
 
-def _loop(builder: Any, begin: Any, end: Any, step: int, carried: list[Any], emit: Any) -> Any:
+def loop(builder: Any, begin: Any, end: Any, step: int, carried: list[Any], emit: Any) -> Any:
     """``for k in range(begin, end, step): carried = emit(k, carried)``; returns (k, carried)."""
     before = builder.block
     head = builder.append_basic_block("head")
@@ -210,7 +226,7 @@ def _loop(builder: Any, begin: Any, end: Any, step: int, carried: list[Any], emi
     builder.cbranch(builder.icmp_signed("<", k, end), inside, after)
     builder.position_at_end(inside)
     new = emit(k, phis)
-    k.add_incoming(builder.add(k, ir.Constant(_INDEX, step)), builder.block)
+    k.add_incoming(builder.add(k, integer(step)), builder.block)
     for phi, value in zip(phis, new, strict=True):
         phi.add_incoming(value, builder.block)
     builder.branch(head)
@@ -233,23 +249,23 @@ def emit_rows(
     kinds, values = [signature.args[i] for i in arguments], [args[i] for i in arguments]
     call = _Call(body, n_consts, context, builder, kinds, values)
     start, stride, n, last = args[1:5]
-    next_rows, least = builder.mul(stride, ir.Constant(_INDEX, rows)), ir.Constant(_INDEX, AHEAD)
+    next_rows, least = builder.mul(stride, integer(rows)), integer(AHEAD)
     ahead = builder.select(builder.icmp_signed("<", next_rows, least), least, next_rows)
 
     starts, constants = [], []
     for r in range(rows):
-        row = ir.Constant(_INDEX, r)
+        row = integer(r)
         row = builder.select(builder.icmp_signed("<", row, last), row, last)
         starts.append(builder.add(start, builder.mul(row, stride)))
-        cells = [ir.Constant(_INDEX, WIDTH * c + r) for c in range(n_consts)]
-        constants.append([_splat(builder, call.consts.scalar(c)) for c in cells])
+        cells = [integer(WIDTH * c + r) for c in range(n_consts)]
+        constants.append([splat(builder, call.consts.scalar(c)) for c in cells])
 
     def add_vectors(k: Any, sums: list[Any], count: int, mask: Any = None) -> list[Any]:
         """Add ``count`` vectors of each row from element k; sums are [vector][row][sum]."""
         sums = list(sums)
         for u in range(count):
             for r in range(rows):
-                at = builder.add(starts[r], builder.add(k, ir.Constant(_INDEX, u * WIDTH)))
+                at = builder.add(starts[r], builder.add(k, integer(u * WIDTH)))
                 if rows > 1:
                     call.prefetch(at, ahead)
                 places = call.places(u, r, rows)
@@ -259,16 +275,16 @@ def emit_rows(
         return sums
 
     def tail(k: Any, sums: list[Any]) -> list[Any]:
-        return add_vectors(k, sums, 1, _mask(builder, builder.sub(n, k)))
+        return add_vectors(k, sums, 1, lanes_below(builder, builder.sub(n, k)))
 
     step = WIDTH * unroll
-    whole = builder.and_(n, ir.Constant(_INDEX, -step))
-    vectors = builder.and_(n, ir.Constant(_INDEX, -WIDTH))
-    k, sums = ir.Constant(_INDEX, 0), call.zeros * (unroll * rows)
-    k, sums = _loop(builder, k, whole, step, sums, lambda k, s: add_vectors(k, s, unroll))
+    whole = builder.and_(n, integer(-step))
+    vectors = builder.and_(n, integer(-WIDTH))
+    k, sums = integer(0), call.zeros * (unroll * rows)
+    k, sums = loop(builder, k, whole, step, sums, lambda k, s: add_vectors(k, s, unroll))
     if unroll > 1:
-        k, sums = _loop(builder, k, vectors, WIDTH, sums, lambda k, s: add_vectors(k, s, 1))
-    k, sums = _loop(builder, k, n, WIDTH, sums, tail)
+        k, sums = loop(builder, k, vectors, WIDTH, sums, lambda k, s: add_vectors(k, s, 1))
+    k, sums = loop(builder, k, n, WIDTH, sums, tail)
 
     def total(s: int, r: int) -> Any:
         """Sum s of row r: eight lanes of a vector, or an integer."""
@@ -280,49 +296,49 @@ def emit_rows(
     return context.get_dummy_value()
 
 
-def _store_rows(builder: Any, by_sum: Any, out: _Array, top: Any, column: Any) -> None:
+def _store_rows(builder: Any, by_sum: Any, out: Argument, top: Any, column: Any) -> None:
     """Store the sums over lanes of vectors [sum][row] at ``out[top + sum, column + row]``.
 
     Integers are the sum already.
     """
     cells = []
     for s, vectors in enumerate(by_sum):
-        row = builder.add(top, ir.Constant(_INDEX, s))
+        row = builder.add(top, integer(s))
         cell = builder.add(builder.mul(out.columns, row), column)
         if vectors[0].type == _INDEX:
             for r, count in enumerate(vectors):
-                at = builder.add(cell, ir.Constant(_INDEX, r))
+                at = builder.add(cell, integer(r))
                 builder.store(builder.sitofp(count, _DOUBLE), builder.gep(out.data, [at]))
         elif len(vectors) == WIDTH:
-            out.store(_transpose_and_add(builder, vectors), cell)
+            out.store(transpose_and_add(builder, vectors), cell)
         else:
             cells += [(vector, cell, r) for r, vector in enumerate(vectors)]
     for first in range(0, len(cells), WIDTH):
-        _store_sums(builder, cells[first : first + WIDTH], out)
+        store_sums(builder, cells[first : first + WIDTH], out)
 
 
-def _store_sums(builder: Any, cells: list[tuple[Any, Any, int]], out: _Array) -> None:
+def store_sums(builder: Any, cells: list[tuple[Any, Any, int]], out: Argument) -> None:
     """Store the sum over the lanes of each (vector, cell, column beyond it), at most eight."""
     lanes = [ir.Constant(ir.IntType(32), i) for i in range(WIDTH)]
     vectors = [vector for vector, _, _ in cells]
     if len(cells) > WIDTH // 4:
-        together = _transpose_and_add(builder, vectors + [_ZERO] * (WIDTH - len(cells)))
+        together = transpose_and_add(builder, vectors + [ZERO] * (WIDTH - len(cells)))
         totals = [builder.extract_element(together, i) for i in lanes[: len(cells)]]
     else:
         each = [[builder.extract_element(vector, i) for i in lanes] for vector in vectors]
         totals = [halve(elements, builder.fadd) for elements in each]
     for total, (_, cell, column) in zip(totals, cells, strict=True):
-        at = builder.add(cell, ir.Constant(_INDEX, column))
+        at = builder.add(cell, integer(column))
         builder.store(total, builder.gep(out.data, [at]))
 
 
-def _transpose_and_add(builder: Any, vectors: list[Any]) -> Any:
+def transpose_and_add(builder: Any, vectors: list[Any]) -> Any:
     """The sums over the lanes of eight vectors as one vector: seven additions instead of 56."""
     step = 1
     while len(vectors) > 1:
         even, odd = _PAIRS[step]
         vectors = [
-            builder.fadd(_shuffle(builder, a, b, even), _shuffle(builder, a, b, odd))
+            builder.fadd(shuffle(builder, a, b, even), shuffle(builder, a, b, odd))
             for a, b in zip(vectors[::2], vectors[1::2], strict=True)
         ]
         step *= 2
@@ -352,20 +368,20 @@ def emit_columns(
     call = _Call(body, n_consts, context, builder, kinds, values)
     start, stride, width = args[1:4]
     top = args[7]
-    next_rows = builder.mul(stride, ir.Constant(_INDEX, rows))
+    next_rows = builder.mul(stride, integer(rows))
 
     def const_at(c: int, j: Any) -> Any:
-        return builder.add(builder.mul(call.consts.columns, ir.Constant(_INDEX, c)), j)
+        return builder.add(builder.mul(call.consts.columns, integer(c)), j)
 
     def sum_at(s: int, j: Any) -> Any:
-        row = builder.add(top, ir.Constant(_INDEX, s))
+        row = builder.add(top, integer(s))
         return builder.add(builder.mul(call.out.columns, row), j)
 
     def sweep(j: Any, mask: Any = None) -> list[Any]:
         constants = [call.consts.load(const_at(c, j)) for c in range(n_consts)]
         sums = [call.out.load(sum_at(s, j)) for s in range(call.n_sums)]
         for r in range(rows):
-            row = builder.add(start, builder.mul(stride, ir.Constant(_INDEX, r)))
+            row = builder.add(start, builder.mul(stride, integer(r)))
             at = builder.add(row, j)
             if rows > 1:
                 call.prefetch(at, next_rows)
@@ -375,9 +391,9 @@ def emit_columns(
         return []
 
     def tail(j: Any, _: list[Any]) -> list[Any]:
-        return sweep(j, _mask(builder, builder.sub(width, j)))
+        return sweep(j, lanes_below(builder, builder.sub(width, j)))
 
-    vectors = builder.and_(width, ir.Constant(_INDEX, -WIDTH))
-    j, _ = _loop(builder, ir.Constant(_INDEX, 0), vectors, WIDTH, [], lambda j, _: sweep(j))
-    _loop(builder, j, width, WIDTH, [], tail)
+    vectors = builder.and_(width, integer(-WIDTH))
+    j, _ = loop(builder, integer(0), vectors, WIDTH, [], lambda j, _: sweep(j))
+    loop(builder, j, width, WIDTH, [], tail)
     return context.get_dummy_value()

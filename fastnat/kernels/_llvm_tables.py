@@ -2,26 +2,22 @@
 
 from typing import Any
 
-from llvmlite import ir
 from numba.core import types
 
 from fastnat.kernels._llvm import (
-    _INDEX,
-    _ZERO,
     AHEAD,
+    ZERO,
+    Argument,
     LlvmLanes,
-    _Array,
-    _loop,
-    _mask,
-    _shuffle,
-    _splat,
-    _store_sums,
+    eight_rows,
+    integer,
+    lanes_below,
+    loop,
+    shuffle,
+    splat,
+    store_sums,
 )
 from fastnat.kernels._numpy_lanes import WIDTH, TableBody, accumulate, halve, sums_of_table
-
-
-def _index(value: int) -> Any:
-    return ir.Constant(_INDEX, value)
 
 
 def _columns(builder: Any, vectors: list[Any]) -> list[Any]:
@@ -37,45 +33,42 @@ def _columns(builder: Any, vectors: list[Any]) -> list[Any]:
                 WIDTH + at if here == source else lane
                 for lane, (here, at) in zip(lanes, places, strict=True)
             ]
-            column = _shuffle(builder, column, vectors[source], lanes)
+            column = shuffle(builder, column, vectors[source], lanes)
             lanes = list(range(WIDTH))
         columns.append(column)
     return columns
+
+
+def _constants(builder: Any, consts: Argument, begin: Any, d: int) -> list[Any]:
+    """Eight copies of each of d constants, from element ``begin`` on."""
+    return [splat(builder, consts.scalar(builder.add(begin, integer(j)))) for j in range(d)]
 
 
 def emit_table(body: TableBody, context: Any, builder: Any, signature: Any, args: Any) -> Any:
     """Code of ``sums(x, w, start, n, like, consts, out, top)``."""
     d = len(signature.args[4])
     weighted = signature.args[1] != types.none
-    x = _Array(context, builder, signature.args[0], args[0])
-    w = _Array(context, builder, signature.args[1], args[1]) if weighted else None
-    consts = _Array(context, builder, signature.args[5], args[5])
-    out = _Array(context, builder, signature.args[6], args[6])
+    x = Argument(context, builder, signature.args[0], args[0])
+    w = Argument(context, builder, signature.args[1], args[1]) if weighted else None
+    consts = Argument(context, builder, signature.args[5], args[5])
+    out = Argument(context, builder, signature.args[6], args[6])
     start, n = args[2], args[3]
     lanes = LlvmLanes(builder)
-    rows = [
-        [
-            _splat(
-                builder, consts.scalar(builder.add(consts.columns, _index(j)) if c else _index(j))
-            )
-            for j in range(d)
-        ]
-        for c in range(2)
-    ]
+    rows = [_constants(builder, consts, begin, d) for begin in (integer(0), consts.columns)]
     n_sums, unroll = sums_of_table(body, d, weighted)
 
     def add(k: Any, sums: list[Any], active: Any = None) -> list[Any]:
         row = builder.add(start, k)
-        first = builder.mul(row, _index(d))
+        first = builder.mul(row, integer(d))
         vectors = []
         for u in range(d):
             mask = None
             if active is not None:
-                mask = _mask(
-                    builder, builder.sub(builder.mul(active, _index(d)), _index(u * WIDTH))
+                mask = lanes_below(
+                    builder, builder.sub(builder.mul(active, integer(d)), integer(u * WIDTH))
                 )
-            vectors.append(x.load(builder.add(first, _index(u * WIDTH)), mask))
-        inside = None if active is None else _mask(builder, active)
+            vectors.append(x.load(builder.add(first, integer(u * WIDTH)), mask))
+        inside = None if active is None else lanes_below(builder, active)
         weight = None if w is None else w.load(row, inside)
         terms = body(lanes, _columns(builder, vectors), weight, rows)
         new = accumulate(lanes, sums, terms)
@@ -87,27 +80,27 @@ def emit_table(body: TableBody, context: Any, builder: Any, signature: Any, args
         sums = list(sums)
         for u in range(count):
             here = slice(u * n_sums, (u + 1) * n_sums)
-            sums[here] = add(builder.add(k, _index(u * WIDTH)), sums[here])
+            sums[here] = add(builder.add(k, integer(u * WIDTH)), sums[here])
         return sums
 
     def tail(k: Any, sums: list[Any]) -> list[Any]:
         return [*add(k, sums[:n_sums], builder.sub(n, k)), *sums[n_sums:]]
 
     step = WIDTH * unroll
-    k, sums = _index(0), [_ZERO] * (unroll * n_sums)
-    whole = builder.and_(n, _index(-step))
-    k, sums = _loop(builder, k, whole, step, sums, lambda k, s: add_many(k, s, unroll))
+    k, sums = integer(0), [ZERO] * (unroll * n_sums)
+    whole = builder.and_(n, integer(-step))
+    k, sums = loop(builder, k, whole, step, sums, lambda k, s: add_many(k, s, unroll))
     if unroll > 1:
-        vectors = builder.and_(n, _index(-WIDTH))
-        k, sums = _loop(builder, k, vectors, WIDTH, sums, lambda k, s: add_many(k, s, 1))
-    _, sums = _loop(builder, k, n, WIDTH, sums, tail)
+        vectors = builder.and_(n, integer(-WIDTH))
+        k, sums = loop(builder, k, vectors, WIDTH, sums, lambda k, s: add_many(k, s, 1))
+    _, sums = loop(builder, k, n, WIDTH, sums, tail)
     totals = [
         halve([sums[u * n_sums + s] for u in range(unroll)], builder.fadd) for s in range(n_sums)
     ]
     for first in range(0, n_sums, WIDTH):
         numbers = range(first, min(first + WIDTH, n_sums))
-        cells = [(totals[s], builder.add(args[7], _index(s)), 0) for s in numbers]
-        _store_sums(builder, cells, out)
+        cells = [(totals[s], builder.add(args[7], integer(s)), 0) for s in numbers]
+        store_sums(builder, cells, out)
     return context.get_dummy_value()
 
 
@@ -122,7 +115,7 @@ def _transpose(builder: Any, rows: list[Any]) -> list[Any]:
     """
 
     def both(a: Any, b: Any, lanes: Any) -> list[Any]:
-        return [_shuffle(builder, a, b, chosen) for chosen in lanes]
+        return [shuffle(builder, a, b, chosen) for chosen in lanes]
 
     pairs = [both(rows[r], rows[r + 1], _PAIRS) for r in range(0, WIDTH, 2)]
     columns = [None] * WIDTH
@@ -136,34 +129,33 @@ def _transpose(builder: Any, rows: list[Any]) -> list[Any]:
 
 def emit_transpose(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     """Code of ``centre(x, start, n, d, consts, out)``."""
-    x, consts, out = (_Array(context, builder, signature.args[i], args[i]) for i in (0, 4, 5))
+    x, consts, out = (Argument(context, builder, signature.args[i], args[i]) for i in (0, 4, 5))
     start, n, d = args[1:4]
-    last = builder.sub(n, _index(1))
+    last = builder.sub(n, integer(1))
 
     def block(i: Any, _: list[Any]) -> list[Any]:
-        rows = [builder.add(i, _index(r)) for r in range(WIDTH)]
-        rows = [builder.select(builder.icmp_signed("<", r, last), r, last) for r in rows]
+        rows = eight_rows(builder, i, last)
         begins = [builder.mul(builder.add(start, row), d) for row in rows]
 
         def tile(j: Any, mask: Any = None) -> list[Any]:
             second = builder.add(consts.columns, j)
             shift, running = consts.load(j, mask), consts.load(second, mask)
             for begin in begins:
-                x.prefetch(builder.add(begin, builder.add(j, _index(AHEAD))))
+                x.prefetch(builder.add(begin, builder.add(j, integer(AHEAD))))
             values = [x.load(builder.add(begin, j), mask) for begin in begins]
             values = [builder.fsub(builder.fsub(value, shift), running) for value in values]
             for c, column in enumerate(_transpose(builder, values)):
-                row = builder.mul(builder.add(j, _index(c)), out.columns)
+                row = builder.mul(builder.add(j, integer(c)), out.columns)
                 out.store(column, builder.add(row, i))
             return []
 
         def edge(j: Any, _: list[Any]) -> list[Any]:
-            return tile(j, _mask(builder, builder.sub(d, j)))
+            return tile(j, lanes_below(builder, builder.sub(d, j)))
 
-        whole = builder.and_(d, _index(-WIDTH))
-        j, _ = _loop(builder, _index(0), whole, WIDTH, [], lambda j, _: tile(j))
-        _loop(builder, j, d, WIDTH, [], edge)
+        whole = builder.and_(d, integer(-WIDTH))
+        j, _ = loop(builder, integer(0), whole, WIDTH, [], lambda j, _: tile(j))
+        loop(builder, j, d, WIDTH, [], edge)
         return []
 
-    _loop(builder, _index(0), n, WIDTH, [], block)
+    loop(builder, integer(0), n, WIDTH, [], block)
     return context.get_dummy_value()

@@ -104,8 +104,16 @@ def add_lanes(vector: Any) -> Any:
     return halve(list(vector), np.add)
 
 
+def unroll_of(n_sums: int) -> int:
+    """In how many vectors each sum is held.
+
+    Eight or more in flight hide the latency of a multiply-add.
+    """
+    return 4 if n_sums < 4 else 2 if n_sums < 8 else 1
+
+
 def sums_of_table(body: TableBody, d: int, weighted: bool) -> tuple[int, int]:
-    """How many sums there are, and in how many vectors each is held: eight or more in flight."""
+    """How many sums there are, and in how many vectors each is held."""
     zeros = [np.zeros(WIDTH)] * d
     n_sums = len(body(NumpyLanes(), zeros, zeros[0] if weighted else None, [zeros, zeros]))
-    return n_sums, 4 if n_sums < 4 else 2 if n_sums < 8 else 1
+    return n_sums, unroll_of(n_sums)

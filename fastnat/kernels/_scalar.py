@@ -1,5 +1,5 @@
 """What numba has no word for: fused multiply-add, selection without a branch, bits of a double,
-views of memory without counting references.
+views of memory without counting references, parts of arrays that may not be given.
 
 Each has a Python twin, for kernels that run as plain Python.
 """
@@ -11,6 +11,8 @@ from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
+
+from fastnat.kernels._jit import helper
 
 _SPLITTER = 2.0**27 + 1.0
 _SPLITTABLE = 2.0**990
@@ -146,3 +148,11 @@ else:
             return matrix._getvalue()
 
         return result(flat, types.intp, types.intp, types.intp), emit
+
+
+@helper
+def part(x, start, stop):
+    """Elements ``start`` to ``stop - 1`` of an array, None of None: numba prunes what is not so."""
+    if x is not None:
+        return x[start:stop]
+    return x

@@ -94,7 +94,8 @@ def climb_by_em(found, total, tol, max_iter, singular, mu, root):
 
     found : of `patterns.compress`, of this total weight.
     singular : a relative pivot below which a covariance counts as singular.
-    An iteration is two steps of EM and their extrapolation.
+    An iteration is two steps of EM and their extrapolation.  OK is for the information to judge: it
+    ends here too where the next covariance would be none (NaN), which may be a saddle to leave.
     """
     d = mu.size
     p = n_params(d)

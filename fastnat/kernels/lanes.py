@@ -16,11 +16,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import config
-from numba.core import types
-from numba.extending import intrinsic
 
-from fastnat.kernels._llvm import check_types, emit_columns, emit_rows
+from fastnat.kernels._jit import with_twin
+from fastnat.kernels._llvm import call_of, check_types, emit_columns, emit_rows
 from fastnat.kernels._llvm_tables import emit_table, emit_transpose
 from fastnat.kernels._numpy_lanes import (
     WIDTH,
@@ -48,7 +46,12 @@ def row_sums(body: Body, n_consts: int, rows: int, unroll: int) -> Callable[...,
     depends on ``n`` and ``unroll`` alone, not on how many rows are taken at a time.
     """
 
-    def twin(
+    def kinds_of(*kinds: Any) -> Any:
+        check_types(kinds[0], kinds[5], kinds[7])
+        return call_of(kinds), lambda *call: emit_rows(body, n_consts, rows, unroll, *call)
+
+    @with_twin(kinds_of)
+    def sums(
         arrays: Any,
         start: int,
         stride: int,
@@ -79,31 +82,7 @@ def row_sums(body: Body, n_consts: int, rows: int, unroll: int) -> Callable[...,
                 parts = [np.zeros(WIDTH) if not part else part[s] for part in sums]
                 out[top + s, column + r] = add_lanes(halve(parts, np.add))
 
-    if config.DISABLE_JIT:
-        return twin
-
-    @intrinsic  # type: ignore[untyped-decorator]
-    def sums(
-        typing: Any,
-        arrays: Any,
-        start: Any,
-        stride: Any,
-        n: Any,
-        last: Any,
-        c: Any,
-        flags: Any,
-        out: Any,
-        top: Any,
-        column: Any,
-    ) -> Any:
-        check_types(arrays, c, out)
-        ints = types.int64
-        signature = types.void(arrays, ints, ints, ints, ints, c, flags, out, ints, ints)
-        return signature, lambda *call: emit_rows(body, n_consts, rows, unroll, *call)
-
-    sums.twin = twin
-    made: Callable[..., None] = sums
-    return made
+    return sums
 
 
 def column_sums(body: Body, n_consts: int, rows: int) -> Callable[..., None]:
@@ -115,7 +94,12 @@ def column_sums(body: Body, n_consts: int, rows: int) -> Callable[..., None]:
     junk.
     """
 
-    def twin(
+    def kinds_of(*kinds: Any) -> Any:
+        check_types(kinds[0], kinds[4], kinds[6])
+        return call_of(kinds), lambda *call: emit_columns(body, n_consts, rows, *call)
+
+    @with_twin(kinds_of)
+    def sums(
         arrays: Any,
         start: int,
         stride: int,
@@ -139,29 +123,7 @@ def column_sums(body: Body, n_consts: int, rows: int) -> Callable[..., None]:
                 sums = out[top : top + len(terms), here]
                 sums[:] = accumulate(lanes, list(sums), terms)
 
-    if config.DISABLE_JIT:
-        return twin
-
-    @intrinsic  # type: ignore[untyped-decorator]
-    def sums(
-        typing: Any,
-        arrays: Any,
-        start: Any,
-        stride: Any,
-        width: Any,
-        c: Any,
-        flags: Any,
-        out: Any,
-        top: Any,
-    ) -> Any:
-        check_types(arrays, c, out)
-        ints = types.int64
-        signature = types.void(arrays, ints, ints, ints, c, flags, out, ints)
-        return signature, lambda *call: emit_columns(body, n_consts, rows, *call)
-
-    sums.twin = twin
-    made: Callable[..., None] = sums
-    return made
+    return sums
 
 
 def table_sums(body: TableBody) -> Callable[..., None]:
@@ -173,7 +135,12 @@ def table_sums(body: TableBody) -> Callable[..., None]:
     it returns goes to ``out[top + s]``.
     """
 
-    def twin(
+    def kinds_of(*kinds: Any) -> Any:
+        check_types(kinds[:2], kinds[5], kinds[6])
+        return call_of(kinds), lambda *call: emit_table(body, *call)
+
+    @with_twin(kinds_of)
+    def sums(
         x: Any, w: Any, start: int, n: int, like: Any, consts: Any, out: Any, top: int
     ) -> None:
         lanes, d = NumpyLanes(), len(like)
@@ -191,56 +158,21 @@ def table_sums(body: TableBody) -> Callable[..., None]:
         for s in range(n_sums):
             out[top + s] = add_lanes(halve([part[s] for part in sums], np.add))
 
-    if config.DISABLE_JIT:
-        return twin
-
-    @intrinsic  # type: ignore[untyped-decorator]
-    def sums(
-        typing: Any,
-        x: Any,
-        w: Any,
-        start: Any,
-        n: Any,
-        like: Any,
-        consts: Any,
-        out: Any,
-        top: Any,
-    ) -> Any:
-        check_types((x, w), consts, out)
-        ints = types.int64
-        signature = types.void(x, w, ints, ints, like, consts, out, ints)
-        return signature, lambda *call: emit_table(body, *call)
-
-    sums.twin = twin
-    made: Callable[..., None] = sums
-    return made
+    return sums
 
 
-def _centre_transposed(x: Any, start: int, n: int, d: int, consts: Any, out: Any) -> None:
-    """The twin of `centre_transposed`."""
+def _kinds_of_centre(*kinds: Any) -> Any:
+    check_types(kinds[:1], kinds[4], kinds[5])
+    return call_of(kinds), emit_transpose
+
+
+@with_twin(_kinds_of_centre)
+def centre_transposed(x: Any, start: int, n: int, d: int, consts: Any, out: Any) -> None:
+    """Write n > 0 rows of a flat table of d columns to ``out[:d, :n]``.
+
+    They lose ``consts[0]`` and then ``consts[1]``.  The rows of ``out`` and their length are at
+    least d and n, rounded up to eights: what is beyond gets junk.  Rows of ``consts`` have d
+    elements or more.
+    """
     table = x.reshape(-1, d)[start : start + n]
     out[:d, :n] = ((table - consts[0, :d]) - consts[1, :d]).T
-
-
-def _make_centre_transposed() -> Callable[..., None]:
-    if config.DISABLE_JIT:
-        return _centre_transposed
-
-    @intrinsic  # type: ignore[untyped-decorator]
-    def centre(typing: Any, x: Any, start: Any, n: Any, d: Any, consts: Any, out: Any) -> Any:
-        check_types((x,), consts, out)
-        ints = types.int64
-        return types.void(x, ints, ints, ints, consts, out), emit_transpose
-
-    centre.twin = _centre_transposed
-    made: Callable[..., None] = centre
-    return made
-
-
-centre_transposed = _make_centre_transposed()
-"""``(x, start, n, d, consts, out)``: n > 0 rows of a flat table of d columns to ``out[:d, :n]``,
-less ``consts[0]`` and then ``consts[1]``.
-
-The rows of ``out`` and their length are at least d and n, rounded up to eights: what is beyond
-gets junk.  Rows of ``consts`` have d elements or more.
-"""

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from fastnat.kernels import codes, linear_outcome, linear_plain, linear_search
+from fastnat.kernels import codes, linear_outcome, linear_search
 from fastnat.kernels._jit import helper, kernel
 from fastnat.kernels._scalar import borrow, keep
 from fastnat.kernels._stop import stopped
@@ -20,6 +20,7 @@ from fastnat.kernels.linear_memory import (
     MOVED,
     NORMS,
     ORIGIN,
+    PENDING,
     SCALED,
     SQUARES_Z,
     START,
@@ -34,6 +35,7 @@ from fastnat.kernels.linear_memory import (
     new_memory,
     prepare,
 )
+from fastnat.kernels.linear_outcome import R_STATUS
 from fastnat.kernels.linear_rows import (
     EXACT,
     N_KINDS,
@@ -73,6 +75,7 @@ def fit_rows(
     sure,
     n_clusters,
     starts,
+    pending,
     first,
     results,
     params,
@@ -86,6 +89,7 @@ def fit_rows(
     offsets : (n_fits + 1,) int64, where the rows of a problem begin.
     omit, reml : bool; options : what `linear_memory.prepare` takes; sure : whether maxima exist.
     starts : (n_fits, p + q), looked at if the options say so.
+    pending : whether to fit only problems whose status in the results is PENDING.
     results : (at least first + n_fits, R_SIZE), and so on as in `linear_outcome.finish`; out.
     """
     p = x.shape[1]
@@ -97,13 +101,12 @@ def fit_rows(
         new_scratch(p),
         new_work(p, q),
         (np.empty(told_size(p, q)), np.empty(p + q), np.zeros((n_clusters, p + q))),
-        linear_plain.new_design(p, q),
         (columns, x, z),
         (results, params, stderr, corr),
     )
-    memory, blocks, scratch, work, (told, theta, by_cluster), design, given, found = borrow(owners)
-    tools = memory, blocks, scratch, work, told, theta, by_cluster, design
-    problems = offsets, x_step, z_step, starts, first
+    memory, blocks, scratch, work, (told, theta, by_cluster), given, found = borrow(owners)
+    tools = memory, blocks, scratch, work, told, theta, by_cluster
+    problems = offsets, x_step, z_step, starts, pending, first
     bad = _fit_all(given, problems, (omit, reml, options, sure), tools, found)
     keep(owners)
     return bad
@@ -113,9 +116,9 @@ def fit_rows(
 def _fit_all(given, problems, how, tools, found):
     """`fit_rows`, with nothing left to allocate, and references that nobody counts."""
     columns, x, z = given
-    offsets, x_step, z_step, starts, first = problems
+    offsets, x_step, z_step, starts, pending, first = problems
     omit, reml, options, sure = how
-    memory, blocks, scratch, work, _, theta, _, design = tools
+    memory, blocks, scratch, _, _, theta, _ = tools
     results, params, stderr, corr = found
     p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
     bad, careful = 0, True
@@ -123,17 +126,11 @@ def _fit_all(given, problems, how, tools, found):
         start, n = offsets[b], offsets[b + 1] - offsets[b]
         rows = x, z, x.reshape(x.size), z.reshape(z.size), b * x_step, b * z_step
         row = first + b
-        out = results[row], params[row], stderr[row], corr[row]
         if b == 0 or x_step > 0 or z_step > 0:
             careful = not (all_finite(x, rows[4], n) and all_finite(z, rows[5], n))
-            if z.size == 0 and not careful:
-                prepare(memory, options, sure, float(p) if reml else 0.0, False)
-                linear_search.begin(memory, theta)
-                linear_plain.learn(rows[2], rows[4] * p, n, memory, work, theta, design)
-        if design[0][linear_plain.N_ROWS] == n and _are_ones(columns[7], start, n):
-            y, at = columns[0][start : start + n], rows[4] * p
-            if linear_plain.fit(design, y, rows[2], at, memory, blocks, scratch, work, *out):
-                continue
+        if pending and results[row, R_STATUS] != PENDING:
+            continue
+        out = results[row], params[row], stderr[row], corr[row]
         n_used = (n + BLOCK - 1) // BLOCK
         code, total = _pack_all(columns, rows, start, n, omit, careful, scratch, blocks)
         if code != codes.OK:
@@ -152,7 +149,7 @@ def _fit_all(given, problems, how, tools, found):
 @helper
 def _search(rows, n_blocks, limited, tools):
     """The search for the maximum of a problem that has been prepared."""
-    memory, blocks, scratch, work, told, theta, by_cluster, _ = tools
+    memory, blocks, scratch, work, told, theta, by_cluster = tools
     p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
     request = linear_search.begin(memory, theta)
     while request != DONE and not stopped():
@@ -167,15 +164,6 @@ def _search(rows, n_blocks, limited, tools):
             fold_clusters(by_cluster, p, q, told)
         collect(p, q, work, told)
         request = linear_search.proceed(memory, told, theta)
-
-
-@helper
-def _are_ones(weights, start, n):
-    """Whether all weights are 1, given or not."""
-    others = 0
-    for i in range(n if weights.size > 0 else 0):
-        others += weights[start + i] != 1.0
-    return others == 0
 
 
 @helper

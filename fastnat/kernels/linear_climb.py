@@ -7,6 +7,8 @@ else the part of it that always is, and steps that do not change log sigma too m
 
 import math
 
+import numpy as np
+
 from fastnat.kernels import ascent, codes
 from fastnat.kernels._jit import helper
 from fastnat.kernels.curvature import copy, copy_matrix
@@ -116,7 +118,7 @@ def begin(memory, theta):
     p = memory[ORIGIN].size
     copy(start, theta)
     if cells[MODEL] != SCALED:
-        h = math.exp(math.log(cells[UNIT]) - start[p])  # sigma itself may underflow
+        h = np.exp(math.log(cells[UNIT]) - start[p])  # sigma itself may underflow
         power = h if cells[MODEL] != CUT else h * h
         for j in range(p):
             theta[j] = start[j] * power
@@ -194,8 +196,12 @@ def _take_metric(memory, grad):
 
 @helper
 def _is_stuck(cells, state, code):
-    """Whether rounding hides what is gained: no step, or only a tiny one, leads uphill."""
-    if code == codes.OK or (code == ascent.RUNNING and state[ascent.STEP_SIZE] > _TINY_STEP):
+    """Whether rounding hides what is gained: no step, or only a tiny one, leads uphill.
+
+    Nothing is hidden where there are no numbers, as at a start that is beyond them.
+    """
+    tiny = code == ascent.RUNNING and state[ascent.STEP_SIZE] <= _TINY_STEP
+    if not (tiny or code == codes.MAX_ITER):
         return False
     steps = cells[NIT] + state[ascent.NIT]
     return cells[FRAMES] < _MOST_FRAMES and steps < cells[MAX_ITER]
@@ -260,7 +266,7 @@ def _add_known(memory, told, theta):
     grad[p] += n / h - h * yy + by_y
     zz[0, 0] += n / (h * h) + yy
     rest = h * h * yy - 2.0 * h * by_y + squares
-    told[VALUE] += n * (math.log(h) - _HALF_LOG_2PI) - 0.5 * rest
+    told[VALUE] += n * (np.log(h) - _HALF_LOG_2PI) - 0.5 * rest
 
 
 @helper
@@ -298,15 +304,15 @@ def _arrive(memory, code, theta):
     cells = memory[CELLS]
     p = memory[ORIGIN].size
     if cells[MODEL] == CENSORED:
-        _leave_chart(memory[INFORMATION], memory[GRAD], theta)
+        leave_chart(memory[INFORMATION], memory[GRAD], theta)
     if cells[MODEL] != SCALED:
         power = h = theta[p]
         if cells[MODEL] == CUT:
             power = -2.0 * h
-            h = math.sqrt(power)
+            h = np.sqrt(power)
         for j in range(p):
             theta[j] /= power
-        theta[p] = math.log(cells[UNIT]) - math.log(h)
+        theta[p] = math.log(cells[UNIT]) - np.log(h)
     if code != codes.OK:
         return _stop_early(memory, theta)
     cells[PHASE] = AT_END
@@ -314,7 +320,7 @@ def _arrive(memory, code, theta):
 
 
 @helper
-def _leave_chart(information, grad, theta):
+def leave_chart(information, grad, theta):
     """The observed information by Olsen's parameters becomes that by b and log sigma.
 
     With a = b h and h = 1 / sigma; the gradient counts, for the chart is not linear.

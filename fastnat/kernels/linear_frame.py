@@ -112,3 +112,15 @@ def solve_upper(upper, b):
         for k in range(j + 1, p):
             b[j] -= upper[j, k] * b[k]
         b[j] /= upper[j, j]
+
+
+@helper
+def invert_upper(upper, k, out):
+    """The inverse of the leading (k, k) of an upper triangular matrix, with its zeros."""
+    for j in range(k):
+        inverse = 1.0 / upper[j, j]
+        for i in range(k):
+            total = -1.0 if i == j else 0.0
+            for m in range(i, j):
+                total += out[i, m] * upper[m, j]
+            out[i, j] = -total * inverse

@@ -96,8 +96,9 @@ COMPLETE, CENSORED, CUT, SCALED, NOISY = range(5)
 """Models: known values and a constant sigma; limits; truncation; a sigma with covariates, and
 anything else; a constant sigma and known noise, for which `linear_noise` searches."""
 
-UNDECIDED = 100
-"""A status for the front door: known values alone do not tell whether there is a maximum."""
+UNDECIDED, PENDING = 100, 101
+"""Statuses for the front door: known values alone do not tell whether there is a maximum; the
+kernels of plain problems have left this one to `linear`."""
 
 
 @kernel

@@ -6,7 +6,7 @@ from fastnat.kernels import codes
 from fastnat.kernels._jit import helper, kernel
 from fastnat.kernels.curvature import copy_matrix
 from fastnat.kernels.linalg import cholesky
-from fastnat.kernels.linear_frame import solve_upper
+from fastnat.kernels.linear_frame import invert_upper, solve_upper
 from fastnat.kernels.linear_memory import (
     BASIS_X,
     BASIS_Z,
@@ -34,6 +34,9 @@ R_STATUS, R_LOGLIK, R_NOBS, R_NIT, R_COLUMN, R_SIZE = range(6)
 """Columns of the results; R_COLUMN is the column of (X, Z) that depends on others, or -1."""
 
 
+_SMALL, _LARGE = 1e-100, 1e100  # numbers between them have squares, and products of these
+
+
 @kernel
 def finish(memory, theta, result, params, stderr, corr):
     """After DONE: what the search has found.
@@ -52,14 +55,16 @@ def finish(memory, theta, result, params, stderr, corr):
         result[R_STATUS] = status
     for i in range(k):
         stderr[i] = math.nan
-        for j in range(k):
+    told = p if status == codes.BOUNDARY else k if status == codes.OK else 0
+    if told == 0 or cells[COV] == NO_COV or not _set_errors(memory, told, stderr, corr):
+        _set_nan(corr)
+
+
+@helper
+def _set_nan(corr):
+    for i in range(corr.shape[0]):
+        for j in range(corr.shape[0]):
             corr[i, j] = math.nan
-    if cells[COV] == NO_COV:
-        return
-    if status == codes.OK:
-        _set_errors(memory, k, stderr, corr)
-    elif status == codes.BOUNDARY:
-        _set_errors(memory, p, stderr, corr)
 
 
 @helper
@@ -77,8 +82,7 @@ def give_up(status, nobs, result, params, stderr, corr):
     result[R_LOGLIK] = 0.0 if status == codes.NO_DATA else math.nan
     for j in range(params.size):
         params[j] = stderr[j] = math.nan
-        for k in range(params.size):
-            corr[j, k] = math.nan
+    _set_nan(corr)
 
 
 @helper
@@ -113,7 +117,7 @@ def _set_errors(memory, k, stderr, corr):
 
     With U'U the information and B the basis, (U B)^-1 is a root of the covariance, so a standard
     error is the length of a row of it, and nothing cancels.  Rows have units of their own, for a
-    variance may not be a number where a standard deviation is.
+    variance may not be a number where a standard deviation is.  Returns whether there are any.
     """
     cells = memory[CELLS]
     p, cov = memory[ORIGIN].size, cells[COV]
@@ -124,34 +128,45 @@ def _set_errors(memory, k, stderr, corr):
         for m in range(full):
             upper[j, m] = upper[m, j] = 1.0 if j == m else 0.0
     if not cholesky(upper):
-        return
+        return False
     _set_root(memory, upper, root)
     if cov == COV_SANDWICH:
         _whiten(upper, meat, memory[START])
         _by_meat(root, meat, corr)
+        _normalise(k, memory[GRAD], stderr, corr)
     else:
-        for i in range(k):
-            for j in range(i + 1):
-                corr[i, j] = corr[j, i] = _dot(root[i], root[j])
-    _normalise(k, stderr, corr)
-    for j in range(k):
-        stderr[j] *= memory[GRAD][j]
+        set_errors_of(root, k, memory[GRAD], stderr, corr)
     for j in range(min(p, k)):
         stderr[j] *= cells[UNIT]
+    return True
 
 
 @helper
-def _normalise(k, stderr, corr):
+def set_errors_of(root, k, units, stderr, corr):
+    """Of the first ``k`` parameters, from their rows in a triangular root, and its units."""
+    for i in range(k):
+        for j in range(i + 1):
+            corr[i, j] = corr[j, i] = _dot(root[i, i:], root[j, i:])
+    _normalise(k, units, stderr, corr)
+
+
+@helper
+def _normalise(k, units, stderr, corr):
     """The leading (k, k) of a covariance become standard errors and correlations."""
     full = corr.shape[0]
     for i in range(k):
         stderr[i] = math.sqrt(corr[i, i]) if corr[i, i] > 0.0 else math.nan
+        inverse = 1.0 / stderr[i]
+        for j in range(i):
+            corr[i, j] *= inverse
+        for j in range(i, k):
+            corr[j, i] *= inverse
     for i in range(full):
-        for j in range(i + 1):
-            value = corr[i, j] / (stderr[i] * stderr[j]) if i < k else math.nan
-            corr[i, j] = corr[j, i] = value
+        for j in range(i):
+            corr[j, i] = corr[i, j] = corr[i, j] if i < k else math.nan
+        corr[i, i] = 1.0 if i < k else math.nan
     for i in range(k):
-        corr[i, i] = 1.0
+        stderr[i] *= units[i]
 
 
 @helper
@@ -164,30 +179,29 @@ def _dot(a, b):
 
 @helper
 def _set_root(memory, upper, root):
-    """The inverse of ``upper`` times the basis of both predictors."""
+    """The inverse of ``upper`` times the basis of both predictors, an upper triangle."""
     p, k = memory[ORIGIN].size, upper.shape[0]
     column = memory[START]
-    for j in range(k):
+    invert_upper(upper, k, root)
+    for j in range(k if memory[CELLS][TURNED] > 0.0 else 0):
         for i in range(k):
-            column[i] = 1.0 if i == j else 0.0
-        solve_upper(upper, column)
-        if memory[CELLS][TURNED] > 0.0:
-            solve_upper(memory[BASIS_X], column[:p])
-            solve_upper(memory[BASIS_Z], column[p:])
+            column[i] = root[i, j]
+        solve_upper(memory[BASIS_X], column[:p])
+        solve_upper(memory[BASIS_Z], column[p:])
         for i in range(k):
             root[i, j] = column[i]
     for i in range(k):
-        _take_unit(root[i], i, memory[GRAD])
+        take_unit(root[i], i, memory[GRAD])
 
 
 @helper
-def _take_unit(row, i, units):
-    """Divide a row by a power of two near its largest number, which is noted."""
+def take_unit(row, i, units):
+    """Divide a row of very large or very small numbers by a power of two, which is noted."""
     largest = 0.0
     for value in row:
         largest = max(largest, abs(value))
     units[i] = 1.0
-    if 0.0 < largest < math.inf:
+    if 0.0 < largest < math.inf and not _SMALL < largest < _LARGE:
         units[i] = math.ldexp(1.0, math.frexp(largest)[1] - 1)
         for j in range(row.size):
             row[j] /= units[i]

@@ -1,36 +1,42 @@
 """Least squares of plain responses to a design: what is found of X serves all that share it.
 
 A response costs its products with X, and another pass where the fit leaves little of it.  Whatever
-is not plain (missing or huge values, a plane through all of them, columns that are nearly
-dependent) is left to `linear_search`, which finds the same but for rounding.
+is not plain (missing or huge values, weights, a plane through all of them, columns that are nearly
+dependent) is left to `linear`, which finds the same but for rounding, and takes much longer to
+compile.
 """
 
 import math
 
 import numpy as np
 
-from fastnat.kernels import linear_outcome
-from fastnat.kernels._jit import helper
+from fastnat.kernels import codes, linear_outcome
+from fastnat.kernels._jit import helper, kernel
+from fastnat.kernels._scalar import borrow, keep
+from fastnat.kernels.compression import longest
 from fastnat.kernels.curvature import copy, copy_matrix
 from fastnat.kernels.fisher import BLOCK
-from fastnat.kernels.linear_frame import factor, is_good, solve_factor
+from fastnat.kernels.linear_frame import factor, invert_upper, is_good, solve_factor
 from fastnat.kernels.linear_least_squares import ENOUGH, LEAST, MOST, log_likelihood
 from fastnat.kernels.linear_memory import (
     BEST,
-    CELLS,
-    COMPLETE,
-    COV,
     GRAD,
     INFORMATION,
-    LOST,
-    MODEL,
-    TOTAL,
+    PENDING,
+    SPARE,
+    new_memory,
 )
-from fastnat.kernels.linear_outcome import R_LOGLIK, R_SIZE
-from fastnat.kernels.linear_rows import LOW, move
+from fastnat.kernels.linear_outcome import (
+    R_LOGLIK,
+    R_SIZE,
+    R_STATUS,
+    set_errors_of,
+    take_unit,
+)
+from fastnat.kernels.linear_rows import LOW, move, new_blocks, new_scratch
 from fastnat.kernels.linear_terms import CC
-from fastnat.kernels.linear_values import take_row, take_squares
-from fastnat.kernels.outcome import COV_EXPECTED, COV_OBSERVED, NO_COV
+from fastnat.kernels.linear_values import new_work, take_row, take_squares
+from fastnat.kernels.outcome import NO_COV
 from fastnat.kernels.products import add_row, add_squares
 from fastnat.kernels.tiles import total
 
@@ -42,26 +48,70 @@ _MOST_PASSES = 3
 _PLANE = 2.0**-80  # of squares: where less is left, a plane may go through all values
 
 
-@helper
-def new_design(p, q):
-    """(cells, factor of X'X, norms of its columns, what comes out if sigma is 1)."""
-    k = p + q
-    outcome = np.empty(R_SIZE), np.empty(k), np.empty(k), np.empty((k, k))
-    return np.zeros(N_CELLS), np.empty((p, p)), np.empty(p), outcome
+@kernel
+def fit_rows(y, w, x, offsets, x_step, reml, cov, first, results, params, stderr, corr):
+    """Fit the plain ones of problems as `linear.fit_rows` does; returns how many are PENDING.
+
+    y : (n_total,); w : the same, or (0,); cov : NO_COV, or that of both informations, which are
+        the same here.  The rest as there.
+    """
+    p, lost = x.shape[1], float(x.shape[1]) if reml else 0.0
+    n_blocks = max(np.int64(1), (longest(offsets) + BLOCK - 1) // BLOCK)
+    outcome = np.empty(R_SIZE), np.empty(p + 1), np.empty((p + 1, p + 1))
+    owners = (
+        new_memory(p, 1),
+        new_blocks(n_blocks, p, 0),
+        new_scratch(p),
+        new_work(p, 1),
+        (np.zeros(N_CELLS), np.empty((p, p)), np.empty(p), outcome),
+        (y, w, x),
+        (results, params, stderr, corr),
+    )
+    memory, blocks, scratch, work, design, given, found = borrow(owners)
+    tools = memory, blocks, scratch, work, design
+    pending = _fit_all(given, (offsets, x_step, first), (cov, lost), tools, found)
+    keep(owners)
+    return pending
 
 
 @helper
-def learn(x, at, n, memory, work, theta, design):
-    """Look at a design: ``n`` rows of X, finite, from ``at`` on; memory: of a search just begun."""
-    found, upper, norms, (result, params, errors, corr) = design
-    cells, gram = memory[CELLS], memory[INFORMATION]
-    p, dof = norms.size, n - cells[LOST]
-    found[N_ROWS] = 0.0
-    if cells[MODEL] != COMPLETE or cells[COV] not in (NO_COV, COV_OBSERVED, COV_EXPECTED):
-        return
-    if n <= p or not dof > 0.0:
-        return
-    weights = work[0][CC]
+def _fit_all(given, problems, how, tools, found):
+    """`fit_rows`, with nothing left to allocate, and references that nobody counts."""
+    y, w, x = given
+    offsets, x_step, first = problems
+    memory, blocks, scratch, work, design = tools
+    results, params, stderr, corr = found
+    p, flat, pending = x.shape[1], x.reshape(x.size), 0
+    for b in range(offsets.size - 1):
+        start, n, at, row = offsets[b], offsets[b + 1] - offsets[b], b * x_step * p, first + b
+        if b == 0 or x_step > 0:
+            _learn(flat, at, n, how, memory, work, design)
+        out = results[row], params[row], stderr[row], corr[row]
+        plain = design[0][N_ROWS] == n and are_ones(w, start, n)
+        values = y[start : start + n]
+        if not plain or not _fit(design, values, flat, at, memory, blocks, scratch, work, *out):
+            results[row, R_STATUS] = PENDING
+            pending += 1
+    return pending
+
+
+@helper
+def are_ones(weights, start, n):
+    """Whether all weights are 1, given or not."""
+    others = 0
+    for i in range(n if weights.size > 0 else 0):
+        others += weights[start + i] != 1.0
+    return others == 0
+
+
+@helper
+def find_squares(x, at, n, work, gram, upper, norms):
+    """X'X of ``n`` rows from ``at`` on, its factor, and the norms of the columns.
+
+    gram : at least (p, p).  Returns whether numbers are finite and moderate, and columns far from
+    dependent.
+    """
+    weights, p = work[0][CC], norms.size
     for i in range(min(BLOCK, n)):
         weights[i] = 1.0
     for skip in range(0, n, BLOCK):
@@ -71,23 +121,49 @@ def learn(x, at, n, memory, work, theta, design):
     take_squares(work[1], 0, p, gram)
     for j in range(p):
         if not LEAST < gram[j, j] < MOST:
-            return
+            return False
         norms[j] = math.sqrt(gram[j, j])
-    if not is_good(factor(gram, p, upper)):
+    return is_good(factor(gram, p, upper))
+
+
+@helper
+def _learn(x, at, n, how, memory, work, design):
+    """Look at a design: ``n`` rows of X from ``at`` on."""
+    found, upper, norms, (result, errors, corr) = design
+    cov, lost = how
+    gram, root, units, p, dof = (
+        memory[INFORMATION],
+        memory[SPARE],
+        memory[GRAD],
+        norms.size,
+        n - lost,
+    )
+    found[N_ROWS] = 0.0
+    if n <= p or not dof > 0.0 or not find_squares(x, at, n, work, gram, upper, norms):
         return
     log_det = 0.0
     for j in range(p):
         log_det += 2.0 * math.log(upper[j, j])
-    gram[p, p], cells[TOTAL] = 2.0 * dof, float(n)
-    linear_outcome.finish(memory, theta, result, params, errors, corr)
     found[N_ROWS], found[DOF] = float(n), dof
-    found[CONSTANT] = -0.5 * log_det if cells[LOST] > 0.0 else 0.0
+    found[CONSTANT] = -0.5 * log_det if lost > 0.0 else 0.0
+    linear_outcome.give_up(codes.OK, float(n), result, errors, errors, corr)  # NaN, to begin with
+    if cov == NO_COV:
+        return
+    root[:] = 0.0
+    invert_upper(upper, p, root)
+    for j in range(p):
+        take_unit(root[j], j, units)
+    set_errors_of(root, p, units, errors, corr)
+    errors[p] = 1.0 / math.sqrt(2.0 * dof)
+    corr[p, p] = 1.0
+    for j in range(p):
+        corr[p, j] = corr[j, p] = 0.0
 
 
 @helper
-def fit(design, y, x, at, memory, blocks, scratch, work, result, params, stderr, corr):
+def _fit(design, y, x, at, memory, blocks, scratch, work, result, params, stderr, corr):
     """Fit a response (n,), if it is a plain one; returns whether it is."""
-    found, _, norms, (plain_result, _, errors, plain_corr) = design
+    found, _, norms, (plain_result, errors, plain_corr) = design
     p = norms.size
     rest = _solve(design, y, x, at, memory, blocks, scratch, work, params)
     if not rest > 0.0:

@@ -90,7 +90,7 @@ def pack(columns, x, z, first, n, x_first, z_first, omit, careful, scratch, i, b
     kinds, order, limits, _ = scratch
     cells, ends = blocks[0][i], blocks[1][i]
     y, upper, left, right, lower, higher, noise, w, clusters = columns
-    _find_kinds(y, upper, left, right, lower, higher, first, n, limits, kinds)
+    find_kinds(y, upper, left, right, lower, higher, first, n, limits, kinds)
     if careful or noise.size > 0:
         _look_closer(x, z, noise, first, x_first, z_first, n, careful, kinds)
     bad = _leave_out(w, first, n, kinds)
@@ -141,7 +141,7 @@ def _copy_rows(source, first, order, n, target, at):
 
 
 @helper
-def _find_kinds(y, upper, left, right, lower, higher, first, n, limits, kinds):
+def find_kinds(y, upper, left, right, lower, higher, first, n, limits, kinds):
     """The kind of each row; limits (3, STRIDE): the first two get the limits of its value."""
     least, most = limits[0], limits[1]
     if upper.size > 0:

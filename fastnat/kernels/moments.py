@@ -67,7 +67,7 @@ def combine(high, a, b):
 
 
 @helper
-def _common_scale(a_scale, a_m2, b_scale, b_m2, gap):
+def common_scale(a_scale, a_m2, b_scale, b_m2, gap):
     """A power of two in which neither the gap between two origins nor their M2 overflow."""
     scale = 0.0  # equal observations have no scale of their own
     if a_m2 > 0.0:
@@ -81,6 +81,41 @@ def _common_scale(a_scale, a_m2, b_scale, b_m2, gap):
         elif size / scale > 1e100:
             scale = size
     return scale if scale > 0.0 else 1.0
+
+
+@helper
+def scan(x, w, limits, omit, lower, upper, target):
+    """(min, max, one nearest to ``target``) of the used values; all NaN if one of them is."""
+    low, top, nearest, distance = math.inf, -math.inf, 0.0, math.inf
+    for i in range(x.size):
+        if w is not None and not w[i] > 0.0:
+            continue
+        value = float(x[i])
+        if limits is not None and (value < lower or value > upper):
+            continue
+        if value != value:
+            if omit is not None:
+                continue
+            return math.nan, math.nan, math.nan
+        half = abs(0.5 * value - 0.5 * target)  # the whole may overflow
+        if low == math.inf or half < distance:
+            nearest, distance = value, half
+        low = min(low, value)
+        top = max(top, value)
+    return low, top, nearest
+
+
+@helper
+def with_room(exponent, weight):
+    """The binary exponent of a scale in which squares times such weights are numbers.
+
+    For weights near the ends of the range of numbers the squares have to make up for them.
+    """
+    if weight < 1e-200:
+        exponent -= 250
+    elif weight > 1e200:
+        exponent += 250
+    return max(-1022, min(1022, exponent))
 
 
 @helper
@@ -105,7 +140,7 @@ def merge(high, a, b):
     if not np.isfinite(gap):
         half = 2.0
         gap = 0.5 * origin_b - 0.5 * origin_a
-    scale = _common_scale(scale_a, m2a, scale_b, m2b, gap)
+    scale = common_scale(scale_a, m2a, scale_b, m2b, gap)
     ra = scale_a / scale
     rb = scale_b / scale
     ma *= ra

@@ -6,6 +6,7 @@ import numpy as np
 
 from fastnat.kernels import codes, mvn
 from fastnat.kernels._jit import helper, kernel
+from fastnat.kernels._scalar import part
 from fastnat.kernels.curvature import copy, copy_matrix, definite
 from fastnat.kernels.em import climb_by_em
 from fastnat.kernels.linalg import cholesky
@@ -34,13 +35,6 @@ _FLAT = 1e-8  # of the information about complete data: no more is no informatio
 _LIMIT = 1e-3  # of a standard deviation is left, where a covariance on its way to be singular stops
 _ROUNDED = 10.0  # times what counts as singular
 _NO_SPREAD = 1e-6  # of a variance, that others do not explain: it does not count for the rank
-
-
-@helper
-def _part(x, start, stop):
-    if x is not None:
-        return x[start:stop]
-    return x
 
 
 @helper
@@ -176,7 +170,7 @@ def fit_missing(
     mu, root, info = np.empty(d), np.empty((d, d)), np.empty((p, p))
     for b in which:
         table = x[offsets[b] * d : offsets[b + 1] * d]
-        weights = _part(w, offsets[b], offsets[b + 1])
+        weights = part(w, offsets[b], offsets[b + 1])
         status, columns, found = _prepare(table, weights, d, numbers[b])
         out = mean[b], scatter[b], scale[b], numbers[b]
         if status != codes.OK:

@@ -7,6 +7,8 @@ so there are three regimes.  The width w = b - a is given separately, for the di
 
 import math
 
+import numpy as np
+
 from fastnat.kernels._jit import helper
 from fastnat.kernels.special import exp, hazard, log_ndtr, ndtr, tail
 
@@ -104,7 +106,7 @@ def _by_quadrature(c, w):
     m = c + mean
     square = m * m
     return (
-        math.log(half * total) - 0.5 * c * c - _HALF_LOG_2PI,
+        np.log(half * total) - 0.5 * c * c - _HALF_LOG_2PI,
         m,
         square + k2 - 1.0,
         1.0 - k2,
@@ -134,7 +136,7 @@ def _in_the_tail(a, b, w, c):
     cross = w * (f_ab + f_bb)
     s_m = -p_a * math.expm1(-w * c)
     return (
-        log_beyond + math.log1p(-share),
+        log_beyond + np.log1p(-share),
         s_m,
         a * s_m - w * p_b,
         g_mm,
@@ -154,7 +156,7 @@ def _about_zero(a, b):
     q0, q1, q2 = p_a - p_b, a * p_a - b * p_b, a * a * p_a - b * b * p_b
     q3 = a * a * a * p_a - b * b * b * p_b
     return (
-        math.log1p(-(below + above)),
+        np.log1p(-(below + above)),
         q0,
         q1,
         q0 * q0 - q1,

@@ -14,12 +14,11 @@ from fastnat.kernels import ascent, lanes
 from fastnat.kernels._jit import helper, inlined
 from fastnat.kernels._stop import stopped
 from fastnat.kernels.ascent import GRAD, METRIC, STATE, THETA
+from fastnat.kernels.fisher import BLOCK, STRIDE
 from fastnat.kernels.observation import interval
 from fastnat.kernels.special import right_tail, tail
 
 _LOG_2PI = math.log(2.0 * math.pi)
-_BLOCK = 512  # censored observations between two reductions of their terms
-_STRIDE = _BLOCK + 8  # 4 kB apart, they would fall on one place of the cache
 _FEW = 16  # that are added up one by one
 _SELDOM = 4  # one in so many may be on the other side of the mean
 _FLOOR = 1e-22  # decrements below it are rounding
@@ -51,8 +50,8 @@ _add_terms = lanes.row_sums(_terms, 1, rows=1, unroll=1)
 def new_tools():
     return (
         *ascent.new_tools(np.int64(2)),
-        np.empty((8, _STRIDE)),
-        np.empty(_BLOCK, np.int64),
+        np.empty((8, STRIDE)),
+        np.empty(BLOCK, np.int64),
         np.empty((6, lanes.WIDTH)),
         np.empty((1, lanes.WIDTH)),
     )
@@ -82,8 +81,8 @@ def _half_lines(limits, weights, sign, origin, beta, h, tools):
         buffer, places, sums, consts = tools[BUFFER], tools[PLACES], tools[SUMS], tools[CONSTS]
         consts[0, 0] = origin
         zero = np.int64(0)
-        for start in range(0, 0 if stopped() else n, _BLOCK):
-            size = min(_BLOCK, n - start)
+        for start in range(0, 0 if stopped() else n, BLOCK):
+            size = min(BLOCK, n - start)
             here, factors = limits[start : start + size], weights[start : start + size]
             _fill(here, sign, origin, beta, h, buffer, places)
             parts = (here, factors, buffer[LOG_PROB], buffer[HAZARD], buffer[REMAINDER])
@@ -148,7 +147,7 @@ def _between(between, origin, beta, h):
     lower, upper, weights = between
     loglik = s_m = s_l = g_mm = g_ml = g_ll = 0.0
     for k in range(lower.size):
-        if k % _BLOCK == 0 and stopped():
+        if k % BLOCK == 0 and stopped():
             break
         a, b = (lower[k] - origin) * h - beta, (upper[k] - origin) * h - beta
         terms = interval(a, b, (upper[k] - lower[k]) * h)

@@ -10,12 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import config
-from numba.core import types
-from numba.extending import intrinsic
 
-from fastnat.kernels._jit import helper
-from fastnat.kernels._llvm import check_types
+from fastnat.kernels._jit import helper, with_twin
+from fastnat.kernels._llvm import call_of, check_types
 from fastnat.kernels._llvm_products import MOST_VECTORS, emit_predict, emit_tiles
 from fastnat.kernels._numpy_lanes import WIDTH
 
@@ -34,7 +31,12 @@ def _make_tile(most: int) -> Callable[..., None]:
     for whole vectors; w may be None.
     """
 
-    def twin(
+    def kinds_of(*kinds: Any) -> Any:
+        check_types((kinds[1], kinds[8]), kinds[4], kinds[10])
+        return call_of(kinds), lambda *call: emit_tiles(most, *call)
+
+    @with_twin(kinds_of)
+    def tile(
         size: int,
         a: Any,
         a_start: int,
@@ -55,70 +57,24 @@ def _make_tile(most: int) -> Callable[..., None]:
         for j in range(size):
             out[at + j * out_step : at + j * out_step + columns] += sums[j]
 
-    if config.DISABLE_JIT:
-        return twin
-
-    @intrinsic  # type: ignore[untyped-decorator]
-    def tile(
-        typing: Any,
-        size: Any,
-        a: Any,
-        a_start: Any,
-        a_step: Any,
-        b: Any,
-        b_start: Any,
-        b_step: Any,
-        columns: Any,
-        w: Any,
-        n: Any,
-        out: Any,
-        at: Any,
-        out_step: Any,
-    ) -> Any:
-        check_types((a, w), b, out)
-        ints = types.int64
-        kinds = (ints, a, ints, ints, b, ints, ints, ints, w, ints, out, ints, ints)
-        return types.void(*kinds), lambda *call: emit_tiles(most, *call)
-
-    tile.twin = twin
-    made: Callable[..., None] = tile
-    return made
+    return tile
 
 
-def _make_predict() -> Callable[..., None]:
-    def twin(
-        x: Any, start: int, step: int, columns: int, n: int, coef: Any, shift: float, out: Any
-    ) -> None:
-        out[:n] = shift + _rows_of(x, start, step, n, columns) @ coef[:columns]
-
-    if config.DISABLE_JIT:
-        return twin
-
-    @intrinsic  # type: ignore[untyped-decorator]
-    def predict(
-        typing: Any,
-        x: Any,
-        start: Any,
-        step: Any,
-        columns: Any,
-        n: Any,
-        coef: Any,
-        shift: Any,
-        out: Any,
-    ) -> Any:
-        check_types((x,), coef, out)
-        ints = types.int64
-        signature = types.void(x, ints, ints, ints, ints, coef, types.float64, out)
-        return signature, emit_predict
-
-    predict.twin = twin
-    made: Callable[..., None] = predict
-    return made
+def _kinds_of_predict(*kinds: Any) -> Any:
+    check_types(kinds[:1], kinds[5], kinds[7])
+    return call_of(kinds), emit_predict
 
 
-predict = _make_predict()
-"""``(x, start, step, columns, n, coef, shift, out)``: ``out[i]`` becomes ``shift`` plus row i of
-the flat ``x`` times ``coef``; ``out`` has room for the next multiple of eight."""
+@with_twin(_kinds_of_predict)
+def predict(
+    x: Any, start: int, step: int, columns: int, n: int, coef: Any, shift: float, out: Any
+) -> None:
+    """``out[i]`` becomes ``shift`` plus row i of the flat ``x`` times ``coef``.
+
+    ``out`` has room for the next multiple of eight.
+    """
+    out[:n] = shift + _rows_of(x, start, step, n, columns) @ coef[:columns]
+
 
 _tile, _row = _make_tile(WIDTH), _make_tile(1)
 _MOST = MOST_VECTORS * WIDTH

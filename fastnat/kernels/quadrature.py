@@ -116,7 +116,7 @@ def truncated_moments(e1, e2, lower, upper):
         k2 += up * a * a + down * b * b
         k3 += up * a * a * a + down * b * b * b
         k4 += up * a * a * a * a + down * b * b * b * b
-    log_z = math.log(half * total) + peak * (e1 + e2 * peak)
+    log_z = np.log(half * total) + peak * (e1 + e2 * peak)
     return log_z, peak + (shift + mean), k2, k3, k4
 
 

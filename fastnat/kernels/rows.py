@@ -6,7 +6,7 @@ import numpy as np
 
 from fastnat.kernels import deviations, lanes, moments
 from fastnat.kernels._jit import helper, kernel
-from fastnat.kernels._scalar import borrow, keep
+from fastnat.kernels._scalar import borrow, keep, part
 
 SEGMENT = 1 << 17
 """A longer row is cut into segments of this size, whose statistics are merged in a tree."""
@@ -173,19 +173,12 @@ def reduce_rows(x, w, offsets, limits, omit, high, first, stats, tally):
             b += 1
     b = next_doubtful(high, stats, first, first + n_rows) - first
     while b < n_rows:
-        row = _part(x, offsets[b], offsets[b + 1])
-        weights = _part(w, offsets[b], offsets[b + 1])
+        row = part(x, offsets[b], offsets[b + 1])
+        weights = part(w, offsets[b], offsets[b + 1])
         deviations.set_limits(limits, b, consts)
         look_again(row, weights, limits, omit, high, consts, sums, first + b, stats)
         b = next_doubtful(high, stats, first + b + 1, first + n_rows) - first
     keep(owners)
-
-
-@helper
-def _part(x, start, stop):
-    if x is not None:
-        return x[start:stop]
-    return x
 
 
 @helper
@@ -218,34 +211,12 @@ def _n_doubtful(high, stats, first, stop):
 
 
 @helper
-def _scan(x, w, limits, omit, lower, upper, target):
-    """(min, max, one nearest to ``target``) of the used values; all NaN if one of them is."""
-    low, top, nearest, distance = math.inf, -math.inf, 0.0, math.inf
-    for i in range(x.size):
-        if w is not None and not w[i] > 0.0:
-            continue
-        value = float(x[i])
-        if limits is not None and (value < lower or value > upper):
-            continue
-        if value != value:
-            if omit is not None:
-                continue
-            return math.nan, math.nan, math.nan
-        half = abs(0.5 * value - 0.5 * target)  # the whole may overflow
-        if low == math.inf or half < distance:
-            nearest, distance = value, half
-        low = min(low, value)
-        top = max(top, value)
-    return low, top, nearest
-
-
-@helper
 def look_again(x, w, limits, omit, high, consts, sums, first, stats):
     """Look at the values: name NaN, inf and equality, else repeat on a scaled copy."""
     lower, upper = consts[deviations.LOWER, 0], consts[deviations.UPPER, 0]
     # The copy is shifted by a value that most of the weight is near, so that it is exact there.
     mean = stats[moments.ORIGIN, first] + stats[moments.MEAN, first]
-    low, top, origin = _scan(x, w, limits, omit, lower, upper, mean)
+    low, top, origin = moments.scan(x, w, limits, omit, lower, upper, mean)
     weight = stats[moments.W, first]
     bad = math.nan
     if low != low:
@@ -257,14 +228,8 @@ def look_again(x, w, limits, omit, high, consts, sums, first, stats):
     if low == top:
         moments.store((low, 1.0, weight, 0.0, 0.0, 0.0, 0.0), stats, first)
         return
-    # In units of 2**exponent the largest value is near 1, but for weights near the ends of the
-    # range of numbers: there the powers of t have to make up for them.
-    exponent = math.frexp(max(abs(low), abs(top)))[1]
-    if weight < 1e-200:
-        exponent -= 250
-    elif weight > 1e200:
-        exponent += 250
-    exponent = max(-1022, min(1022, exponent))
+    # In units of 2**exponent the largest value is near 1.
+    exponent = moments.with_room(math.frexp(max(abs(low), abs(top)))[1], weight)
     factor = math.ldexp(1.0, -exponent)
     n = x.size
     copy = np.empty(n)

@@ -18,9 +18,9 @@ import math
 
 import numpy as np
 
-from fastnat.kernels import lanes
+from fastnat.kernels import lanes, moments
 from fastnat.kernels._jit import helper, inlined, kernel
-from fastnat.kernels._scalar import borrow, keep
+from fastnat.kernels._scalar import borrow, keep, part
 from fastnat.kernels.fisher import BLOCK, STRIDE
 from fastnat.kernels.tiles import CHECKED, add_moments, new_sums
 
@@ -114,7 +114,7 @@ def _block_sums(x, w, like, start, n, d, tools):
         lanes.centre_transposed(x, start, n, d, consts, block)
         e[:] = 0.0
         products[:] = 0.0
-        weights = _part(w, start, start + n)
+        weights = part(w, start, start + n)
         add_moments(block, d, weights, n, CHECKED, tools[6], e, products)
         sums[0] = _weight_of(w, start, n)
         cell = 1 + d
@@ -216,31 +216,15 @@ def reduce_tables(x, w, like, offsets, d, stats):
 
 
 @helper
-def _scan(x, w, start, n, d, j, target):
-    """(min, max, one nearest to ``target``) of the used values of a column; all NaN if one is."""
-    low, top, nearest, distance = math.inf, -math.inf, 0.0, math.inf
-    for i in range(start, start + n):
-        if w is not None and not w[i] > 0.0:
-            continue
-        value = x[i * d + j]
-        if value != value:
-            return math.nan, math.nan, math.nan
-        half = abs(0.5 * value - 0.5 * target)  # the whole may overflow
-        if low == math.inf or half < distance:
-            nearest, distance = value, half
-        low = min(low, value)
-        top = max(top, value)
-    return low, top, nearest
-
-
-@helper
 def _look_again(x, w, like, start, n, d, tools, stats):
     """Look at the values: name NaN, inf and equality, else repeat on a scaled copy."""
     consts = tools[0]
+    weights = part(w, start, start + n)
     infinite = False
     origins, factors = np.empty(d), np.empty(d)
     for j in range(d):
-        low, top, nearest = _scan(x, w, start, n, d, j, stats[j] + stats[d + j])
+        column, mean = x[start * d + j : (start + n) * d : d], stats[j] + stats[d + j]
+        low, top, nearest = moments.scan(column, weights, None, None, 0.0, 0.0, mean)
         if low != low:
             stats[d] = math.nan
             return
@@ -254,7 +238,6 @@ def _look_again(x, w, like, start, n, d, tools, stats):
     for i in range(n):
         for j in range(d):
             copy[i * d + j] = x[(start + i) * d + j] * factors[j] - origins[j] * factors[j]
-    weights = _part(w, start, start + n)
     zero = np.int64(0)
     for j in range(d):
         consts[0, j] = consts[1, j] = 0.0
@@ -269,28 +252,14 @@ def _look_again(x, w, like, start, n, d, tools, stats):
 
 
 @helper
-def _part(x, start, stop):
-    if x is not None:
-        return x[start:stop]
-    return x
-
-
-@helper
 def _factor_of(half, weight):
-    """What to multiply with: a power of two, 1 for usual values, 0 if they are all equal.
-
-    For weights near the ends of the range of numbers the squares have to make up for them.
-    """
+    """What to multiply with: a power of two, 1 for usual values, 0 if they are all equal."""
     if not 0.0 < half < math.inf:
         return 0.0
     exponent = math.frexp(half)[1] + 1
     if abs(exponent) < _USUAL:
         exponent = 0
-    if weight < 1e-200:
-        exponent -= 250
-    elif weight > 1e200:
-        exponent += 250
-    return math.ldexp(1.0, -max(-1022, min(1022, exponent)))
+    return math.ldexp(1.0, -moments.with_room(exponent, weight))
 
 
 @helper
@@ -330,17 +299,7 @@ def merge(a, b, d):
 def _rescale(a, b, d, j, gap):
     """Bring column j of two rows to one scale that suits the gap, too, and return it."""
     diagonal = 3 * d + (j + 1) * (j + 2) // 2
-    scale = 0.0  # equal values have no scale of their own
-    if a[diagonal] > 0.0:
-        scale = a[2 * d + j]
-    if b[diagonal] > 0.0:
-        scale = max(scale, b[2 * d + j])
-    size = math.ldexp(1.0, max(-1022, min(1023, math.frexp(gap)[1])))
-    if gap != 0.0 and scale == 0.0:
-        scale = 1.0 if 1e-100 < size < 1e100 else size
-    elif gap != 0.0 and size / scale > 1e100:
-        scale = size
-    scale = scale if scale > 0.0 else 1.0
+    scale = moments.common_scale(a[2 * d + j], a[diagonal], b[2 * d + j], b[diagonal], gap)
     for row in (a, b):
         ratio = row[2 * d + j] / scale
         row[2 * d + j] = scale

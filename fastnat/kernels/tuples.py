@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import config, types
+from numba import types
 from numba.core.errors import TypingError
-from numba.extending import intrinsic
+
+from fastnat.kernels._jit import with_twin
 
 _INDEX = ir.IntType(64)
 
@@ -37,7 +38,7 @@ def _check_layout(*arrays: Any) -> None:
             raise TypingError("tuples are read from and written to C-contiguous arrays")
 
 
-def _leading(typing: Any, array: Any, like: Any) -> Any:
+def _leading(array: Any, like: Any) -> Any:
     _check_layout(array)
     result = types.UniTuple(types.float64, len(like))
 
@@ -49,7 +50,7 @@ def _leading(typing: Any, array: Any, like: Any) -> Any:
     return result(array, like), emit
 
 
-def _at(typing: Any, arrays: Any, i: Any) -> Any:
+def _at(arrays: Any, *_: Any) -> Any:
     _check_layout(*arrays)
     result = types.UniTuple(types.float64, len(arrays))
 
@@ -64,7 +65,7 @@ def _at(typing: Any, arrays: Any, i: Any) -> Any:
     return result(arrays, types.int64), emit
 
 
-def _scatter(typing: Any, values: Any, out: Any, start: Any, stride: Any) -> Any:
+def _scatter(values: Any, out: Any, *_: Any) -> Any:
     _check_layout(out)
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -89,32 +90,19 @@ def _flatten(builder: Any, kind: Any, value: Any) -> Any:
         yield from _flatten(builder, inner, builder.extract_value(value, k))
 
 
-def _compiled_by(typing: Any) -> Any:
-    """Make an intrinsic of ``typing``; the decorated function is its Python twin."""
-
-    def decorate(twin: Any) -> Any:
-        if config.DISABLE_JIT:
-            return twin
-        made = intrinsic(typing)
-        made.twin = twin
-        return made
-
-    return decorate
-
-
-@_compiled_by(_leading)
+@with_twin(_leading)
 def leading(array, like):
     """The first ``len(like)`` elements of a C-contiguous array, as a tuple."""
     return tuple(array.reshape(-1)[: len(like)].tolist())
 
 
-@_compiled_by(_at)
+@with_twin(_at)
 def at(arrays, i):
     """Element i of each of a tuple of flat C-contiguous arrays."""
     return tuple(float(a[i]) for a in arrays)
 
 
-@_compiled_by(_scatter)
+@with_twin(_scatter)
 def scatter(values, out, start, stride):
     """Element k of the flattened tuple goes to element ``start + k * stride`` of ``out``."""
     flat = np.asarray(values, np.float64).reshape(-1)
