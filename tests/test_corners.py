@@ -59,6 +59,24 @@ def test_an_interval_of_half_lines():
     assert -best.fun == pytest.approx(fit.loglik - drop, rel=1e-8)
 
 
+def test_exponential_limits_of_narrow_bounds():
+    """Distances from bounds have lost half of their digits, and the search ends where it is."""
+    x = np.array([1.172, -8.452, 0.787])
+    low, high = np.array([1.17198, -8.4520001, 0.7862]), np.array([1.17208, np.inf, 0.7874])
+    fit = fit_normal(x, truncation=(low, high))
+    assert fit.status is Status.SIGMA_INFINITE
+
+    def minus(log_rate):  # of exponential distributions between bounds
+        rate, total = mp.exp(log_rate), mp.mpf(0)
+        for value, a, b in zip(x, low, high, strict=True):
+            mass = 1 if np.isinf(b) else -mp.expm1(-rate * (mp.mpf(b) - a))
+            total += mp.log(rate) - rate * (mp.mpf(value) - a) - mp.log(mass)
+        return -float(total)
+
+    best = optimize.minimize_scalar(minus, bounds=(5.0, 25.0), method="bounded")
+    assert fit.loglik == pytest.approx(-best.fun, rel=1e-7)
+
+
 def loglik(x, mu):
     return -0.5 * (x - mu) ** 2
 
