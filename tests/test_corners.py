@@ -1,9 +1,13 @@
 """Rare turns of searches and merges, each by the smallest data that ask for it."""
 
 import mpmath
+import naive_linear as nl
 import numpy as np
 import pytest
+from scipy import optimize, stats
 
+import fastnat
+from fastnat import Status, fit_normal
 from fastnat.streaming import MvnStats
 
 mp = mpmath.mp.clone()
@@ -37,3 +41,60 @@ def test_a_merge_across_many_scales(first):
     mean, cov = exact_moments(near + far)
     np.testing.assert_allclose(fit.mean, mean, rtol=1e-14)
     np.testing.assert_allclose(fit.covariance, cov, rtol=1e-13)
+
+
+def test_an_interval_of_half_lines():
+    """Above -0.2, below -0.4, above -1.8: no mu is too far away if sigma may be as large."""
+    low, high = np.array([-0.2, -np.inf, -1.8]), np.array([np.inf, -0.4, np.inf])
+    fit = fit_normal(low, high)
+    assert fit.status is Status.OK
+    drop = stats.chi2.ppf(0.95, 1) / 2.0
+    assert 3.0 * np.log(0.5) > fit.loglik - drop  # half of each, where mu / sigma goes to 0
+    ends, (least, most) = fit.conf_int(method="profile")
+    assert (*ends, most) == (-np.inf, np.inf, np.inf)
+    P = nl.problem(low, np.ones((3, 1)), upper=high)
+    best = optimize.minimize_scalar(
+        lambda mu: -nl.loglik(P, np.array([mu]), np.log([least])), bounds=(-2.0, 1.0)
+    )
+    assert -best.fun == pytest.approx(fit.loglik - drop, rel=1e-8)
+
+
+def test_exponential_limits_of_narrow_bounds():
+    """Distances from bounds have lost half of their digits, and the search ends where it is."""
+    x = np.array([1.172, -8.452, 0.787])
+    low, high = np.array([1.17198, -8.4520001, 0.7862]), np.array([1.17208, np.inf, 0.7874])
+    fit = fit_normal(x, truncation=(low, high))
+    assert fit.status is Status.SIGMA_INFINITE
+
+    def minus(log_rate):  # of exponential distributions between bounds
+        rate, total = mp.exp(log_rate), mp.mpf(0)
+        for value, a, b in zip(x, low, high, strict=True):
+            mass = 1 if np.isinf(b) else -mp.expm1(-rate * (mp.mpf(b) - a))
+            total += mp.log(rate) - rate * (mp.mpf(value) - a) - mp.log(mass)
+        return -float(total)
+
+    best = optimize.minimize_scalar(minus, bounds=(5.0, 25.0), method="bounded")
+    assert fit.loglik == pytest.approx(-best.fun, rel=1e-7)
+
+
+def loglik(x, mu):
+    return -0.5 * (x - mu) ** 2
+
+
+def score(x, mu):
+    return (x - mu,)
+
+
+@pytest.mark.parametrize("metric", ["auto", "empirical"])
+def test_doubts_when_no_step_is_left(metric):
+    """Scores a thousand times as large as the model has them make a step, and its gain, tiny."""
+    model = fastnat.Model(loglik, score)
+    x = 1000.0 * np.array([-1.5, -0.5, 0.5, 1.5]) + 40.0
+    stopped = fastnat.fit(model, x, start=[0.0], metric=metric, tol=1e-2, max_iter=1)
+    assert stopped.status is Status.MAX_ITER
+    assert abs(stopped.params[0] - 40.0) > 30.0  # 15 standard errors
+    assert np.isnan(stopped.stderr[0])
+    if metric == "auto":
+        fit = fastnat.fit(model, x, start=[0.0], tol=1e-2)
+        assert fit.status is Status.OK
+        assert fit.params[0] == pytest.approx(40.0, abs=1e-6)

@@ -26,7 +26,7 @@ def test_a_missing_value_of_a_long_search():
     [(np.full(6, 9.0), Status.MU_INFINITE), (np.full(6, -9.0), Status.SIGMA_ZERO)],
 )
 def test_a_long_regression_without_a_maximum(left, status):
-    """All censored, or all on a line: what the rows together say is looked at where they all are."""
+    """All censored, or all on a line: that is looked at where all rows are."""
     y = Y if status == Status.MU_INFINITE else X @ [0.5, 0.25]
     want = fastnat.fit_linear(y, X, left=left)
     fit = fastnat.dask.fit_linear(da.from_array(y, chunks=2), X, left=left)

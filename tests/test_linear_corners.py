@@ -21,7 +21,7 @@ def line(n):
 
 @pytest.mark.parametrize("kind", ["left", "scale"])
 def test_coefficients_beyond_all_numbers(kind, rng):
-    """Units of 1e200 and 1e-200 leave the scale as it is known, and coefficients that no double is."""
+    """Units of 1e200 and 1e-200 leave the scale as it is, and coefficients that are no numbers."""
     x = line(12)
     y = x @ [0.3, 0.7] + rng.normal(size=12)
     left, dense = (-0.1, np.sum(y > -0.1)) if kind == "left" else (-INF, 12)
@@ -72,7 +72,7 @@ def test_scales_that_can_be_infinite_and_those_that_cannot():
 
 
 def test_rows_that_no_plane_goes_through(rng):
-    """Two values at one place: the scale that they share cannot go to zero, but one of others can."""
+    """Two values at one place: the scale that they share cannot go to zero, as others can."""
     n = 12
     x, y = line(n), rng.normal(size=n)
     x[4] = x[7]
@@ -131,6 +131,20 @@ def test_a_climb_that_is_stopped_claims_no_limit(max_iter):
     assert fit.status is Status.OK
     assert nl.is_maximum(nl.problem(t, x, truncation=(0.0, INF)), *fit)
     assert stopped.loglik <= fit.loglik
+
+
+@pytest.mark.parametrize("max_iter", [2, 10, 100])
+def test_a_limit_that_a_stopped_climb_sees(max_iter):
+    """Heavier tails than an exponential distribution's: that is the limit, wherever steps end."""
+    t = np.array([0.01, 1.26, 0.02, 0.23, 0.34, 4.0])
+    assert np.std(t) > np.mean(t)  # del Castillo's condition
+    fit = fastnat.fit_linear(3.0 + t, np.ones((6, 1)), truncation=(3.0, INF), max_iter=max_iter)
+    if max_iter == 2:  # too few steps for the best of these distributions
+        assert fit.status is Status.MAX_ITER
+        return
+    assert fit.status is Status.SIGMA_INFINITE
+    assert fit.loglik == pytest.approx(-6.0 * (np.log(np.mean(t)) + 1.0), rel=1e-10)
+    assert np.isnan(fit.coef[0])
 
 
 # ---- saddles ---------------------------------------------------------------------------------
@@ -240,3 +254,26 @@ def test_noise_and_limits_out_of_steps():
     stopped = fastnat.fit_linear(y, x, **options, max_iter=1)
     assert stopped.status is Status.MAX_ITER
     assert np.all(np.isnan(stopped.stderr))
+
+
+def test_light_weights_hide_how_large_the_scatter_is():
+    """The search begins above the sum of squares, which is small if weights are."""
+    x, y = line(7), np.array([0.1, -2.4, 1.8, 0.3, -1.5, 2.9, 1.2])
+    noise = np.array([0.1, 0.2, 0.1, 0.3, 0.1, 0.2, 0.1])
+    fit = fastnat.fit_linear(y, x, noise_std=noise)
+    light = fastnat.fit_linear(y, x, noise_std=noise, weights=1e-3)
+    assert fit.status is light.status is Status.OK
+    np.testing.assert_allclose(light.params, fit.params, rtol=1e-9)
+    np.testing.assert_allclose(light.stderr, fit.stderr * np.sqrt(1e3), rtol=1e-7)
+    np.testing.assert_allclose(light.loglik, 1e-3 * fit.loglik, rtol=1e-12)
+
+
+def test_scores_that_say_nothing_of_a_coefficient():
+    """That of a row by itself, which is met exactly: the product of the scores is singular."""
+    x = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.0, 1.0], [0.0, 1.0]])
+    y = np.array([3.0, 1.0, 2.0, 5.0, 4.0])
+    fit = fastnat.fit_linear(y, x, cov_type="opg")
+    assert fit.status is Status.OK
+    np.testing.assert_array_equal(fit.coef, [3.0, 3.0])
+    assert np.all(np.isnan(fit.stderr))
+    assert np.all(np.isnan(fit.cov_params))
