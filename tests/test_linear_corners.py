@@ -106,6 +106,17 @@ def test_out_of_steps_with_a_verdict():
         assert np.all(np.isnan(fit.params))
 
 
+def test_weights_and_limits_that_hide_nothing():
+    """Known values are sums of squares, and no row is left for the rest of the likelihood."""
+    x, y = line(9), np.array([0.5, -1.0, 1.2, 0.9, -1.5, 1.1, 2.0, 0.1, 2.2])
+    weights = np.array([2.0, 1.0, 0.5, 1.0, 3.0, 1.0, 1.0, 2.0, 1.0])
+    fit = fastnat.fit_linear(y, x, left=-99.0, weights=weights)
+    closed = fastnat.fit_linear(y, x, weights=weights)
+    np.testing.assert_allclose(fit.params, closed.params, rtol=1e-10)
+    np.testing.assert_allclose(fit.loglik, closed.loglik, rtol=1e-13)
+    np.testing.assert_allclose(fit.stderr, closed.stderr, rtol=1e-10)
+
+
 # ---- the exponential face --------------------------------------------------------------------
 
 
