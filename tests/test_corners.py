@@ -1,5 +1,7 @@
 """Rare turns of searches and merges, each by the smallest data that ask for it."""
 
+import math
+
 import mpmath
 import naive_linear as nl
 import numpy as np
@@ -94,7 +96,58 @@ def test_doubts_when_no_step_is_left(metric):
     assert stopped.status is Status.MAX_ITER
     assert abs(stopped.params[0] - 40.0) > 30.0  # 15 standard errors
     assert np.isnan(stopped.stderr[0])
-    if metric == "auto":
-        fit = fastnat.fit(model, x, start=[0.0], tol=1e-2)
-        assert fit.status is Status.OK
-        assert fit.params[0] == pytest.approx(40.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("metric", ["auto", "empirical"])
+def test_doubts_are_climbed_on(metric):
+    """Where the metric says too early that nothing is left."""
+    x = 3.0 * np.array([-1.5, -0.5, 0.5, 1.5]) + 40.0
+    fit = fastnat.fit(fastnat.Model(loglik, score), x, start=[40.25], metric=metric, tol=1e-2)
+    assert fit.status is Status.OK
+    assert fit.params[0] == pytest.approx(40.0, abs=1e-9)
+    assert fit.stderr[0] == pytest.approx(0.5, rel=1e-9)
+
+
+def waves(x, mu):
+    """Humps that become lower on both sides of a minimum at x."""
+    d = mu - x
+    return 0.00111 * (1.0 - math.cos(10.0 * d)) - 0.0045 * d * d
+
+
+def waves_score(x, mu):
+    d = mu - x
+    return (0.0111 * math.sin(10.0 * d) - 0.009 * d,)
+
+
+def test_a_maximum_below_the_saddle_it_was_left_for():
+    """The step away from a minimum leads over the hump beside it, to one that is lower."""
+    fit = fastnat.fit(
+        fastnat.Model(waves, waves_score), np.zeros(4), start=[0.0], metric="observed"
+    )
+    assert fit.status is Status.SADDLE
+    assert abs(fit.params[0]) == pytest.approx(0.861, abs=0.01)
+    assert waves(0.0, fit.params[0]) < 0.0 < waves(0.0, 0.3)
+    assert np.isnan(fit.stderr[0])
+
+
+SIZE = (0.3 / (2.0 * math.pi)) ** 2
+
+
+def periods(x, mu):
+    """Minima as far apart as a step away from one of them is long."""
+    return SIZE * (1.0 - math.cos(mu - x))
+
+
+def periods_score(x, mu):
+    return (SIZE * math.sin(mu - x),)
+
+
+def test_from_one_minimum_to_the_next():
+    """It says so at last; and half of the way away there is a maximum, from which it is found."""
+    model = fastnat.Model(periods, periods_score)
+    fit = fastnat.fit(model, np.zeros(4), start=[0.0], metric="observed")
+    assert fit.status is Status.SADDLE
+    turns = fit.params[0] / (2.0 * math.pi)
+    assert turns == pytest.approx(round(turns), abs=1e-6)
+    assert round(turns) != 0
+    assert np.isnan(fit.stderr[0])
