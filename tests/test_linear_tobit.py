@@ -141,6 +141,24 @@ def test_what_is_not_plain_is_left_to_others(rng):
     assert_maximum(fit, nl.problem(on_a_plane, X, **limits))
 
 
+def test_sigma_far_larger_than_at_the_start():
+    """Two of many are known: the spread of values and limits is a small part of sigma."""
+    y = np.concatenate([np.zeros(1261), [3.12, 3.59]])
+    X, limits = np.ones((1263, 1)), {"left": 0.0, "right": INF}
+    assert kernel(y, X, limits)[0] == 1
+    fit = fastnat.fit_linear(y, X, **limits)
+    assert_maximum(fit, nl.problem(y, X, **limits))
+    assert fit.sigma > 20.0 * np.std(y)
+
+
+def test_known_values_that_are_near_each_other_and_far_from_zero(rng):
+    """Their squares would cancel at the maximum, whose sigma is that of limits far away."""
+    y = np.concatenate([rng.normal(100.0, 1.0, 90), np.zeros(10)])
+    X, limits = np.ones((100, 1)), {"left": 0.0, "right": INF}
+    assert kernel(y, X, limits)[0] == 1
+    assert_maximum(fastnat.fit_linear(y, X, **limits), nl.problem(y, X, **limits))
+
+
 def test_out_of_steps(rng):
     y, X, limits = data(rng, 40, 2)
     assert fastnat.fit_linear(y, X, **limits, max_iter=1).status == Status.MAX_ITER

@@ -315,8 +315,6 @@ def _climb(beyond, memory, sums, rows, theta):
     while cells[NIT] < most:
         _evaluate(False, beyond, memory, sums, rows, theta)
         gain = natural_step(memory[METRIC], memory[GRAD], 0.0, step) / cells[TOTAL]
-        if not gain >= 0.0:
-            return False
         if gain <= cells[TOL] * cells[TOL]:
             return True
         distance = math.sqrt(gain)
