@@ -1,6 +1,7 @@
 """Rare turns of searches and merges, each by the smallest data that ask for it."""
 
 import math
+import threading
 
 import mpmath
 import naive_linear as nl
@@ -10,6 +11,7 @@ from scipy import optimize, stats
 
 import fastnat
 from fastnat import Status, fit_normal
+from fastnat.kernels import _stop, profile
 from fastnat.streaming import MvnStats
 
 mp = mpmath.mp.clone()
@@ -151,3 +153,32 @@ def test_from_one_minimum_to_the_next():
     assert turns == pytest.approx(round(turns), abs=1e-6)
     assert round(turns) != 0
     assert np.isnan(fit.stderr[0])
+
+
+def test_limits_of_which_few_are_on_the_far_side_of_the_mean():
+    """Those have a formula of their own; the two ways meet in one sum."""
+    ends = np.append(np.linspace(-6.0, -3.0, 20), [1.0, 1.5])  # below these, and above minus these
+    low = np.concatenate([np.linspace(-2.0, 2.5, 20), np.full(22, -np.inf), -ends])
+    high = np.concatenate([low[:20], ends, np.full(22, np.inf)])
+    fit = fit_normal(low, high)
+    assert fit.status is Status.OK
+    assert abs(fit.mu) < 1.0
+    P = nl.problem(low, np.ones((64, 1)), upper=high)
+    b, g = np.array([fit.mu]), np.array([math.log(fit.sigma)])
+    assert nl.is_maximum(P, b, g, tolerance=1e-20)
+    assert fit.loglik == pytest.approx(nl.loglik(P, b, g), rel=1e-13)
+
+
+def test_a_profile_that_nobody_waits_for():
+    """It ends where it is, compiled or not."""
+    state, theta = np.empty(profile.SIZE), np.array([0.0, 1.0])
+    values = -1.0, np.array([0.5, 0.5]), np.eye(2)
+    profile.begin(state, theta, 0.0, 1.92, 10.0, 1.0, 1.0, (0.3, 0.2))
+    assert profile.advance(state, *values, theta)
+    stop = threading.Event()
+    with _stop.serving(stop):
+        _stop.begin(stop)
+        try:
+            assert not profile.advance(state, *values, theta)
+        finally:
+            _stop.end(stop)
