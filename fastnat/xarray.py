@@ -136,11 +136,7 @@ def fit_normal(
         "tol": tol,
         "n_threads": 1 if lazy and n_threads is None else n_threads,
     }
-    variables = {
-        name: variable
-        for name, variable in _VARIABLES.items()
-        if cov_type is not None or name not in _WITH_COVARIANCE
-    }
+    variables = _variables(cov_type)
     own = [[d for d in reduced if d in getattr(value, "dims", ())] for value in given.values()]
     fit = _Fit(
         tuple(given),
@@ -161,10 +157,21 @@ def fit_normal(
         dask_gufunc_kwargs={"allow_rechunk": True},
         output_dtypes=[variable.dtype for variable in variables.values()],
     )
-    for result, variable in zip(results, variables.values(), strict=True):
-        if not variable.in_units:
-            result.attrs = {"long_name": variable.long_name}
-    dataset = xr.Dataset(dict(zip(variables, results, strict=True)))
+    return _dataset(dict(zip(variables, results, strict=True)))
+
+
+def _variables(cov_type: CovType) -> dict[str, _Variable]:
+    """Those of a dataset; without covariances, if none are asked for."""
+    wanted = [name for name in _VARIABLES if cov_type is not None or name not in _WITH_COVARIANCE]
+    return {name: _VARIABLES[name] for name in wanted}
+
+
+def _dataset(results: dict[str, Any]) -> xr.Dataset:
+    """Those of `_VARIABLES` that there are, with attributes of their own."""
+    for name, result in results.items():
+        if not _VARIABLES[name].in_units:
+            result.attrs = {"long_name": _VARIABLES[name].long_name}
+    dataset = xr.Dataset(results)
     dataset.status.attrs |= {
         "flag_values": np.array([int(code) for code in fastnat.Status], np.int8),
         "flag_meanings": " ".join(code.name.lower() for code in fastnat.Status),
