@@ -144,11 +144,8 @@ class _Job:
         self.starts = np.zeros((1, sum(samples.n_params))) if starts is None else starts
         clusters, noise = samples.columns[-1], samples.columns[6]
         self.n_clusters = 0 if clusters is None else int(np.max(clusters, initial=-1)) + 1
-        self.numbers = options.numbers(clusters is not None, starts is not None, noise is not None)
-        simple = samples.z is None and options.cov in (NO_COV, COV_OBSERVED)
-        self.is_tobit = simple and starts is None and options.model == linear_memory.CENSORED
-        known = samples.z is None and options.model == linear_memory.COMPLETE
-        self.is_plain = known and options.cov in (NO_COV, COV_OBSERVED, COV_EXPECTED)
+        self.is_started = starts is not None
+        self.numbers = options.numbers(clusters is not None, self.is_started, noise is not None)
 
     def fit_blocks(self) -> None:
         """Each block is a number of problems."""
@@ -180,12 +177,7 @@ class _Job:
         )
         given = _given(columns)
         out = at, found.results, found.params, found.stderr, found.corr
-        pending = offsets.size - 1
-        if self.is_plain:
-            how = options.reml, options.cov
-            pending = linear_plain.fit_rows(given[0], given[7], x, offsets, x_step, *how, *out)
-        elif self.is_tobit and not sure:
-            pending = linear_tobit.fit_rows(given, x, offsets, x_step, self.numbers, *out)
+        pending = None if sure else self._fit_plain(given, x, offsets, x_step, out)
         if pending == 0:
             return
         bad = linear.fit_rows(
@@ -201,10 +193,23 @@ class _Job:
             sure,
             self.n_clusters,
             self.starts[at:] if self.starts.shape[0] > 1 else self.starts,
-            self.is_plain or (self.is_tobit and not sure),
+            pending is not None,
             *out,
         )
         check_weights(bad)
+
+    def _fit_plain(self, given: Any, x: Array, offsets: Any, x_step: int, out: Any) -> int | None:
+        """How many the kernel of such plain problems leaves PENDING; None if they have none."""
+        model, cov, head = self.options.model, self.options.cov, (x, offsets, x_step)
+        if self.samples.z is not None:
+            return None
+        if model == linear_memory.COMPLETE and cov in (NO_COV, COV_OBSERVED, COV_EXPECTED):
+            how = self.options.reml, cov
+            return int(linear_plain.fit_rows(given[0], given[7], *head, *how, *out))
+        if model == linear_memory.CENSORED and cov in (NO_COV, COV_OBSERVED):
+            if not self.is_started:
+                return int(linear_tobit.fit_rows(given, *head, self.numbers, *out))
+        return None
 
     def _rows(self, f: int) -> _long.Rows:
         """All rows of one problem."""

@@ -50,6 +50,7 @@ from fastnat.kernels.linear_outcome import R_STATUS
 from fastnat.kernels.linear_plain import are_ones, find_squares
 from fastnat.kernels.linear_rows import EXACT, LEFT, RIGHT, find_kinds, new_scratch
 from fastnat.kernels.linear_values import new_work
+from fastnat.kernels.products import wide
 from fastnat.kernels.special import hazards, tail
 from fastnat.kernels.step import natural_step
 from fastnat.kernels.tiles import SIGNED, add_moments, add_totals, total
@@ -74,7 +75,7 @@ _LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 def fit_rows(columns, x, offsets, x_step, options, first, results, params, stderr, corr):
     """Fit the plain ones of problems as `linear.fit_rows` does; returns how many are PENDING."""
     p, n = x.shape[1], longest(offsets)
-    room = whole(n) + WIDTH if n <= MOST_ROWS else np.int64(0)
+    room = wide(n) + WIDTH if n <= MOST_ROWS else np.int64(0)
     owners = (
         new_memory(p, 1),
         new_scratch(p),
@@ -115,12 +116,6 @@ def _fit_all(given, problems, options, tools, found):
             results[row, R_STATUS] = PENDING
             pending += 1
     return pending
-
-
-@helper
-def whole(n):
-    """``n``, rounded up to whole vectors."""
-    return (n + WIDTH - 1) // WIDTH * WIDTH
 
 
 @helper
@@ -236,11 +231,7 @@ def _begin(design, n, memory, sums, rows, theta):
 
 @helper
 def _take_fit(fit, norms, n, columns, origin):
-    """Take X fit from the values.
-
-    The largest part goes first: as a rule that is a constant, which leaves exact differences, and
-    what comes then is no longer small beside the values.
-    """
+    """Take X fit from the values, the largest part first, as `linear_rows.move` does."""
     p, largest, lead = norms.size, 0.0, 0
     for j in range(p):
         origin[j] += fit[j]
@@ -268,7 +259,7 @@ def _gather(beyond, scale, rows):
         for i in range(beyond):
             place = np.uint64(places[i])
             out[i] = sign[place] * factor * row[place]
-        for i in range(beyond, whole(beyond)):
+        for i in range(beyond, wide(beyond)):
             out[i] = 0.0
 
 
@@ -338,7 +329,7 @@ def _evaluate(with_value, beyond, memory, sums, rows, theta):
     _, gathered, vectors, _ = rows
     known, grad, metric, p = memory[KNOWN], memory[GRAD], memory[METRIC], theta.size - 1
     at, hazard, curvature = vectors[AT], vectors[HAZARD], vectors[CURVATURE]
-    n, log_prob = whole(beyond), vectors[LOG_PROB]
+    n, log_prob = wide(beyond), vectors[LOG_PROB]
     _score_of_known(known, memory[CELLS][DENSE], theta, grad)
     copy_matrix(known, metric)
     metric[p, p] += memory[CELLS][DENSE] / (theta[p] * theta[p])
