@@ -375,6 +375,32 @@ def test_bits_do_not_depend_on_the_instruction_set(tmp_path):
     assert len(digests) == 1
 
 
+SQUARES = """
+import json, re
+from numba import types
+from fastnat.kernels import products
+from fastnat.kernels._jit import kernel
+
+@kernel
+def squares(x, w, n, p, out):
+    products.add_squares(x, 0, p, w, n, out, 0)
+
+flat = types.Array(types.float64, 1, "C")
+squares.compile((flat, flat, types.int64, types.int64, flat))
+asm = "".join(squares.inspect_asm().values())
+stack = re.findall("ymm[0-9]+, *-?[0-9]*[(]%r[sb]p|[(]%r[sb]p[)], *%ymm", asm)
+print(json.dumps([len(re.findall("vfmadd[0-9]+pd", asm)), len(stack)]))
+"""
+
+
+def test_sums_of_products_stay_in_registers(tmp_path):
+    """Of 16 registers of 256 bits: far more multiply-adds than moves to the stack and back."""
+    target = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma"}
+    multiplications, moves = run(SQUARES, tmp_path, **target)
+    assert multiplications > 500
+    assert moves < 0.3 * multiplications
+
+
 # ---- warmup ----------------------------------------------------------------------------------
 
 WARM = """

@@ -128,8 +128,7 @@ FLOORS = [
         "kernels.special",
         "kernels.tuples",
     },
-    {"kernels._llvm_tables"},
-    {"kernels._llvm_products"},
+    {"kernels._llvm_products", "kernels._llvm_rows", "kernels._llvm_tables"},
     {
         "kernels.lanes",
         "kernels.observation",

@@ -10,6 +10,8 @@ from fastnat.kernels._llvm import (
     Argument,
     LlvmLanes,
     eight_rows,
+    groups,
+    in_registers,
     integer,
     lanes_below,
     loop,
@@ -19,7 +21,7 @@ from fastnat.kernels._llvm import (
 from fastnat.kernels._numpy_lanes import WIDTH, halve, unroll_of
 
 MOST_VECTORS = 3
-"""Vectors of a row in a tile: with eight columns of the other matrix, 24 sums are in registers."""
+"""Vectors of a row in a tile: with eight columns of the other matrix, 24 sums."""
 
 
 def emit_tiles(most: int, context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -37,38 +39,52 @@ def emit_tiles(most: int, context: Any, builder: Any, signature: Any, args: Any)
             block = builder.append_basic_block("tile")
             chosen.add_case(integer(n_rows * (MOST_VECTORS + 1) + n_vectors), block)
             builder.position_at_end(block)
-            _emit_tile(builder, n_rows, n_vectors, (a, b, w, out), args)
+            unroll = unroll_of(n_rows * n_vectors)
+            for part in _parts(n_rows, n_vectors, in_registers(context) // unroll):
+                _emit_part(builder, *part, unroll, (a, b, w, out), args)
             builder.branch(after)
     builder.position_at_end(after)
     return context.get_dummy_value()
 
 
-def _emit_tile(builder: Any, n_rows: int, n_vectors: int, arrays: Any, args: Any) -> None:
+def _parts(n_rows: int, n_vectors: int, most: int) -> list[tuple[range, range, bool]]:
+    """(rows, vectors, whether the last one is among them) of parts of at most so many sums.
+
+    One row stays together: broadcasts are few.
+    """
+    whole = n_rows == 1 or n_rows * n_vectors <= most
+    by_vector = groups(n_vectors, n_vectors if whole else 1)
+    by_row = groups(n_rows, n_rows if whole else max(1, most))
+    return [(js, ks, ks[-1] == n_vectors - 1) for ks in by_vector for js in by_row]
+
+
+def _emit_part(
+    builder: Any, rows: range, vectors: range, ends: bool, unroll: int, arrays: Any, args: Any
+) -> None:
     a, b, w, out = arrays
     a_start, a_step, b_start, b_step, columns = (args[i] for i in (2, 3, 5, 6, 7))
     n, at, out_step = args[9], args[11], args[12]
     lanes = LlvmLanes(builder)
-    masks = [
-        lanes_below(builder, builder.sub(columns, integer(WIDTH * k))) for k in range(n_vectors)
-    ]
-    n_sums = n_rows * n_vectors
-    unroll = unroll_of(n_sums)
+    # Vectors before the last one are whole.
+    masks: list[Any] = [None] * len(vectors)
+    if ends:
+        rest = builder.sub(columns, integer(WIDTH * vectors[-1]))
+        masks[-1] = lanes_below(builder, rest)
+    places = [(j, k) for j in rows for k in range(len(vectors))]
+    n_sums = len(places)
 
     def add(i: Any, sums: list[Any]) -> list[Any]:
         first = builder.add(b_start, builder.mul(i, b_step))
-        vectors = [
-            b.load(builder.add(first, integer(WIDTH * k)), mask) for k, mask in enumerate(masks)
+        right = [
+            b.load(builder.add(first, integer(WIDTH * k)), mask)
+            for k, mask in zip(vectors, masks, strict=True)
         ]
         if w is not None:
             weight = splat(builder, w.scalar(i))
-            vectors = [lanes.mul(weight, vector) for vector in vectors]
-        left = builder.add(a_start, builder.mul(i, a_step))
-        new = []
-        for j in range(n_rows):
-            factor = splat(builder, a.scalar(builder.add(left, integer(j))))
-            for k, vector in enumerate(vectors):
-                new.append(lanes.fma(factor, vector, sums[j * n_vectors + k]))
-        return new
+            right = [lanes.mul(weight, vector) for vector in right]
+        begin = builder.add(a_start, builder.mul(i, a_step))
+        left = {j: splat(builder, a.scalar(builder.add(begin, integer(j)))) for j in rows}
+        return [lanes.fma(left[j], right[k], s) for (j, k), s in zip(places, sums, strict=True)]
 
     def add_many(i: Any, sums: list[Any]) -> list[Any]:
         new = []
@@ -81,10 +97,9 @@ def _emit_tile(builder: Any, n_rows: int, n_vectors: int, arrays: Any, args: Any
     if unroll > 1:
         _, rest = loop(builder, i, n, 1, sums[:n_sums], add)
         sums = [*rest, *sums[n_sums:]]
-    for s in range(n_sums):
-        j, k = divmod(s, n_vectors)
+    for s, (j, k) in enumerate(places):
         place = builder.add(at, builder.mul(out_step, integer(j)))
-        place = builder.add(place, integer(WIDTH * k))
+        place = builder.add(place, integer(WIDTH * vectors[k]))
         total = halve([sums[u * n_sums + s] for u in range(unroll)], lanes.add)
         out.store(lanes.add(out.load(place), total), place)
 

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from fastnat.kernels._jit import with_twin
-from fastnat.kernels._llvm import call_of, check_types, emit_columns, emit_rows
+from fastnat.kernels._llvm import call_of, check_types
+from fastnat.kernels._llvm_rows import emit_columns, emit_rows
 from fastnat.kernels._llvm_tables import emit_table, emit_transpose
 from fastnat.kernels._numpy_lanes import (
     WIDTH,

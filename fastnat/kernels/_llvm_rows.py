@@ -1,0 +1,236 @@
+"""The LLVM side of `lanes`: rows reduced to a number each, and sweeps over columns."""
+
+from typing import Any
+
+import numpy as np
+from numba.core import types
+
+from fastnat.kernels._llvm import (
+    AHEAD,
+    DOUBLE,
+    INDEX,
+    VECTOR,
+    ZERO,
+    Argument,
+    LlvmLanes,
+    groups,
+    in_registers,
+    integer,
+    lanes_below,
+    loop,
+    splat,
+    store_sums,
+    transpose_and_add,
+)
+from fastnat.kernels._numpy_lanes import WIDTH, Body, Count, NumpyLanes, accumulate, halve
+
+_EVERY = slice(None)
+
+
+class _Call:
+    """One call of `row_sums` or `column_sums`: its arguments, and its body on eight lanes."""
+
+    def __init__(
+        self, body: Body, n_consts: int, context: Any, builder: Any, kinds: Any, values: Any
+    ) -> None:
+        self.body = body
+        self.n_consts = n_consts
+        self.builder = builder
+        self.arrays = [
+            None
+            if kind == types.none
+            else Argument(context, builder, kind, builder.extract_value(values[0], i))
+            for i, kind in enumerate(kinds[0])
+        ]
+        self.consts = Argument(context, builder, kinds[1], values[1])
+        self.flags = tuple(kind != types.none for kind in kinds[2])
+        self.out = Argument(context, builder, kinds[3], values[3])
+        self.lanes = LlvmLanes(builder)
+        # Which sums there are: ask the body, with zeros.
+        zeros = tuple(None if a is None else np.zeros(WIDTH) for a in self.arrays)
+        terms = body(NumpyLanes(), zeros, [np.zeros(WIDTH)] * n_consts, self.flags)
+        self.n_sums = len(terms)
+        self.zeros = [integer(0) if isinstance(term, Count) else ZERO for term in terms]
+
+    def add(
+        self, which: slice, sums: list[Any], at: Any, constants: list[Any], mask: Any = None
+    ) -> list[Any]:
+        """These of the sums, with the eight elements from ``at``, or those of a mask, added."""
+        values = tuple(None if a is None else a.load(at, mask) for a in self.arrays)
+        terms = self.body(self.lanes, values, constants, self.flags)[which]
+        if mask is None:
+            return accumulate(self.lanes, sums, terms)
+        lanes = self.lanes
+        terms = [Count(lanes.both(mask, t.mask)) if isinstance(t, Count) else t for t in terms]
+        pairs = zip(accumulate(lanes, sums, terms), sums, strict=True)
+        return [lanes.select(mask, a, b) if a.type == VECTOR else a for a, b in pairs]
+
+    def prefetch(self, at: Any, distance: Any) -> None:
+        """Short streams defeat the hardware's prefetcher: ask for what comes ``distance`` later."""
+        for array in self.arrays:
+            if array is not None:
+                array.prefetch(self.builder.add(at, distance))
+
+
+class _Part:
+    """Some of the sums of some of the rows of a call of `row_sums`: as many as registers hold."""
+
+    def __init__(self, call: _Call, rows: range, sums: range, unroll: int) -> None:
+        self.call = call
+        self.rows = rows
+        self.which = slice(sums.start, sums.stop)
+        self.unroll = unroll
+        self.zeros = call.zeros[self.which]
+
+    def _places(self, u: int, i: int) -> list[int]:
+        """Where the sums of row i in vector u are; integers are shared, for they never round."""
+        us = [u if zero.type == VECTOR else 0 for zero in self.zeros]
+        return [(v * len(self.rows) + i) * len(us) + s for s, v in enumerate(us)]
+
+    def run(self, starts: list[Any], constants: list[Any], n: Any, ahead: Any) -> list[list[Any]]:
+        """The loops over n elements; the sums, [sum][row], eight lanes of a vector or integers."""
+        call, builder, unroll = self.call, self.call.builder, self.unroll
+
+        def add(k: Any, sums: list[Any], count: int, mask: Any = None) -> list[Any]:
+            """Add ``count`` vectors of each row from element k; sums are [vector][row][sum]."""
+            sums = list(sums)
+            for u in range(count):
+                for i, r in enumerate(self.rows):
+                    at = builder.add(starts[r], builder.add(k, integer(u * WIDTH)))
+                    if ahead is not None:
+                        call.prefetch(at, ahead)
+                    places = self._places(u, i)
+                    here = [sums[place] for place in places]
+                    new = call.add(self.which, here, at, constants[r], mask)
+                    for place, value in zip(places, new, strict=True):
+                        sums[place] = value
+            return sums
+
+        def tail(k: Any, sums: list[Any]) -> list[Any]:
+            return add(k, sums, 1, lanes_below(builder, builder.sub(n, k)))
+
+        step = WIDTH * unroll
+        whole, vectors = (builder.and_(n, integer(-size)) for size in (step, WIDTH))
+        k, sums = integer(0), self.zeros * (unroll * len(self.rows))
+        k, sums = loop(builder, k, whole, step, sums, lambda k, s: add(k, s, unroll))
+        if unroll > 1:
+            k, sums = loop(builder, k, vectors, WIDTH, sums, lambda k, s: add(k, s, 1))
+        _, sums = loop(builder, k, n, WIDTH, sums, tail)
+
+        def total(s: int, i: int) -> Any:
+            parts = [sums[self._places(u, i)[s]] for u in range(unroll)]
+            return halve(parts, builder.fadd) if parts[0].type == VECTOR else parts[0]
+
+        return [[total(s, i) for i in range(len(self.rows))] for s in range(len(self.zeros))]
+
+
+def _parts(call: _Call, rows: int, unroll: int, most: int) -> list[_Part]:
+    """What is summed in loops of its own, so that ``most`` sums at a time are enough.
+
+    Few sums, each held in several vectors, stay together: reading rows again would take longer.
+    """
+    each = groups(call.n_sums, most if unroll == 1 else call.n_sums)
+    some = groups(rows, max(1, most // call.n_sums) if unroll == 1 else rows)
+    return [_Part(call, part, sums, unroll) for sums in each for part in some]
+
+
+def emit_rows(
+    body: Body,
+    n_consts: int,
+    rows: int,
+    unroll: int,
+    context: Any,
+    builder: Any,
+    signature: Any,
+    args: Any,
+) -> Any:
+    """Code of ``sums(arrays, start, stride, n, last, consts, flags, out, top, column)``."""
+    arguments = (0, 5, 6, 7)
+    kinds, values = [signature.args[i] for i in arguments], [args[i] for i in arguments]
+    call = _Call(body, n_consts, context, builder, kinds, values)
+    start, stride, n, last = args[1:5]
+    next_rows, least = builder.mul(stride, integer(rows)), integer(AHEAD)
+    ahead = builder.select(builder.icmp_signed("<", next_rows, least), least, next_rows)
+
+    starts, constants = [], []
+    for r in range(rows):
+        row = integer(r)
+        row = builder.select(builder.icmp_signed("<", row, last), row, last)
+        starts.append(builder.add(start, builder.mul(row, stride)))
+        cells = [integer(WIDTH * c + r) for c in range(n_consts)]
+        constants.append([splat(builder, call.consts.scalar(c)) for c in cells])
+
+    by_sum: list[list[Any]] = [[] for _ in call.zeros]
+    for part in _parts(call, rows, unroll, in_registers(context)):
+        found = part.run(starts, constants, n, ahead if rows > 1 else None)
+        for all_rows, some_rows in zip(by_sum[part.which], found, strict=True):
+            all_rows += some_rows
+    _store_rows(builder, by_sum, call.out, args[8], args[9])
+    return context.get_dummy_value()
+
+
+def _store_rows(builder: Any, by_sum: Any, out: Argument, top: Any, column: Any) -> None:
+    """Store the sums over lanes of vectors [sum][row] at ``out[top + sum, column + row]``.
+
+    Integers are the sum already.
+    """
+    cells = []
+    for s, vectors in enumerate(by_sum):
+        row = builder.add(top, integer(s))
+        cell = builder.add(builder.mul(out.columns, row), column)
+        if vectors[0].type == INDEX:
+            for r, count in enumerate(vectors):
+                at = builder.add(cell, integer(r))
+                builder.store(builder.sitofp(count, DOUBLE), builder.gep(out.data, [at]))
+        elif len(vectors) == WIDTH:
+            out.store(transpose_and_add(builder, vectors), cell)
+        else:
+            cells += [(vector, cell, r) for r, vector in enumerate(vectors)]
+    for first in range(0, len(cells), WIDTH):
+        store_sums(builder, cells[first : first + WIDTH], out)
+
+
+def emit_columns(
+    body: Body,
+    n_consts: int,
+    rows: int,
+    context: Any,
+    builder: Any,
+    signature: Any,
+    args: Any,
+) -> Any:
+    """Code of ``sums(arrays, start, stride, width, consts, flags, out, top)``."""
+    arguments = (0, 4, 5, 6)
+    kinds, values = [signature.args[i] for i in arguments], [args[i] for i in arguments]
+    call = _Call(body, n_consts, context, builder, kinds, values)
+    start, stride, width = args[1:4]
+    top = args[7]
+    next_rows = builder.mul(stride, integer(rows))
+
+    def const_at(c: int, j: Any) -> Any:
+        return builder.add(builder.mul(call.consts.columns, integer(c)), j)
+
+    def sum_at(s: int, j: Any) -> Any:
+        row = builder.add(top, integer(s))
+        return builder.add(builder.mul(call.out.columns, row), j)
+
+    def sweep(j: Any, mask: Any = None) -> list[Any]:
+        constants = [call.consts.load(const_at(c, j)) for c in range(n_consts)]
+        sums = [call.out.load(sum_at(s, j)) for s in range(call.n_sums)]
+        for r in range(rows):
+            row = builder.add(start, builder.mul(stride, integer(r)))
+            at = builder.add(row, j)
+            if rows > 1:
+                call.prefetch(at, next_rows)
+            sums = call.add(_EVERY, sums, at, constants, mask)
+        for s in range(call.n_sums):
+            call.out.store(sums[s], sum_at(s, j))
+        return []
+
+    def tail(j: Any, _: list[Any]) -> list[Any]:
+        return sweep(j, lanes_below(builder, builder.sub(width, j)))
+
+    vectors = builder.and_(width, integer(-WIDTH))
+    j, _ = loop(builder, integer(0), vectors, WIDTH, [], lambda j, _: sweep(j))
+    loop(builder, j, width, WIDTH, [], tail)
+    return context.get_dummy_value()
