@@ -6,6 +6,7 @@ up, on however many threads or machines.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,8 +45,12 @@ class Answer(NamedTuple):
     total: float  # weight
 
 
-class Rows(NamedTuple):
-    """Rows of one problem that are in one place."""
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows of one problem that are in one place.
+
+    Not a tuple, of which Dask makes a new one for each task, which knows no more what is finite.
+    """
 
     columns: tuple[Array | None, ...]  # (n,) as in `Samples`; clusters are numbered
     x: Array  # (n, p)

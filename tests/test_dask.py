@@ -534,6 +534,19 @@ def test_searches_on_two_processes(rng):
 
 
 @pytest.mark.usefixtures("client")
+def test_chunks_remember_that_they_are_finite(rng, monkeypatch):
+    """Dask hands the same rows to every step, so X is looked at once."""
+    looks = []
+    look = _long._all_finite
+    monkeypatch.setattr(_long, "_all_finite", lambda matrix: looks.append(1) or look(matrix))
+    y, X = rng.normal(size=40), rng.normal(size=(40, 2))
+    parts = da.from_array(y, chunks=10), da.from_array(X, chunks=(10, 2))
+    with dask.config.set(scheduler="threads"):
+        fit = fastnat.dask.fit_linear(*parts, left=-0.5)
+    assert fit.nit > 1
+    assert len(looks) == 2 * 4  # X, and a Z that is not there
+
+
 def test_a_step_is_a_task_for_each_thread(rng, monkeypatch):
     """That has chunks: they are asked where they have answered before."""
     y, X, cases = linear_cases(rng)

@@ -1,7 +1,7 @@
 """Dask beside the same fit in memory, on as many threads, and two worker processes beside one.
 
-Data are 2e8 bytes, in 16 chunks: what Dask costs a chunk and a step of a search does not depend on
-their size, so its share of the time shrinks with larger ones.
+Data are 1e8 numbers, in 8 chunks of 1e8 bytes, about what Dask itself chooses: what it costs a
+chunk and a step of a search does not depend on their size, so its share shrinks with larger ones.
 """
 
 import contextlib
@@ -17,8 +17,8 @@ import numpy as np
 from . import common, linear
 from .measuring import Work, measured, times, told
 
-CHUNKS = 16
-N = 25_000 if common.QUICK else 25_000_000  # numbers
+CHUNKS = 8
+N = 25_000 if common.QUICK else 100_000_000  # numbers
 
 
 def _chunked(array):
@@ -63,6 +63,23 @@ def _tobit(_):
     )
 
 
+def _scale_data():
+    n = N // 25 // CHUNKS
+    parts = [linear.scale_problem(n, seed=k) for k in range(CHUNKS)]
+    return tuple(np.concatenate(columns) for columns in zip(*parts, strict=True))
+
+
+def _scale(_):
+    import fastnat.dask
+
+    data = _scale_data()
+    parts = [_chunked(a) for a in data]
+    return _on_threads(
+        lambda: fastnat.dask.fit_linear(*parts),
+        lambda: fastnat.fit_linear(*data, n_threads=2),
+    )
+
+
 def _rows_of(seed, which, n):
     """A chunk of y, X or Z."""
     return linear.scale_problem(n, seed=seed)[which]
@@ -82,9 +99,9 @@ def _on_workers(client, n):
             )
             for k in range(CHUNKS)
         ]
-        distributed.wait(futures)
         blocks = [da.from_delayed(f, (step, *width), np.float64) for f in futures]
-        arrays.append(da.concatenate(blocks))
+        arrays.append(da.concatenate(blocks).persist())
+    distributed.wait(arrays)
     return arrays
 
 
@@ -102,18 +119,15 @@ def _client(n_workers, stack):
     return stack.enter_context(distributed.Client(cluster, set_as_default=False))
 
 
-def _scale(stack):
-    """Bound by arithmetic; two worker processes, or one."""
+def _workers(stack):
+    """Two worker processes, or one."""
     import fastnat.dask
 
-    n = N // 25 // CHUNKS * CHUNKS
-    parts = [linear.scale_problem(n // CHUNKS, seed=k) for k in range(CHUNKS)]
-    y, X, Z = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    del parts
+    data = _scale_data()
 
     def on(client):
         with client.as_current():
-            arrays = _on_workers(client, n)
+            arrays = _on_workers(client, len(data[0]))
 
         def fit():
             with client.as_current():
@@ -122,15 +136,16 @@ def _scale(stack):
         return fit
 
     two, one = (on(_client(k, stack)) for k in (2, 1))
-    memory = functools.partial(fastnat.fit_linear, y, X, Z, n_threads=2)
+    memory = functools.partial(fastnat.fit_linear, *data, n_threads=2)
     return Work(two, {"one worker": one, "in memory": memory}, items=N)
 
 
 WORKS = {
-    "2.5e7 values": functools.partial(_values, None),
-    "2.5e7 values, one limit": functools.partial(_values, 0.5),
-    "Tobit 1e6 x 24": _tobit,
-    "scale 1e6 x (20 + 5), two workers": _scale,
+    "1e8 values": functools.partial(_values, None),
+    "1e8 values, one limit": functools.partial(_values, 0.5),
+    "Tobit 4e6 x 24": _tobit,
+    "scale 4e6 x (20 + 5)": _scale,
+    "scale 4e6 x (20 + 5), two workers": _workers,
 }
 
 

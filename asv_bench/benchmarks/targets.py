@@ -318,16 +318,17 @@ TARGETS = [
         *(
             (f"{TIMES} in memory, two threads (1.15 times its time)", case, 1 / 1.15)
             for case in (
-                "2.5e7 values",
-                "2.5e7 values, one limit",
-                "Tobit 1e6 x 24",
-                "scale 1e6 x (20 + 5), two workers",
+                "1e8 values",
+                "1e8 values, one limit",
+                "Tobit 4e6 x 24",
+                "scale 4e6 x (20 + 5)",
+                "scale 4e6 x (20 + 5), two workers",
             )
         ),
     ),
     *_at_least(
         "Dask",
         f"{DASK}.track_times_one_worker",
-        (f"{TIMES} one worker", "scale 1e6 x (20 + 5), two workers", 1.5),
+        (f"{TIMES} one worker", "scale 4e6 x (20 + 5), two workers", 1.5),
     ),
 ]
