@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastnat._arrays import Array, check_weights
-from fastnat.kernels import censored, censored_profile, outcome
+from fastnat.kernels import censored, censored_profile, olsen_lanes, outcome
 
 Packed = tuple[Array, Array, Array, Array, Array]
 
@@ -70,9 +70,10 @@ def needs_high(cov: int) -> bool:
     return cov in (outcome.COV_OPG, outcome.COV_SANDWICH)
 
 
-def fit_packed(packed: Packed, starts: Array, options: Options, first: int, out: Array) -> None:
+def fit_packed(packed: Packed, options: Options, first: int, out: Array) -> None:
     """Fit; the standard errors of the expected information are for others to add."""
-    censored.fit(*packed, starts, *_end(options), first, out)
+    nothing = np.full((olsen_lanes.N_FOUND, packed[-1].size), np.nan)
+    censored.fit(*packed, nothing, *_end(options), first, out)
 
 
 def _end(options: Options) -> tuple[int, int, float]:

@@ -277,8 +277,7 @@ def _fitter(options: Options, limited: bool, out: Array) -> Fit:
             bad = truncated.fit_rows(x, least, most, w, offsets, omit, *end, first, out)
         else:
             packed = _compress((x, upper, left, right, w), offsets, omit, cov)
-            starts = np.full((3, offsets.size - 1), np.nan)
-            fit_packed(packed, starts, options, first, out)
+            fit_packed(packed, options, first, out)
             if cov == outcome.COV_EXPECTED:
                 censored.expected_of_rows(x, left, right, w, offsets, first, out)
             return

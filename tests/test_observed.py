@@ -933,13 +933,40 @@ def test_a_bad_cell_is_the_problem_of_its_own_problem():
     assert fastnat.fit_normal(X, left=[0.0, 0.0, 2.0], right=[5.0, 5.0, 1.0]).status == 4
 
 
-def test_common_limits_are_all_but_done_when_the_ascent_begins(rng):
-    """Six steps in lanes, of which Newton's last ones are exact; the ascent has to confirm it."""
-    x = rng.normal(size=(20, 50))
-    for limits in ({"left": -0.5}, {"right": 0.3}, {"left": -0.7, "right": 0.6}):
-        fit = fastnat.fit_normal(x, **limits)
+LIMITS = {
+    "left": {"left": -0.5},
+    "right": {"right": 0.3},
+    "both": {"left": -0.7, "right": 0.6},
+    "of problems": {"left": np.linspace(-1.5, 0.5, 20)[:, None]},
+    "beyond": {"right": 50.0},
+}
+
+
+@pytest.mark.parametrize("limits", LIMITS.values(), ids=LIMITS)
+def test_climbs_in_lanes_end_where_others_do(limits, rng):
+    """With tol = 0 no lane arrives, and each problem is climbed on its own from there."""
+    x, w = rng.normal(size=(20, 50)), rng.uniform(0.5, 2.0, (20, 50))
+    for cov_type in ("observed", "opg"):
+        fit = fastnat.fit_normal(x, weights=w, cov_type=cov_type, **limits)
+        slow = fastnat.fit_normal(x, weights=w, cov_type=cov_type, tol=0.0, **limits)
         assert fit.success.all()
+        assert slow.success.all()
         assert fit.nit.max() <= 7
+        np.testing.assert_allclose(fit.params, slow.params, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(fit.loglik, slow.loglik, rtol=1e-14)
+        np.testing.assert_allclose(fit.stderr, slow.stderr, rtol=1e-11)
+
+
+def test_lanes_do_not_know_their_neighbours(rng):
+    """Each stops where it has arrived, however long others climb."""
+    x = rng.normal(size=(300, 12)) * 2.0 ** rng.integers(-4, 5, (300, 1))
+    x[::7] += 3.0
+    fit = fastnat.fit_normal(x, left=-0.5, right=2.0)
+    assert len(set(fit.nit[fit.success].tolist())) > 3
+    for j in range(0, 300, 23):
+        alone = fastnat.fit_normal(x[j], left=-0.5, right=2.0)
+        for name in ("params", "loglik", "stderr", "status", "nit"):
+            assert np.array_equal(getattr(fit, name)[j], getattr(alone, name), equal_nan=True)
 
 
 @pytest.mark.parametrize("offset", [0.0, 2.0**30, -(2.0**45)])

@@ -4,7 +4,16 @@ import math
 
 import numpy as np
 
-from fastnat.kernels import ascent, codes, compression, estimates, existence, olsen, olsen_lanes
+from fastnat.kernels import (
+    ascent,
+    codes,
+    compression,
+    estimates,
+    existence,
+    moments,
+    olsen,
+    olsen_lanes,
+)
 from fastnat.kernels._jit import helper, kernel
 from fastnat.kernels.observation import expected_information, interval
 from fastnat.kernels.outcome import COV_EXPECTED, COV_OBSERVED, NO_COV
@@ -12,17 +21,21 @@ from fastnat.kernels.special import tail
 
 
 @kernel
-def fit(stats, lists, ends, status, units, starts, cov, max_iter, tol, first, out):
+def fit(stats, lists, ends, status, units, climbed, cov, max_iter, tol, first, out):
     """Fit problems that `compression` has made of rows, with the moments of their exact values.
 
     stats : (5 or 7, n_fits), the moments; third and fourth ones for COV_OPG and COV_SANDWICH.
-    starts : (3, n_fits), where to begin, as `start_many` leaves it, or NaN.
+    climbed : (olsen_lanes.N_FOUND, n_fits), what `olsen_lanes.climb` has found, or NaN.
     cov : the kind of covariance, as `outcome` numbers them; COV_EXPECTED is not known here.
     out : (estimates.SIZE, at least first + n_fits), out.
     """
     tools = olsen.new_tools()
     for j in range(status.size):
-        column = first + j
+        column, loglik = first + j, climbed[olsen_lanes.LOGLIK, j]
+        if status[j] == codes.OK and loglik == loglik:
+            arrays = stats, lists, ends, units
+            _take(arrays, j, climbed[:, j], cov, column, tools[ascent.THETA], out)
+            continue
         problem = compression.problem_of(stats, lists, ends, units, j)
         total = _total(problem)
         if status[j] != codes.OK:
@@ -32,8 +45,13 @@ def fit(stats, lists, ends, status, units, starts, cov, max_iter, tol, first, ou
         if status_ != codes.OK:
             estimates.give_up(status_, mu * units[j], sigma, supremum, total, column, out)
             continue
+        start = (
+            climbed[olsen_lanes.BETA, j],
+            climbed[olsen_lanes.H, j],
+            climbed[olsen_lanes.STEPS, j],
+        )
         code, origin, loglik, nit, curvature = olsen.maximise(
-            problem, total, (starts[0, j], starts[1, j], starts[2, j]), max_iter, tol, tools
+            problem, total, start, max_iter, tol, tools
         )
         theta = tools[ascent.THETA]
         mu, sigma = (origin + theta[0] / theta[1]) * units[j], units[j] / theta[1]
@@ -42,6 +60,26 @@ def fit(stats, lists, ends, status, units, starts, cov, max_iter, tol, first, ou
         estimates.arrive(found, mu, sigma, loglik, total, nit, column, out)
         if found == codes.OK and cov != NO_COV:
             _report_errors(problem, origin, cov, theta, curvature, column, out)
+
+
+@helper
+def _take(arrays, j, climbed, cov, column, theta, out):
+    """A problem whose climb in a lane has arrived, so that it has a maximum."""
+    stats, lists, ends, units = arrays
+    unit, scale, weight = units[j], stats[moments.SCALE, j], stats[moments.W, j]
+    origin = stats[moments.ORIGIN, j] / unit + stats[moments.MEAN, j] * (scale / unit)
+    theta[0], theta[1] = climbed[olsen_lanes.BETA], climbed[olsen_lanes.H]
+    mu, sigma = (origin + theta[0] / theta[1]) * unit, unit / theta[1]
+    loglik = climbed[olsen_lanes.LOGLIK] - weight * math.log(unit)
+    total, nit = climbed[olsen_lanes.TOTAL], climbed[olsen_lanes.STEPS]
+    estimates.arrive(codes.OK, mu, sigma, loglik, total, nit, column, out)
+    curvature = climbed[olsen_lanes.AA], climbed[olsen_lanes.AC], climbed[olsen_lanes.CC]
+    if cov == COV_OBSERVED:
+        observed = information(theta, curvature)
+        estimates.set_covariance(estimates.inverse(observed), sigma, column, out)
+    elif cov != NO_COV:
+        problem = compression.problem_of(stats, lists, ends, units, j)
+        _report_errors(problem, origin, cov, theta, curvature, column, out)
 
 
 @kernel
@@ -55,9 +93,9 @@ def fit_common(stats, tally, limits, cov, max_iter, tol, first, out):
     (lists, ends, status, units), bad = compression.from_tally(stats, tally, limits, first)
     if bad > 0:
         return bad
-    starts = np.empty((3, units.size))
-    olsen_lanes.start_many(stats, lists, ends, units, starts)
-    fit(stats, lists, ends, status, units, starts, cov, max_iter, tol, first, out)
+    climbed = np.empty((olsen_lanes.N_FOUND, units.size))
+    olsen_lanes.climb(stats, lists, ends, units, tol, climbed)
+    fit(stats, lists, ends, status, units, climbed, cov, max_iter, tol, first, out)
     return bad
 
 

@@ -24,7 +24,9 @@ _SELDOM = 4  # one in so many may be on the other side of the mean
 _FLOOR = 1e-22  # decrements below it are rounding
 _MANY, _PART, _ROUGH = 4096, 16, 1e-4  # so many observations, of which a part gives the start
 _LOST = 1e4  # standard deviations from the origin at which another is taken at once
-_FAR = 4.0  # standard deviations from the origin that cost digits
+
+FAR = 4.0
+"""Standard deviations from the origin that cost digits."""
 
 BUFFER, PLACES, SUMS, CONSTS = range(4, 8)
 """The tools beyond those of the ascent."""
@@ -239,7 +241,7 @@ def maximise(problem, total, start, max_iter, tol, tools):
         # So far from the origin that digits are lost, or even all of the curvature?
         at, h = state[ascent.BASE], state[ascent.BASE + 1]
         moved, beta = False, at
-        if abs(at) > (_LOST if running else _FAR):
+        if abs(at) > (_LOST if running else FAR):
             moved, origin, beta = _move(problem, origin, at, h)
         if running and not moved:
             continue
