@@ -384,7 +384,8 @@ def _as_start(start: Any, source: _tables.Tables) -> tuple[Array, Array]:
             ) from None
         if not np.all(np.isfinite(array)):
             raise ValueError(f"start: the {name} must be finite")
-        pair.append(np.ascontiguousarray(array))
+        # Numba would compile once more for read-only arrays.
+        pair.append(np.require(array, requirements=("C", "W")))
     mean, cov = pair
     if not np.array_equal(cov, np.swapaxes(cov, -1, -2)):
         raise ValueError("start: the covariance must be symmetric")

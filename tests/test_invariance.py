@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from itertools import combinations, permutations
+from itertools import combinations, permutations, product
 
 import naive
 import numpy as np
@@ -129,10 +129,19 @@ def test_float32_is_its_float64_copy(mode, rng):
             assert_same_bits(fit, fastnat.fit_normal(turned.astype(float), axis=0, **options))
 
 
-@pytest.mark.parametrize("dtype", [float, np.float32, int, bool])
+# Of float32 each compiles four kernels: without and with the options, and uncompiled with one.
+ONE_OPTION = [(float, "omit", "observed"), (float, "propagate", "sandwich")]
+ONE_OPTION += scaled([], [(np.float32, *options) for _, *options in ONE_OPTION])
+ALL_OR_NONE = [
+    (dtype, *options)
+    for dtype in (float, np.float32)
+    for options in (("propagate", "observed"), ("omit", "sandwich"))
+]
+INTEGERS = list(product((int, bool), ("propagate", "omit"), ("observed", "sandwich")))
+
+
 @pytest.mark.parametrize("axis", [-1, 0, 1, (0, 1), (1, 2), None])
-@pytest.mark.parametrize("nan_policy", ["propagate", "omit"])
-@pytest.mark.parametrize("cov_type", ["observed", "sandwich"])
+@pytest.mark.parametrize(("dtype", "nan_policy", "cov_type"), ALL_OR_NONE + ONE_OPTION + INTEGERS)
 def test_unit_weights_are_no_weights(cov_type, nan_policy, axis, dtype, rng):
     options = {"axis": axis, "nan_policy": nan_policy, "cov_type": cov_type}
     for shape in scaled([(5, 6, 7), (3, 40, 60), (2, 5000, 3), (3, 2, 5000)], [(5, 6, 7)]):

@@ -8,12 +8,12 @@ from pathlib import Path
 import naive
 import numpy as np
 import pytest
-from conftest import assert_one_sentence, refused, same_bits, scaled
+from conftest import COMPILED, assert_one_sentence, refused, same_bits, scaled
 from naive import mp
 
 import fastnat
 from fastnat import Status, _tables
-from fastnat.kernels import em, mvn_search
+from fastnat.kernels import em, mvn_missing, mvn_search
 from fastnat.kernels.fisher import BLOCK
 
 REFERENCE = json.loads((Path(__file__).parent / "data" / "mvn.json").read_text())
@@ -507,6 +507,16 @@ def test_starts_of_a_batch():
     cov = np.array([[[2.0, 1.0], [1.0, 2.0]], [[2.0, -1.0], [-1.0, 2.0]]])
     found = fit(x, start=([0.0, 0.0], cov))
     assert np.allclose(found.correlation[:, 0, 1], [0.5, -0.5], rtol=1e-10)
+
+
+@pytest.mark.skipif(not COMPILED, reason="nothing is compiled")
+def test_a_start_for_all_compiles_nothing_anew():
+    """It is broadcast, and numba takes arrays that cannot be written to for others."""
+    for x in (MURRAY, np.array([MURRAY, MURRAY])):
+        fit(x)
+        before = mvn_missing.fit_missing.signatures
+        fit(x, start=([0.0, 0.0], np.eye(2)))
+        assert mvn_missing.fit_missing.signatures == before
 
 
 # ---- heavy missingness -----------------------------------------------------------------------

@@ -26,14 +26,19 @@ NAN, INF = np.nan, np.inf
 CHI2_95 = 3.841458820694124
 
 
+def flat_rows(a, shape):
+    """As the kernels take it: a broadcast could not be written to, and they be compiled anew."""
+    return np.array(np.broadcast_to(np.asarray(a, float), shape)).ravel()
+
+
 def fit_all(x, e, w=None, omit=False, reml=False, cov=COV_OBSERVED, max_iter=100, tol=1e-12):
     """Rows (B, n) -> (estimates.SIZE, B)."""
     x = np.asarray(x, float)
-    e = np.broadcast_to(np.asarray(e, float), x.shape)
-    flat = None if w is None else np.broadcast_to(np.asarray(w, float), x.shape).ravel()
+    e = flat_rows(e, x.shape)
+    flat = None if w is None else flat_rows(w, x.shape)
     ends = np.arange(len(x) + 1, dtype=np.int64) * x.shape[1]
     out = np.full((estimates.SIZE, len(x)), 7.0)
-    bad = noise.fit_rows(x.ravel(), e.ravel(), flat, ends, omit, reml, cov, max_iter, tol, 0, out)
+    bad = noise.fit_rows(x.ravel(), e, flat, ends, omit, reml, cov, max_iter, tol, 0, out)
     return out, bad
 
 
@@ -554,7 +559,7 @@ def test_the_maximum_is_global(rng, design, reml):
 def intervals(x, e, w=None):
     x, e = np.atleast_2d(np.asarray(x, float)), np.atleast_2d(np.asarray(e, float))
     out = fit_all(x, e, w)[0]
-    flat = None if w is None else np.broadcast_to(np.asarray(w, float), x.shape).ravel()
+    flat = None if w is None else flat_rows(w, x.shape)
     offsets, ends = np.arange(len(x) + 1) * x.shape[1], np.full((4, len(x)), 7.0)
     noise_profile.intervals(x.ravel(), e.ravel(), flat, offsets, 0.5 * CHI2_95, out, 0, ends)
     return out, ends

@@ -1,5 +1,7 @@
 """Sums of products over rows where they lie: against NumPy, the Python twin, and guard pages."""
 
+from functools import cache
+
 import numba
 import numpy as np
 import pytest
@@ -13,7 +15,9 @@ SHAPES = [(0, 1), (1, 1), (3, 2), (7, 3), (9, 5), (16, 7), (33, 8), (40, 9), (21
 SHAPES += [(12, 50)]
 
 
+@cache  # of what compiles once
 def compiled():
+    """The sums as Python can call them."""
     squares, others, row, fit = (
         products.add_squares,
         products.add_products,

@@ -48,6 +48,8 @@ if hasattr(os, "register_at_fork"):
 # end a million fits for one of them, and its absence lets LLVM vectorise loops that divide.
 _POLICY: Any = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 
+_CONSTANTS = types.IntegerLiteral, types.BooleanLiteral
+
 
 def kernel(function: F) -> F:
     """Compile an entry point: cached on disk, without the GIL, NumPy's error model.
@@ -63,6 +65,7 @@ def kernel(function: F) -> F:
     function.__qualname__ += "-" + DIGEST
     compiled = njit(**_POLICY)(function)
     compiled._cache = KernelCache(function)  # type: ignore[attr-defined]
+    _see_types_only(compiled)
     return compiled
 
 
@@ -85,16 +88,35 @@ def _part(function: F, policy: Any) -> F:
     # A call from Python looks into a table, to which this adds nothing, and then asks.
     part._insert = lambda *_: None
     part._compile_for_args = lambda *_, **__: whole
+    _see_types_only(part)
     return part  # type: ignore[no-any-return]
 
 
+def _see_types_only(dispatcher: Any) -> None:
+    """Have it see types of numbers, not their values, in calls from compiled code.
+
+    Numba would compile anew for each constant among the arguments, and for what looks like one
+    until the end of a loop has been seen.  What is made of these is the same machine code.
+    """
+    find = dispatcher.get_call_template
+
+    def get_call_template(args: Any, kws: Any) -> Any:
+        kinds = [types.unliteral(a) if isinstance(a, _CONSTANTS) else a for a in args]
+        return find(tuple(kinds), kws)
+
+    dispatcher.get_call_template = get_call_template
+
+
 def uncached(function: F) -> F:
-    """Compile an entry point that holds functions of the user's: numba cannot cache those."""
+    """Compile an entry point that holds functions of the user's: numba cannot cache those.
+
+    Where another one calls it, it is a part of that, and has no machine code of its own.
+    """
     compiled: F
     if config.DISABLE_JIT:
         compiled = np.errstate(all="ignore")(function)
         return compiled
-    compiled = njit(**_POLICY)(function)
+    compiled = _part(function, _POLICY)
     return compiled
 
 
