@@ -6,9 +6,9 @@ import numpy as np
 from numba import njit
 
 from fastnat import kernels
-from fastnat.kernels.fisher import BLOCK, STRIDE
 
 from . import common, engine
+from .engine import BLOCK, STRIDE
 from .measuring import Timed, Work, fraction, measured, times, told
 
 
