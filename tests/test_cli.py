@@ -1226,7 +1226,7 @@ def test_ctrl_c(tmp_path):
                 break
         os.write(pipe, b"a\n1\n2\n")
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=600)
         os.close(pipe)
     assert (process.returncode, out, err) == (130, b"", b"fastnat: interrupted\n")
     assert list(tmp_path.iterdir()) == [fifo]

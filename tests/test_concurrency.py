@@ -281,7 +281,7 @@ def test_a_process_ends_and_may_fit_until_then():
     """When it ends no thread can be started any more."""
     env = os.environ | {"NUMBA_DISABLE_JIT": "1"}
     command = [sys.executable, "-W", "error", "-c", AT_EXIT]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=600)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "[0, 0, 1, 2, 3] 2.0\n"
 

