@@ -129,7 +129,7 @@ def test_float32_is_its_float64_copy(mode, rng):
             assert_same_bits(fit, fastnat.fit_normal(turned.astype(float), axis=0, **options))
 
 
-# Of float32 each compiles four kernels: without and with the options, and uncompiled with one.
+# Both options compile four kernels: of float32, all or none when compiled, and uncompiled one, too.
 ONE_OPTION = [(float, "omit", "observed"), (float, "propagate", "sandwich")]
 ONE_OPTION += scaled([], [(np.float32, *options) for _, *options in ONE_OPTION])
 ALL_OR_NONE = [
