@@ -7,16 +7,17 @@ from pathlib import Path
 
 import naive
 import naive_linear as nl
+import numba
 import numpy as np
 import pytest
 import scipy.stats
-from conftest import assert_same_bits, refused, scaled
+from conftest import COMPILED, assert_same_bits, refused, scaled
 from naive import mp
 from scipy import optimize, special
 
 import fastnat
 from fastnat import Status
-from fastnat.kernels import compression, estimates
+from fastnat.kernels import censored, compression, estimates, olsen_lanes
 from fastnat.kernels.outcome import COV_OBSERVED
 
 DATA = Path(__file__).parent / "data"
@@ -944,7 +945,7 @@ LIMITS = {
 
 @pytest.mark.parametrize("limits", LIMITS.values(), ids=LIMITS)
 def test_climbs_in_lanes_end_where_others_do(limits, rng):
-    """With tol = 0 no lane arrives, and each problem is climbed on its own from there."""
+    """With tol = 0 lanes do not arrive, and problems are climbed on their own from there."""
     x, w = rng.normal(size=(20, 50)), rng.uniform(0.5, 2.0, (20, 50))
     for cov_type in ("observed", "opg"):
         fit = fastnat.fit_normal(x, weights=w, cov_type=cov_type, **limits)
@@ -955,6 +956,33 @@ def test_climbs_in_lanes_end_where_others_do(limits, rng):
         np.testing.assert_allclose(fit.params, slow.params, rtol=1e-12, atol=1e-12)
         np.testing.assert_allclose(fit.loglik, slow.loglik, rtol=1e-14)
         np.testing.assert_allclose(fit.stderr, slow.stderr, rtol=1e-11)
+
+
+def test_what_lanes_leave(rng, monkeypatch):
+    """Nothing, but for problems that are far from their exact values or have no spread."""
+    given = []
+    fit_common = censored.fit_common
+    monkeypatch.setattr(censored, "fit_common", lambda *a: given.append(a) or fit_common(*a))
+    x = rng.normal(size=(150, 30))
+    x[7] = 0.25
+    x[9, :28] = -7.0
+    fit = fastnat.fit_normal(x, left=-1.0, right=0.9, n_threads=1)
+    ((stats, tally, limits, _, _, tol, first, _),) = given
+
+    def climb(stats, tally, limits, first, tol):
+        (lists, ends, _, units), _ = compression.from_tally(stats, tally, limits, first)
+        found = np.empty((olsen_lanes.N_FOUND, units.size))
+        olsen_lanes.climb(stats, lists, ends, units, tol, found)
+        return found
+
+    climb = numba.njit(error_model="numpy")(climb) if COMPILED else np.errstate(all="ignore")(climb)
+    found = climb(stats, tally, limits, first, tol)
+    left = np.isnan(found[olsen_lanes.LOGLIK])
+    assert np.flatnonzero(left).tolist() == [7, 9]
+    assert fit.status[7] == Status.SIGMA_ZERO
+    assert fit.success[9]
+    assert np.array_equal(found[olsen_lanes.LOGLIK, ~left], fit.loglik[~left])
+    assert np.array_equal(found[olsen_lanes.STEPS, ~left], fit.nit[~left])
 
 
 def test_lanes_do_not_know_their_neighbours(rng):

@@ -29,12 +29,22 @@ def fit(stats, lists, ends, status, units, climbed, cov, max_iter, tol, first, o
     cov : the kind of covariance, as `outcome` numbers them; COV_EXPECTED is not known here.
     out : (estimates.SIZE, at least first + n_fits), out.
     """
-    tools = olsen.new_tools()
+    arrays, tools = (stats, lists, ends, units), olsen.new_tools()
+    theta = tools[ascent.THETA]
     for j in range(status.size):
         column, loglik = first + j, climbed[olsen_lanes.LOGLIK, j]
-        if status[j] == codes.OK and loglik == loglik:
-            arrays = stats, lists, ends, units
-            _take(arrays, j, climbed[:, j], cov, column, tools[ascent.THETA], out)
+        theta[0], theta[1] = climbed[olsen_lanes.BETA, j], climbed[olsen_lanes.H, j]
+        nit = climbed[olsen_lanes.STEPS, j]
+        if status[j] == codes.OK and loglik == loglik:  # then it has a maximum
+            exact = compression.exact_part(stats, j, units[j])
+            total, origin = climbed[olsen_lanes.TOTAL, j], exact[1] + exact[2]
+            curvature = (
+                climbed[olsen_lanes.AA, j],
+                climbed[olsen_lanes.AC, j],
+                climbed[olsen_lanes.CC, j],
+            )
+            found = codes.OK, origin, loglik, nit, curvature
+            _report(arrays, j, found, total, theta, cov, column, out)
             continue
         problem = compression.problem_of(stats, lists, ends, units, j)
         total = _total(problem)
@@ -45,41 +55,9 @@ def fit(stats, lists, ends, status, units, climbed, cov, max_iter, tol, first, o
         if status_ != codes.OK:
             estimates.give_up(status_, mu * units[j], sigma, supremum, total, column, out)
             continue
-        start = (
-            climbed[olsen_lanes.BETA, j],
-            climbed[olsen_lanes.H, j],
-            climbed[olsen_lanes.STEPS, j],
-        )
-        code, origin, loglik, nit, curvature = olsen.maximise(
-            problem, total, start, max_iter, tol, tools
-        )
-        theta = tools[ascent.THETA]
-        mu, sigma = (origin + theta[0] / theta[1]) * units[j], units[j] / theta[1]
-        loglik -= problem[0][0] * math.log(units[j])
-        found = codes.OK if code == codes.OK else codes.MAX_ITER
-        estimates.arrive(found, mu, sigma, loglik, total, nit, column, out)
-        if found == codes.OK and cov != NO_COV:
-            _report_errors(problem, origin, cov, theta, curvature, column, out)
-
-
-@helper
-def _take(arrays, j, climbed, cov, column, theta, out):
-    """A problem whose climb in a lane has arrived, so that it has a maximum."""
-    stats, lists, ends, units = arrays
-    unit, scale, weight = units[j], stats[moments.SCALE, j], stats[moments.W, j]
-    origin = stats[moments.ORIGIN, j] / unit + stats[moments.MEAN, j] * (scale / unit)
-    theta[0], theta[1] = climbed[olsen_lanes.BETA], climbed[olsen_lanes.H]
-    mu, sigma = (origin + theta[0] / theta[1]) * unit, unit / theta[1]
-    loglik = climbed[olsen_lanes.LOGLIK] - weight * math.log(unit)
-    total, nit = climbed[olsen_lanes.TOTAL], climbed[olsen_lanes.STEPS]
-    estimates.arrive(codes.OK, mu, sigma, loglik, total, nit, column, out)
-    curvature = climbed[olsen_lanes.AA], climbed[olsen_lanes.AC], climbed[olsen_lanes.CC]
-    if cov == COV_OBSERVED:
-        observed = information(theta, curvature)
-        estimates.set_covariance(estimates.inverse(observed), sigma, column, out)
-    elif cov != NO_COV:
-        problem = compression.problem_of(stats, lists, ends, units, j)
-        _report_errors(problem, origin, cov, theta, curvature, column, out)
+        start = theta[0], theta[1], nit
+        found = olsen.maximise(problem, total, start, max_iter, tol, tools)
+        _report(arrays, j, found, total, theta, cov, column, out)
 
 
 @kernel
@@ -109,14 +87,25 @@ def _total(problem):
 
 
 @helper
-def _report_errors(problem, origin, cov, theta, curvature, column, out):
-    """Standard errors at the maximum, in (mu / sigma, log sigma)."""
-    observed = information(theta, curvature)
-    products = 0.0, 0.0, 0.0
+def _report(arrays, j, found, total, theta, cov, column, out):
+    """Estimates of problem j, and standard errors at a maximum, in (mu / sigma, log sigma).
+
+    found : (code, origin, loglik, steps, curvature), as `olsen.maximise` returns it.
+    """
+    stats, lists, ends, units = arrays
+    code, origin, loglik, nit, curvature = found
+    mu, sigma = (origin + theta[0] / theta[1]) * units[j], units[j] / theta[1]
+    loglik -= stats[moments.W, j] * math.log(units[j])
+    status = codes.OK if code == codes.OK else codes.MAX_ITER
+    estimates.arrive(status, mu, sigma, loglik, total, nit, column, out)
+    if status != codes.OK or cov == NO_COV:
+        return
+    observed, products = information(theta, curvature), (0.0, 0.0, 0.0)
     if cov != COV_OBSERVED:
+        problem = compression.problem_of(stats, lists, ends, units, j)
         products = _products(problem, origin, theta[0], theta[1])
     result = estimates.covariance(cov, observed, observed, products)
-    estimates.set_covariance(result, out[estimates.SIGMA, column], column, out)
+    estimates.set_covariance(result, sigma, column, out)
 
 
 @helper

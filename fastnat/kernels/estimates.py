@@ -56,10 +56,10 @@ def covariance(kind, observed, expected, products):
     products : sum of the outer products of the scores, likewise.
     """
     if kind == COV_EXPECTED:
-        return inverse(expected)
+        return _inverse(expected)
     if kind == COV_OPG:
-        return inverse(products)
-    bread = inverse(observed)
+        return _inverse(products)
+    bread = _inverse(observed)
     if kind == COV_OBSERVED:
         return bread
     # Row by row: bread times products times bread.
@@ -91,7 +91,7 @@ def transform(cov, from_first, from_second):
 
 
 @helper
-def inverse(matrix):
+def _inverse(matrix):
     """Of a positive definite matrix, else NaN; scaled, so that nothing underflows."""
     a, b, c = matrix
     if not (a > 0.0 and c > 0.0):

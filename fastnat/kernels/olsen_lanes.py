@@ -27,8 +27,8 @@ _LEAST = 0.1  # of 1 / sigma is left by any step
 _REST = 1e-28  # decrements that are rounding, all but
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 
-# Rows of a tile beyond those: weight of the exact values, 1 / h of a unit, and of each side the
-# limit, the weight beyond it, score and curvature.
+# Rows of a tile beyond those: weight of the exact values, what makes of its h that of the problem,
+# and of each side the limit, the weight beyond it, score and curvature.
 _W, _SPREAD, _LEFT, _RIGHT, _N_ROWS = N_FOUND, N_FOUND + 1, N_FOUND + 2, N_FOUND + 6, N_FOUND + 10
 _WEIGHT, _SCORE, _CURVE = 1, 2, 3
 
@@ -169,8 +169,6 @@ def _look_closer(tile, size, side, sign):
         z = sign * (tile[side, k] * tile[H, k] - tile[BETA, k])
         hazard, remainder, log_prob = tail(z)
         weight = tile[side + _WEIGHT, k]
-        tile[side + _SCORE, k], tile[side + _CURVE, k] = (
-            weight * hazard,
-            weight * hazard * remainder,
-        )
+        score = weight * hazard
+        tile[side + _SCORE, k], tile[side + _CURVE, k] = score, score * remainder
         tile[LOGLIK, k] += weight * log_prob
