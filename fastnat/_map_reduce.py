@@ -5,7 +5,6 @@ is where the rows are: in chunks that Dask has made, and which do not move.
 """
 
 import math
-import sys
 import uuid
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -18,7 +17,7 @@ from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
 
 import fastnat
-from fastnat import _chunked, _linear, _long, _observed
+from fastnat import _chunked, _linear, _long, _observed, _workers
 from fastnat import _linear_arguments as arguments
 from fastnat._arrays import (
     COVS,
@@ -123,32 +122,15 @@ class _Cut:
         return _long.rows_of(tuple(columns), x, z, members, self.omit)
 
 
-class _Place(NamedTuple):
-    """A worker of `distributed`."""
-
-    address: str
-    n_threads: int
-
-
-def _here() -> _Place | None:
-    """Where this task runs; None if that is no worker."""
-    distributed = sys.modules.get("distributed")
-    try:
-        worker = distributed.get_worker() if distributed else None
-    except ValueError:
-        return None
-    return None if worker is None else _Place(worker.address, worker.state.nthreads)
-
-
 @dataclass(frozen=True)
 class _Tell:
-    """What some chunks of rows answer, each for itself, and where that was found."""
+    """What a chunk of rows answers."""
 
     question: _long.Question
     n_threads: int | None
 
-    def __call__(self, chunks: list[_long.Rows]) -> tuple[_Place | None, list[_long.Answer]]:
-        return _here(), [rows.tell(self.question, self.n_threads) for rows in chunks]
+    def __call__(self, rows: _long.Rows) -> _long.Answer:
+        return rows.tell(self.question, self.n_threads)
 
 
 class _Chunks:
@@ -158,40 +140,24 @@ class _Chunks:
         self.blocks = blocks.persist()
         self.keys = list(flatten(self.blocks.__dask_keys__()))
         self.n_threads = n_threads
-        self.places: list[_Place | None] = [None] * len(self.keys)  # who has answered for each
 
     def ask(self, question: _long.Question) -> _long.Answer:
-        """Ask all rows: a task for each thread that has chunks, for a task costs more than sums."""
-        tell, name = _Tell(question.brief(), self.n_threads), f"tell-{uuid.uuid4().hex}"
-        shares = self._shares()
-        answers = self._compute(
-            {(name, i): (tell, [self.keys[k] for k in own]) for i, own in enumerate(shares)}
-        )
-        by_chunk = {}
-        for own, (place, told) in zip(shares, answers, strict=True):
-            for k, answer in zip(own, told, strict=True):
-                self.places[k], by_chunk[k] = place, answer
-        return _long.merge([by_chunk[k] for k in range(len(self.keys))])
-
-    def _shares(self) -> list[list[int]]:
-        """The chunks by the threads that are to look at them, one where its place is not known.
-
-        Who has answered for a chunk has it, also if that is not who had it at first.
-        """
-        shares = []
-        for place in dict.fromkeys(self.places):
-            own = [k for k, at in enumerate(self.places) if at == place]
-            n_shares = min(len(own), place.n_threads) if place else len(own)
-            shares += [share.tolist() for share in np.array_split(own, n_shares)]
-        return shares
+        """Ask all rows: workers where they lie, and in tasks of those that nobody has told of."""
+        tell = _Tell(question.brief(), self.n_threads)
+        told = _workers.apply(tell, self.blocks)
+        left = [key for key in self.keys if key not in told]
+        told |= zip(left, self._compute("tell", [(tell, key) for key in left]), strict=True)
+        return _long.merge([told[key] for key in self.keys])
 
     def first(self, n: int) -> list[_long.Rows]:
         """The rows of the first chunks, brought here."""
-        name = f"bring-{uuid.uuid4().hex}"
-        return self._compute({(name, k): key for k, key in enumerate(self.keys[:n])})
+        return self._compute("bring", self.keys[:n])
 
-    def _compute(self, graph: dict[Any, Any]) -> list[Any]:
-        name = next(iter(graph))[0]
+    def _compute(self, what: str, tasks: list[Any]) -> list[Any]:
+        if not tasks:
+            return []
+        name = f"{what}-{uuid.uuid4().hex}"
+        graph = {(name, k): task for k, task in enumerate(tasks)}
         whole = HighLevelGraph.from_collections(name, graph, dependencies=[self.blocks])
         return list(compute_as_if_collection(Delayed, whole, list(graph)))
 

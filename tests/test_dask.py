@@ -1,11 +1,14 @@
 """Dask: the numbers of fits in memory, whatever the chunks, also when a worker is killed."""
 
+import asyncio
 import multiprocessing
 import operator
 import os
 import pickle
 import signal
+import types
 import warnings
+from concurrent import futures
 from multiprocessing import forkserver
 
 import dask
@@ -19,7 +22,7 @@ from dask.highlevelgraph import HighLevelGraph
 
 import fastnat
 import fastnat.dask
-from fastnat import _chunked, _long, _map_reduce
+from fastnat import _chunked, _long, _map_reduce, _workers
 
 N = scaled(60, 20)
 
@@ -547,22 +550,84 @@ def test_chunks_remember_that_they_are_finite(rng, monkeypatch):
     assert len(looks) == 2 * 4  # X, and a Z that is not there
 
 
-def test_a_step_is_a_task_for_each_thread(rng, monkeypatch):
-    """That has chunks: they are asked where they have answered before."""
+@pytest.fixture
+def tasks(monkeypatch):
+    """The tasks that searches have made."""
+    compute, made = _map_reduce._Chunks._compute, []
+    monkeypatch.setattr(
+        _map_reduce._Chunks, "_compute", lambda *args: made.extend(args[2]) or compute(*args)
+    )
+    return made
+
+
+@pytest.mark.usefixtures("client")
+def test_a_step_is_a_message_to_each_worker(rng, tasks):
+    """And no task, which takes longer than many steps do."""
     y, X, cases = linear_cases(rng)
-    shares_of, seen = _map_reduce._Chunks._shares, []
+    data = da.from_array(y[0], chunks=5)
+    fit = fastnat.dask.fit_linear(data, X, **cases["scale"])
+    assert not tasks
+    with dask.config.set(scheduler="threads"):
+        on_threads = fastnat.dask.fit_linear(data, X, **cases["scale"])
+    assert len(tasks) > fit.nit * (N // 5)
+    np.testing.assert_array_equal(fit.params, on_threads.params)
 
-    def watch(chunks):
-        seen.append(shares_of(chunks))
-        return seen[-1]
 
-    monkeypatch.setattr(_map_reduce._Chunks, "_shares", watch)
-    fastnat.dask.fit_linear(da.from_array(y[0], chunks=5), X, **cases["Tobit"])
-    n_chunks = N // 5
-    assert seen[0] == [[k] for k in range(n_chunks)]
-    for shares in seen[1:]:
-        assert len(shares) <= 2
-        assert sorted(k for share in shares for k in share) == list(range(n_chunks))
+def fit_in_a_task(y, X):
+    distributed.get_client()  # and not the threads of this process
+    return fastnat.dask.fit_linear(da.from_array(y, chunks=8), X, left=0.0).params
+
+
+def test_a_search_in_a_task(rng):
+    """Which holds the only thread of the only worker, that therefore cannot be asked."""
+    y, X, _ = linear_cases(rng)
+    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": ":0"}
+    with (
+        distributed.LocalCluster(processes=False, **options) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        params = client.submit(fit_in_a_task, y[0], X).result(timeout=300)
+    np.testing.assert_allclose(params, fastnat.fit_linear(y[0], X, left=0.0).params, rtol=1e-12)
+
+
+def test_workers_tell_of_the_chunks_that_they_hold(client):
+    """Workers say nothing of what they do not hold; an error is for a task to raise."""
+    blocks = da.arange(6, chunks=2).persist()
+    keys = list(flatten(blocks.__dask_keys__()))
+    told = _workers.apply(operator.itemgetter(1), blocks)
+    assert told == dict(zip(keys, [1, 3, 5], strict=True))
+    assert _workers.apply(operator.itemgetter(7), blocks) == {}
+    places = client.who_has(blocks)
+    held = {place: [*keys, "elsewhere"] for place in client.nthreads()}
+    answers = client.run(_workers._apply_here, operator.itemgetter(0), held)
+    assert {k: [w for w, own in answers.items() if k in own] for k in keys} == {
+        k: list(places[k]) for k in keys
+    }
+
+
+def test_spilled_chunks_come_back_as_threads_are_free():
+    """All of them may be more than the worker's memory."""
+    read, done, ahead = [], [], []
+
+    class Spilled(dict):
+        def __getitem__(self, key):
+            read.append(key)
+            ahead.append(len(read) - len(done))
+            return super().__getitem__(key)
+
+    data = Spilled({k: k * k for k in range(8)})
+    with futures.ThreadPoolExecutor(2) as pool:
+        worker = types.SimpleNamespace(
+            address="here",
+            data=data,
+            executors={"default": pool},
+            state=types.SimpleNamespace(nthreads=2),
+        )
+        told = asyncio.run(
+            _workers._apply_here(lambda v: done.append(v) or v, {"here": [*range(9)]}, worker)
+        )
+    assert told == {k: k * k for k in range(8)}
+    assert max(ahead) <= 2
 
 
 def test_a_worker_is_killed_while_statistics_are_taken(client, rng, tmp_path):
@@ -600,6 +665,28 @@ def test_a_worker_is_killed_in_the_middle_of_a_search(client, rng, monkeypatch):
     fit = fastnat.dask.fit_linear(data, X, **cases["scale"])
     assert len(steps) > 3
     np.testing.assert_array_equal(fit.params, undisturbed.params)
+    assert_same(fit, fastnat.fit_linear(y[0], X, **cases["scale"]))
+
+
+def test_a_worker_is_killed_when_it_is_asked(client, rng, monkeypatch, tasks):
+    y, X, cases = linear_cases(rng)
+    data = da.from_array(y[0], chunks=8)
+    client.wait_for_workers(2)
+    run, asked = distributed.Client.run, []
+
+    def kill_first(self, function, *args, **options):
+        if function is _workers._apply_here:
+            asked.append(1)
+            if len(asked) == 2:
+                kill_a_worker(client)
+        return run(self, function, *args, **options)
+
+    monkeypatch.setattr(distributed.Client, "run", kill_first)
+    # How long the scheduler knocks at the door of the dead, if they have closed it by then.
+    with dask.config.set({"distributed.comm.timeouts.connect": "5s"}):
+        fit = fastnat.dask.fit_linear(data, X, **cases["scale"])
+    assert len(asked) > 2
+    assert 0 < len(tasks) < len(data.chunks[0])  # those of one step, for what the dead one held
     assert_same(fit, fastnat.fit_linear(y[0], X, **cases["scale"]))
 
 

@@ -216,7 +216,7 @@ FLOORS = [
     {"_chunk_stats", "_files", "_lazy", "_sample", "sklearn", "xarray"},
     {"_drawing"},
     {"plotting"},
-    {"_chunked", "_show", "_stores"},
+    {"_chunked", "_show", "_stores", "_workers"},
     {"_demo", "_map_reduce"},
     {"dask"},
     {"__main__"},
