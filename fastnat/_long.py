@@ -13,7 +13,7 @@ import numpy as np
 
 from fastnat import _blocks
 from fastnat._arrays import Array, check_weights
-from fastnat.kernels import codes, linear, linear_memory, linear_outcome, linear_rows, linear_search
+from fastnat.kernels import codes, linear, linear_memory, linear_outcome, linear_rows
 from fastnat.kernels import linear_values as values
 
 _SEGMENT = 1 << 14  # rows that are evaluated at a time
@@ -150,5 +150,5 @@ class Search(NamedTuple):
                 return
             if request == values.CLUSTERS:
                 linear.fold_clusters(scores, self.p, self.q, told)
-            request = linear_search.proceed(memory, told, theta)
-        linear_outcome.finish(memory, theta, *out)
+            request = linear.proceed_long(memory, told, theta)
+        linear.finish_long(memory, theta, *out)

@@ -210,7 +210,7 @@ def keep_sign(state, grad, factor, theta):
         theta[j] = base[j] + step[j]
 
 
-@kernel
+@helper
 def shorten(state, factor, theta):
     """After RUNNING: let a whole step be only ``factor`` of itself; ``theta`` (p,) is on trial."""
     if state[STEP_SIZE] != 1.0:

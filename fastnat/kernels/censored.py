@@ -29,6 +29,11 @@ def fit(stats, lists, ends, status, units, climbed, cov, max_iter, tol, first, o
     cov : the kind of covariance, as `outcome` numbers them; COV_EXPECTED is not known here.
     out : (estimates.SIZE, at least first + n_fits), out.
     """
+    _fit_all(stats, lists, ends, status, units, climbed, cov, max_iter, tol, first, out)
+
+
+@helper
+def _fit_all(stats, lists, ends, status, units, climbed, cov, max_iter, tol, first, out):
     arrays, tools = (stats, lists, ends, units), olsen.new_tools()
     theta = tools[ascent.THETA]
     for j in range(status.size):
@@ -73,7 +78,7 @@ def fit_common(stats, tally, limits, cov, max_iter, tol, first, out):
         return bad
     climbed = np.empty((olsen_lanes.N_FOUND, units.size))
     olsen_lanes.climb(stats, lists, ends, units, tol, climbed)
-    fit(stats, lists, ends, status, units, climbed, cov, max_iter, tol, first, out)
+    _fit_all(stats, lists, ends, status, units, climbed, cov, max_iter, tol, first, out)
     return bad
 
 

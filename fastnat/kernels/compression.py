@@ -89,11 +89,11 @@ def compress(x, upper, left, right, w, offsets, omit, lists, ends, status, units
     ends[:, 0] = 0
     for b in range(offsets.size - 1):
         start, stop = offsets[b], offsets[b + 1]
-        ends[:, b + 1] = ends[:, b]
+        _begin_row(ends, b)
         code, size = _sort(x, upper, left, right, w, start, stop, 1.0, omit, lists, ends, b + 1)
         units[b] = unit_of(size) if code == codes.OK else 1.0
         if units[b] != 1.0:
-            ends[:, b + 1] = ends[:, b]
+            _begin_row(ends, b)
             _sort(x, upper, left, right, w, start, stop, units[b], omit, lists, ends, b + 1)
         bad_weights += code < 0
         if code == codes.OK:
@@ -106,6 +106,13 @@ def compress(x, upper, left, right, w, offsets, omit, lists, ends, status, units
                 ends[kind, b + 1] = _merge_equal(lower, upper_, mass, begin, end, table)
         status[b] = code
     return bad_weights
+
+
+@helper
+def _begin_row(ends, row):
+    """Its lists begin where those of the row before end.  Cell by cell: see `docs/develop`."""
+    for k in range(N_KINDS):
+        ends[k, row + 1] = ends[k, row]
 
 
 @helper
@@ -304,7 +311,7 @@ def from_tally(stats, tally, limits, first):
         weight, mean = stats[moments.W, j], stats[moments.MEAN, j]
         below, above = tally[deviations.BELOW, j], tally[deviations.ABOVE, j]
         missing = tally[deviations.MISSING, j]
-        ends[:, j + 1] = ends[:, j]
+        _begin_row(ends, j)
         units[j], status[j] = 1.0, codes.OK
         bad_weights += not weight + below + above + missing < math.inf
         if not (least <= most and least < math.inf and most > -math.inf):

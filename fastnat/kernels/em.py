@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from fastnat.kernels import codes
-from fastnat.kernels._jit import helper, kernel
+from fastnat.kernels._jit import helper
 from fastnat.kernels.missing import evaluate, gradient, n_params, new_tools
 from fastnat.kernels.mvn_start import cholesky_lower, relative_pivot
 
@@ -88,7 +88,7 @@ def _extrapolate(points, longest):
     return length
 
 
-@kernel
+@helper
 def climb_by_em(found, total, tol, max_iter, singular, mu, root):
     """From (mu, root) uphill, in place: (status, log-likelihood, iterations, least pivot).
 

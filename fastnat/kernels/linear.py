@@ -356,3 +356,15 @@ def begin_long(memory, theta, options, sure, lost):
     """Begin the search for the maximum of a long problem; see `linear_search`."""
     prepare(memory, options, sure, lost, False)
     return linear_search.begin(memory, theta)
+
+
+@kernel
+def proceed_long(memory, told, theta):
+    """Go on with it, told the values of all rows; returns the next request."""
+    return linear_search.proceed(memory, told, theta)
+
+
+@kernel
+def finish_long(memory, theta, result, params, stderr, corr):
+    """What it has found; see `linear_outcome.finish`."""
+    linear_outcome.finish(memory, theta, result, params, stderr, corr)

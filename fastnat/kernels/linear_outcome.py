@@ -37,7 +37,7 @@ R_STATUS, R_LOGLIK, R_NOBS, R_NIT, R_COLUMN, R_SIZE = range(6)
 _SMALL, _LARGE = 1e-100, 1e100  # numbers between them have squares, and products of these
 
 
-@kernel
+@helper
 def finish(memory, theta, result, params, stderr, corr):
     """After DONE: what the search has found.
 

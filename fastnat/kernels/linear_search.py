@@ -18,7 +18,7 @@ import math
 
 from fastnat.kernels import codes, linear_climb, linear_noise
 from fastnat.kernels import linear_least_squares as least_squares
-from fastnat.kernels._jit import helper, kernel
+from fastnat.kernels._jit import helper
 from fastnat.kernels.curvature import copy, copy_matrix, definite
 from fastnat.kernels.linalg import cholesky
 from fastnat.kernels.linear_climb import (
@@ -106,7 +106,7 @@ _ESCAPE = 0.3  # how far a saddle is left, in standard deviations of an observat
 _MOST_ESCAPES = 2
 
 
-@kernel
+@helper
 def begin(memory, theta):
     """Begin with a problem that `linear_memory.prepare` has described; returns what is wanted."""
     cells = memory[CELLS]
@@ -121,7 +121,7 @@ def begin(memory, theta):
     return GRAM
 
 
-@kernel
+@helper
 def proceed(memory, told, theta):
     """Take what was asked for at ``theta`` (p + q,), and say what is wanted next, and where."""
     phase = memory[CELLS][PHASE]

@@ -30,7 +30,7 @@ import math
 
 import numpy as np
 
-from fastnat.kernels._jit import helper, kernel
+from fastnat.kernels._jit import helper
 from fastnat.kernels._stop import stopped
 from fastnat.kernels.fisher import accumulate
 from fastnat.kernels.patterns import COLUMNS, MEANS, SIZES, SPREAD, STARTS, WEIGHT
@@ -189,7 +189,7 @@ def _set_second_moments(spread, size, tools, column):
     return trace
 
 
-@kernel
+@helper
 def evaluate(found, mu, root, tools):
     """(log-likelihood, least relative pivot) at a mean and a root of a covariance.
 

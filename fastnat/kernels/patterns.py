@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from fastnat.kernels import codes
-from fastnat.kernels._jit import helper, kernel
+from fastnat.kernels._jit import helper
 from fastnat.kernels.linalg import reflect
 
 _BITS = 62  # of a word of a pattern
@@ -275,7 +275,7 @@ def _factor(a):
     return True
 
 
-@kernel
+@helper
 def total_weight(found):
     """The weight of all rows that tell something."""
     total = 0.0
