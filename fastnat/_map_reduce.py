@@ -5,6 +5,7 @@ is where the rows are: in chunks that Dask has made, and which do not move.
 """
 
 import math
+import time
 import uuid
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -34,6 +35,9 @@ from fastnat._searched import Searched
 from fastnat.kernels import codes, estimates, linear_memory, linear_outcome
 
 _NAMES = ("upper", "left", "right", *_observed.BOUNDS, "noise_std", "weights", "clusters")
+
+
+_SILENCE = 1.0  # seconds without tasks, after which a step goes by tasks, for 20 ms more
 
 
 class Regression(NamedTuple):
@@ -140,13 +144,22 @@ class _Chunks:
         self.blocks = blocks.persist()
         self.keys = list(flatten(self.blocks.__dask_keys__()))
         self.n_threads = n_threads
+        self.last_tasks = time.monotonic()
 
     def ask(self, question: _long.Question) -> _long.Answer:
-        """Ask all rows: workers where they lie, and in tasks of those that nobody has told of."""
+        """Ask all rows: workers where they lie, and in tasks of those that nobody has told of.
+
+        Now and then, or always if a step takes long, all in tasks: a scheduler that sees none
+        takes its workers for idle, and may send them away.
+        """
         tell = _Tell(question.brief(), self.n_threads)
-        told = _workers.apply(tell, self.blocks)
-        left = [key for key in self.keys if key not in told]
-        told |= zip(left, self._compute("tell", [(tell, key) for key in left]), strict=True)
+        workers, told = _workers.who_holds(self.blocks), dict[Any, _long.Answer]()
+        if time.monotonic() - self.last_tasks < _SILENCE:
+            told |= workers.apply(tell)
+        groups = workers.for_tasks(key for key in self.keys if key not in told)
+        answers = self._compute("tell", [(_each, tell, group) for group in groups])
+        for group, own in zip(groups, answers, strict=True):
+            told |= zip(group, own, strict=True)
         return _long.merge([told[key] for key in self.keys])
 
     def first(self, n: int) -> list[_long.Rows]:
@@ -159,7 +172,13 @@ class _Chunks:
         name = f"{what}-{uuid.uuid4().hex}"
         graph = {(name, k): task for k, task in enumerate(tasks)}
         whole = HighLevelGraph.from_collections(name, graph, dependencies=[self.blocks])
-        return list(compute_as_if_collection(Delayed, whole, list(graph)))
+        found = list(compute_as_if_collection(Delayed, whole, list(graph)))
+        self.last_tasks = time.monotonic()
+        return found
+
+
+def _each(tell: _Tell, chunks: list[_long.Rows]) -> list[_long.Answer]:
+    return [tell(rows) for rows in chunks]
 
 
 def _has_maximum(chunks: _Chunks, model: int) -> bool:

@@ -6,35 +6,62 @@ because it has died or has given its chunks away, is said by tasks, of which Das
 
 import asyncio
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import dask.array as da
 
 
-def apply(function: Callable[[Any], Any], blocks: da.Array) -> dict[Any, Any]:
-    """Apply a function to chunks that are persisted, where they lie.
+class Workers(NamedTuple):
+    """Who holds the chunks of an array that is persisted; nobody without `distributed`."""
 
-    Returns what it gives, by key of the chunks; nothing of chunks on no worker, and if this is a
-    task, whose thread may be the only one that could answer.
-    """
+    client: Any
+    shares: dict[str, list[Any]]  # keys of chunks by address, each in one place only
+
+    def apply(self, function: Callable[[Any], Any]) -> dict[Any, Any]:
+        """Apply a function to chunks where they lie; returns what it gives, by key.
+
+        Nothing in a task, whose thread may be the only one that could answer.
+        """
+        if not self.shares or _in_a_task():
+            return {}
+        ask = self.client.run
+        told = ask(_apply_here, function, self.shares, workers=[*self.shares], on_error="ignore")
+        return {key: value for own in told.values() for key, value in own.items()}
+
+    def for_tasks(self, keys: Iterable[Any]) -> list[list[Any]]:
+        """These keys, together for each thread that has their chunks; else one by one."""
+        threads = self.client.nthreads() if self.shares else {}
+        left, groups = [*keys], list[list[Any]]()
+        for place, share in self.shares.items():
+            held = set(share)
+            own = [key for key in left if key in held]
+            n = min(len(own), threads.get(place, 1))
+            groups += [own[k::n] for k in range(n)]
+            left = [key for key in left if key not in held]
+        return groups + [[key] for key in left]
+
+
+def who_holds(blocks: da.Array) -> Workers:
+    """Wait until all chunks are made, and ask where."""
     distributed: Any = sys.modules.get("distributed")
     futures = distributed.futures_of(blocks) if distributed else []
-    if not futures or _in_a_task(distributed):
-        return {}
-    distributed.wait(futures)
+    if not futures:
+        return Workers(None, {})
     client, shares = futures[0].client, dict[str, list[Any]]()
+    if not _in_a_task():  # then nobody may be there to make them
+        with client.as_current():
+            distributed.wait(futures)
     for key, places in client.who_has(futures).items():
         if places:
             least = min(places, key=lambda place: len(shares.get(place, ())))
             shares.setdefault(least, []).append(key)
-    answers = client.run(_apply_here, function, shares, workers=[*shares], on_error="ignore")
-    return {key: value for told in answers.values() for key, value in told.items()}
+    return Workers(client, shares)
 
 
-def _in_a_task(distributed: Any) -> bool:
+def _in_a_task() -> bool:
     try:
-        distributed.get_worker()
+        sys.modules["distributed"].get_worker()
     except ValueError:
         return False
     return True

@@ -1,6 +1,7 @@
 """Dask: the numbers of fits in memory, whatever the chunks, also when a worker is killed."""
 
 import asyncio
+import math
 import multiprocessing
 import operator
 import os
@@ -561,8 +562,9 @@ def tasks(monkeypatch):
 
 
 @pytest.mark.usefixtures("client")
-def test_a_step_is_a_message_to_each_worker(rng, tasks):
+def test_a_step_is_a_message_to_each_worker(rng, tasks, monkeypatch):
     """And no task, which takes longer than many steps do."""
+    monkeypatch.setattr(_map_reduce, "_SILENCE", math.inf)
     y, X, cases = linear_cases(rng)
     data = da.from_array(y[0], chunks=5)
     fit = fastnat.dask.fit_linear(data, X, **cases["scale"])
@@ -571,6 +573,34 @@ def test_a_step_is_a_message_to_each_worker(rng, tasks):
         on_threads = fastnat.dask.fit_linear(data, X, **cases["scale"])
     assert len(tasks) > fit.nit * (N // 5)
     np.testing.assert_array_equal(fit.params, on_threads.params)
+
+
+@pytest.mark.usefixtures("client")
+def test_a_long_step_is_a_task_for_each_thread(rng, tasks, monkeypatch):
+    """For a scheduler that sees none for long may close the cluster, or send workers away."""
+    y, X, cases = linear_cases(rng)
+    data = da.from_array(y[0], chunks=5)
+    monkeypatch.setattr(_map_reduce, "_SILENCE", math.inf)
+    want = fastnat.dask.fit_linear(data, X, **cases["scale"])
+    monkeypatch.setattr(_map_reduce, "_SILENCE", 0.0)
+    fit = fastnat.dask.fit_linear(data, X, **cases["scale"])
+    np.testing.assert_array_equal(fit.params, want.params)
+    n_chunks, n_asked = N // 5, sum(len(group) for _, _, group in tasks)
+    assert n_asked % n_chunks == 0
+    assert fit.nit < n_asked // n_chunks
+    assert len(tasks) <= 2 * (n_asked // n_chunks)
+
+
+def test_a_client_that_is_no_default(rng):
+    y, X, _ = linear_cases(rng)
+    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": ":0"}
+    with (
+        distributed.LocalCluster(processes=False, **options) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+        dask.config.set(scheduler=client),
+    ):
+        fit = fastnat.dask.fit_linear(da.from_array(y[0], chunks=8), X, left=0.0)
+    assert_same(fit, fastnat.fit_linear(y[0], X, left=0.0))
 
 
 def fit_in_a_task(y, X):
@@ -594,9 +624,10 @@ def test_workers_tell_of_the_chunks_that_they_hold(client):
     """Workers say nothing of what they do not hold; an error is for a task to raise."""
     blocks = da.arange(6, chunks=2).persist()
     keys = list(flatten(blocks.__dask_keys__()))
-    told = _workers.apply(operator.itemgetter(1), blocks)
+    workers = _workers.who_holds(blocks)
+    told = workers.apply(operator.itemgetter(1))
     assert told == dict(zip(keys, [1, 3, 5], strict=True))
-    assert _workers.apply(operator.itemgetter(7), blocks) == {}
+    assert workers.apply(operator.itemgetter(7)) == {}
     places = client.who_has(blocks)
     held = {place: [*keys, "elsewhere"] for place in client.nthreads()}
     answers = client.run(_workers._apply_here, operator.itemgetter(0), held)
@@ -672,6 +703,7 @@ def test_a_worker_is_killed_when_it_is_asked(client, rng, monkeypatch, tasks):
     y, X, cases = linear_cases(rng)
     data = da.from_array(y[0], chunks=8)
     client.wait_for_workers(2)
+    monkeypatch.setattr(_map_reduce, "_SILENCE", math.inf)
     run, asked = distributed.Client.run, []
 
     def kill_first(self, function, *args, **options):
