@@ -317,7 +317,7 @@ def _fit_long(job: _Job) -> None:
         while want != search.DONE:
             ask = partial(_evaluate_segment, model, flag, want, theta, parts)
             over_segments(ask, index)
-            told = np.add.reduce(parts, axis=0)  # one after the other
+            told = np.sum(parts, axis=0)  # one after the other
             want = search.proceed(memory, told, options.fixed, theta, path)
         out.status[f] = outcome.finish(memory, theta, result, corr)
 

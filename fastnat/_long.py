@@ -84,7 +84,7 @@ class Rows:
             )
 
         _blocks.run(work, n, n_threads, 8 * len(self.x) * _WORK)
-        sums = np.add.reduce(told, axis=0), members, np.add.reduce(scores, axis=0)
+        sums = np.sum(told, axis=0), members, np.sum(scores, axis=0)
         return Answer(*sums, *_survey(found))
 
 
@@ -115,7 +115,7 @@ def _survey(found: Sequence[tuple[int, float]]) -> tuple[int, float]:
 
 def merge(answers: Sequence[Answer]) -> Answer:
     """The answer of all rows, added up in their order."""
-    told = np.add.reduce([answer.told for answer in answers], axis=0)
+    told = np.sum([answer.told for answer in answers], axis=0)
     members = np.unique(np.concatenate([answer.members for answer in answers]))
     scores = np.zeros((members.size, answers[0].scores.shape[1]))
     for answer in answers:
