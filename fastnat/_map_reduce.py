@@ -172,9 +172,8 @@ class _Chunks:
         name = f"{what}-{uuid.uuid4().hex}"
         graph = {(name, k): task for k, task in enumerate(tasks)}
         whole = HighLevelGraph.from_collections(name, graph, dependencies=[self.blocks])
-        found = list(compute_as_if_collection(Delayed, whole, list(graph)))
         self.last_tasks = time.monotonic()
-        return found
+        return list(compute_as_if_collection(Delayed, whole, list(graph)))
 
 
 def _each(tell: _Tell, chunks: list[_long.Rows]) -> list[_long.Answer]:

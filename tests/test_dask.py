@@ -7,6 +7,7 @@ import operator
 import os
 import pickle
 import signal
+import time
 import types
 import warnings
 from concurrent import futures
@@ -589,6 +590,30 @@ def test_a_long_step_is_a_task_for_each_thread(rng, tasks, monkeypatch):
     assert n_asked % n_chunks == 0
     assert fit.nit < n_asked // n_chunks
     assert len(tasks) <= 2 * (n_asked // n_chunks)
+
+
+@pytest.mark.usefixtures("client")
+def test_after_a_long_step_the_next_is_tasks_as_well(rng, tasks, monkeypatch):
+    y, X, cases = linear_cases(rng)
+    compute, run, asked = _map_reduce.compute_as_if_collection, distributed.Client.run, []
+
+    def take_long(*args):
+        time.sleep(0.3)
+        return compute(*args)
+
+    def watch(self, function, *args, **options):
+        asked.append(function)
+        return run(self, function, *args, **options)
+
+    monkeypatch.setattr(_map_reduce, "compute_as_if_collection", take_long)
+    monkeypatch.setattr(distributed.Client, "run", watch)
+    monkeypatch.setattr(_map_reduce, "_SILENCE", 0.2)
+    look = _workers.who_holds
+    monkeypatch.setattr(_workers, "who_holds", lambda blocks: time.sleep(0.15) or look(blocks))
+    fit = fastnat.dask.fit_linear(da.from_array(y[0], chunks=8), X, **cases["scale"])
+    assert fit.nit > 2
+    assert len(asked) <= 1  # the first one, before any has taken long
+    assert tasks
 
 
 def test_a_client_that_is_no_default(rng):
