@@ -36,7 +36,6 @@ from fastnat.kernels import codes, estimates, linear_memory, linear_outcome
 
 _NAMES = ("upper", "left", "right", *_observed.BOUNDS, "noise_std", "weights", "clusters")
 
-
 _SILENCE = 1.0  # seconds without tasks, after which a step goes by tasks, for 20 ms more
 
 

@@ -616,14 +616,20 @@ def test_after_a_long_step_the_next_is_tasks_as_well(rng, tasks, monkeypatch):
     assert tasks
 
 
-def test_a_client_that_is_no_default(rng):
-    y, X, _ = linear_cases(rng)
+@pytest.fixture
+def single():
+    """A client, not the default, of one worker with one thread."""
     options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": ":0"}
     with (
         distributed.LocalCluster(processes=False, **options) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
-        dask.config.set(scheduler=client),
     ):
+        yield client
+
+
+def test_a_client_that_is_no_default(single, rng):
+    y, X, _ = linear_cases(rng)
+    with dask.config.set(scheduler=single):
         fit = fastnat.dask.fit_linear(da.from_array(y[0], chunks=8), X, left=0.0)
     assert_same(fit, fastnat.fit_linear(y[0], X, left=0.0))
 
@@ -633,15 +639,10 @@ def fit_in_a_task(y, X):
     return fastnat.dask.fit_linear(da.from_array(y, chunks=8), X, left=0.0).params
 
 
-def test_a_search_in_a_task(rng):
+def test_a_search_in_a_task(single, rng):
     """Which holds the only thread of the only worker, that therefore cannot be asked."""
     y, X, _ = linear_cases(rng)
-    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": ":0"}
-    with (
-        distributed.LocalCluster(processes=False, **options) as cluster,
-        distributed.Client(cluster, set_as_default=False) as client,
-    ):
-        params = client.submit(fit_in_a_task, y[0], X).result(timeout=300)
+    params = single.submit(fit_in_a_task, y[0], X).result(timeout=300)
     np.testing.assert_allclose(params, fastnat.fit_linear(y[0], X, left=0.0).params, rtol=1e-12)
 
 

@@ -110,7 +110,8 @@ def compress(x, upper, left, right, w, offsets, omit, lists, ends, status, units
 
 @helper
 def _begin_row(ends, row):
-    """Its lists begin where those of the row before end.  Cell by cell: see `docs/develop`."""
+    """Its lists begin where those of the row before end."""
+    # Not by slices, for whose error message numba compiles the formatting of strings, for 2 s.
     for k in range(N_KINDS):
         ends[k, row + 1] = ends[k, row]
 
