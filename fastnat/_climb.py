@@ -249,7 +249,8 @@ def _fit_blocks(job: _Job) -> None:
         check_weights(likelihood.survey(columns, weights, flag, offsets, total, status))
         set_starts(index, theta)
         _call(
-            model.fit_many,
+            likelihood.fit_many,
+            _places(model, columns),
             columns,
             weights,
             flag,
@@ -333,8 +334,13 @@ def _evaluate_segment(
     weights: Array | None,
 ) -> None:
     scores, used, _, _ = likelihood.make_scratch(model.n_params)
-    n = columns[0].size
-    _call(model.evaluate, columns, weights, flag, 0, n, want, theta, scores, used, parts[i])
+    sample = _places(model, columns), columns, weights, flag, 0, columns[0].size
+    _call(likelihood.evaluate, *sample, want, theta, scores, used, parts[i])
+
+
+def _places(model: Compiled, columns: tuple[Array, ...]) -> Any:
+    """Where kernels find the functions of the model, for such columns."""
+    return likelihood.places_of(*model, tuple(c.flags.writeable for c in columns))
 
 
 def _call(kernel: Callable[..., None], *arguments: Any) -> None:

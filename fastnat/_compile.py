@@ -26,8 +26,8 @@ _KNOWN_TO_NUMBA = {"math", "cmath", "numpy", "numba", "scipy", "builtins"}
 class Compiled(NamedTuple):
     """A likelihood, compiled; see `fastnat.kernels.likelihood`."""
 
-    evaluate: Function
-    fit_many: Function
+    fill: Function
+    inform: Function | None
     n_params: int
 
 
@@ -36,13 +36,16 @@ def compiled(
     loglik: Function, score: Function, fisher: Function | None, n_params: int, n_data: int
 ) -> Compiled:
     """Compile the functions of a model, or say in one sentence why that is not possible."""
-    made = [
-        _compile("loglik", loglik, n_data + n_params, n_params),
-        _compile("score", score, n_data + n_params, n_params),
-        None if fisher is None else _compile("fisher", fisher, n_params, n_params),
-    ]
-    evaluate = likelihood.compile_evaluate(made[0], made[1], made[2], n_params)
-    return Compiled(evaluate, likelihood.compile_fit_many(evaluate), n_params)
+    n_arguments = n_data + n_params
+    fill = likelihood.compile_fill(
+        _compile("loglik", loglik, n_arguments, n_params),
+        _compile("score", score, n_arguments, n_params),
+        n_params,
+    )
+    if fisher is None:
+        return Compiled(fill, None, n_params)
+    inform = likelihood.compile_inform(_compile("fisher", fisher, n_params, n_params), n_params)
+    return Compiled(fill, inform, n_params)
 
 
 def _compile(name: str, function: Function, n_arguments: int, n_params: int) -> Function:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from llvmlite import ir
-from numba import cfunc, config, njit, types
+from numba import cfunc, config, njit, typeof, types
 from numba.core import cgutils
 from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic
@@ -108,7 +108,7 @@ def _see_types_only(dispatcher: Any) -> None:
 
 
 def uncached(function: F) -> F:
-    """Compile an entry point that holds functions of the user's: numba cannot cache those.
+    """Compile an entry point that knows where in this process others are: numba cannot cache those.
 
     Where another one calls it, it is a part of that, and has no machine code of its own.
     """
@@ -161,28 +161,78 @@ def linked(function: F) -> F:
     """A kernel as `uncached` functions call it: by its address, with a tuple of its arguments.
 
     A plain call makes LLVM optimise the kernel anew as a part of its caller, which takes longer
-    than all the rest of a user's model.
+    than all the rest of that.
     """
     if config.DISABLE_JIT:
         return lambda arguments: function(*arguments)  # type: ignore[return-value]
 
     def call(_: Any, arguments: Any) -> Any:
         kinds = tuple(arguments)
-        function.compile(kinds)  # type: ignore[attr-defined]
-        compiled = function.overloads[kinds]  # type: ignore[attr-defined]
-        result = compiled.signature.return_type
-        address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+        address, result = _machine_code(function, kinds)
 
         def emit(context: Any, builder: Any, _: Any, args: Any) -> Any:
-            kind = context.call_conv.get_function_type(result, kinds).as_pointer()
-            callee = builder.inttoptr(ir.Constant(ir.IntType(64), address), kind)
-            values = cgutils.unpack_tuple(builder, args[0])
-            status, value = context.call_conv.call_function(builder, callee, result, kinds, values)
-            with cgutils.if_unlikely(builder, status.is_error):
-                context.call_conv.return_status_propagate(builder, status)
-            return value
+            place = ir.Constant(ir.IntType(64), address)
+            return _emit_call(context, builder, place, result, kinds, args[0])
 
         return result(arguments), emit
 
     made: F = intrinsic(call)
     return made
+
+
+def at_address(function: F) -> F:
+    """Compile a function that returns nothing, for `call_at`."""
+    if config.DISABLE_JIT:
+        return function
+    compiled: F = njit(no_cpython_wrapper=True, **_POLICY)(function)
+    return compiled
+
+
+def address_of(function: Any, *arguments: Any) -> Any:
+    """Where `call_at` finds the machine code for such arguments, as long as there is the function.
+
+    In plain Python it is the function.
+    """
+    if config.DISABLE_JIT:
+        return function
+    return _machine_code(function, tuple(map(typeof, arguments)))[0]
+
+
+def _kinds_of_call_at(address: Any, arguments: Any) -> Any:
+    kinds = tuple(arguments)
+
+    def emit(context: Any, builder: Any, _: Any, args: Any) -> Any:
+        return _emit_call(context, builder, args[0], types.none, kinds, args[1])
+
+    return types.none(address, arguments), emit
+
+
+@with_twin(_kinds_of_call_at)
+def call_at(address: Any, arguments: Any) -> None:
+    """Call what is at this address with a tuple of arguments, as those that `address_of` was given.
+
+    So code that calls functions of the user's is compiled once, and not for each of them.
+    """
+    address(*arguments)
+
+
+def _machine_code(function: Any, kinds: tuple[Any, ...]) -> tuple[int, Any]:
+    """(address, type of the result) of a compiled function for arguments of these types."""
+    function.compile(kinds)
+    made = function.overloads[kinds]
+    address = made.library.get_pointer_to_function(made.fndesc.llvm_func_name)
+    return address, made.signature.return_type
+
+
+def _emit_call(
+    context: Any, builder: Any, address: Any, result: Any, kinds: tuple[Any, ...], arguments: Any
+) -> Any:
+    """A call of numba's: exceptions are passed on."""
+    callee = context.call_conv.get_function_type(result, kinds).as_pointer()
+    values = cgutils.unpack_tuple(builder, arguments)
+    status, value = context.call_conv.call_function(
+        builder, builder.inttoptr(address, callee), result, kinds, values
+    )
+    with cgutils.if_unlikely(builder, status.is_error):
+        context.call_conv.return_status_propagate(builder, status)
+    return value

@@ -3,16 +3,25 @@
 ``loglik(*observation, *theta)`` is a number, ``score(*observation, *theta)`` a tuple of p, and
 ``fisher(*theta)``, if there is one, a nested tuple.  They are compiled into loops over blocks of
 512 observations whose scores lie in a structure of arrays, which LLVM vectorises if they are free
-of branches and of calls.  A function that takes or holds other functions cannot be cached on disk
-by numba, so this is compiled once a process.
+of branches and of calls.  All the rest finds these loops by their addresses, so that it is compiled
+once a process, and not for each model.
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
 from fastnat.kernels import codes, outcome, search
-from fastnat.kernels._jit import helper, kernel, linked, uncached
+from fastnat.kernels._jit import (
+    address_of,
+    at_address,
+    call_at,
+    helper,
+    kernel,
+    linked,
+    uncached,
+)
 from fastnat.kernels.fisher import BLOCK, STRIDE, accumulate
 from fastnat.kernels.memory import memory_size
 from fastnat.kernels.tuples import at, leading, scatter
@@ -72,11 +81,19 @@ def _weigh(arrays, weights, omit, first, n, used):
     return total
 
 
-def _compile_fill(loglik, score, n_params):
-    """Compile the loops over a block: scores to ``scores[:p]``, log-likelihoods to row p."""
+def compile_fill(loglik, score, n_params):
+    """Compile functions of one observation to loops over a block of them.
+
+    The result is ``fill(arrays, first, n, theta, scores, with_loglik)``, for n <= BLOCK
+    observations from ``first`` on:
+
+    arrays : as for `survey`.
+    theta : (p,).
+    scores : (p + 1, STRIDE), out: the scores, and in row p log-likelihoods, if these are wanted.
+    """
     like = (0.0,) * n_params
 
-    @helper
+    @at_address
     def fill(arrays, first, n, theta, scores, with_loglik):
         point = leading(theta, like)
         for i in range(n):
@@ -89,55 +106,87 @@ def _compile_fill(loglik, score, n_params):
     return fill
 
 
-def compile_evaluate(loglik, score, fisher, n_params):
-    """Compile functions of one observation to a function of many.
+def compile_inform(fisher, n_params):
+    """Compile the information of one observation: ``inform(theta, told)``, as `evaluate` has it."""
+    like = (0.0,) * n_params
 
-    The result is ``evaluate(arrays, weights, omit, first, stop, want, theta, scores, used, told)``
-    for observations ``first`` to ``stop - 1``:
+    @at_address
+    def inform(theta, told):
+        scatter(fisher(*leading(theta, like)), told, n_params + 1, 1)
 
+    return inform
+
+
+@lru_cache(maxsize=256)
+def places_of(fill, inform, n_params, writeable):
+    """Where the machine code of these is, for arrays that can be written to or not, as these.
+
+    inform : None if there is no expected information.
+    """
+    arrays = tuple(np.empty(0) for _ in writeable)
+    for array, flag in zip(arrays, writeable, strict=True):
+        array.flags.writeable = flag
+    scores, _, told, _ = make_scratch(n_params)
+    theta = np.empty(n_params)
+    place = address_of(fill, arrays, 0, 0, theta, scores, True)
+    # (Never called if there is none.)
+    return place, place if inform is None else address_of(inform, theta, told)
+
+
+@uncached
+def evaluate(places, arrays, weights, omit, first, stop, want, theta, scores, used, told):
+    """Values of observations ``first`` to ``stop - 1``.
+
+    places : of `places_of`.
     arrays, weights, omit : as for `survey`.
     want : what of `search` is wanted.
     theta : (p,).
     scores, used : (p + 1, STRIDE) and (BLOCK,), scratch.
     told : (p + 1 + p * p,), out: gradient, log-likelihood, and the OPG or the expected information.
     """
-    like = (0.0,) * n_params
-    n_sums = n_params + 1
-    fill = _compile_fill(loglik, score, n_params)
-
-    @uncached
-    def evaluate(arrays, weights, omit, first, stop, want, theta, scores, used, told):
-        for k in range(told.shape[0]):
-            told[k] = 0.0
-        curvature = told[n_sums:].reshape(n_params, n_params)
-        products = curvature if want == search.OUTER else curvature[:0, :0]
-        with_loglik = want != search.SCORE
-        rows = scores if with_loglik else scores[:n_params]
-        total = 0.0
-        for i in range(first, stop, BLOCK):
-            n = min(BLOCK, stop - i)
-            fill(arrays, i, n, theta, scores, with_loglik)
-            if weights is None and omit is None:
-                _accumulate((rows, None, n, told, products))
-                total += n
-            else:
-                total += _weigh(arrays, weights, omit, i, n, used)
-                _accumulate((rows, used, n, told, products))
-        if fisher is not None:
-            if want == search.EXPECTED:
-                scatter(fisher(*leading(theta, like)), told, n_sums, 1)
-                for k in range(n_sums, told.shape[0]):
-                    told[k] *= total
-
-    return evaluate
+    p = theta.shape[0]
+    fill, inform = places
+    told[:] = 0.0
+    curvature = told[p + 1 :].reshape(p, p)
+    products = curvature if want == search.OUTER else curvature[:0, :0]
+    with_loglik = want != search.SCORE
+    rows = scores if with_loglik else scores[:p]
+    total = 0.0
+    for i in range(first, stop, BLOCK):
+        n = min(BLOCK, stop - i)
+        call_at(fill, (arrays, i, n, theta, scores, with_loglik))
+        if weights is None and omit is None:
+            _accumulate((rows, None, n, told, products))
+            total += n
+        else:
+            total += _weigh(arrays, weights, omit, i, n, used)
+            _accumulate((rows, used, n, told, products))
+    if want == search.EXPECTED:
+        call_at(inform, (theta, told))
+        for k in range(p + 1, told.shape[0]):
+            told[k] *= total
 
 
-def compile_fit_many(evaluate):
-    """Compile the fits of one problem after the other, given `compile_evaluate`'s function.
+@uncached
+def fit_many(
+    places,
+    arrays,
+    weights,
+    omit,
+    offsets,
+    totals,
+    statuses,
+    options,
+    fixed,
+    thetas,
+    results,
+    corrs,
+    paths,
+    scratch,
+):
+    """Fit one problem after the other.
 
-    The result is ``fit_many(arrays, weights, omit, offsets, totals, statuses, options, fixed,
-    thetas, results, corrs, paths, scratch)``:
-
+    places : of `places_of`.
     arrays, weights, omit, offsets, totals, statuses : as for `survey`; statuses are updated.
     options : metric (a number of `search`), covariance (of `outcome`), max_iter, tol.
     fixed : (p, p) or (0, 0), a given metric.
@@ -147,42 +196,23 @@ def compile_fit_many(evaluate):
     paths : (n, max_iter + 1, p) or (n, 0, p), out: the way.
     scratch : of `make_scratch`.
     """
-
-    @uncached
-    def fit_many(
-        arrays,
-        weights,
-        omit,
-        offsets,
-        totals,
-        statuses,
-        options,
-        fixed,
-        thetas,
-        results,
-        corrs,
-        paths,
-        scratch,
-    ):
-        metric, cov, max_iter, tol = options
-        scores, used, told, memory = scratch
-        for r in range(thetas.shape[0]):
-            theta, result, corr, path = thetas[r], results[r], corrs[r], paths[r]
-            if statuses[r] != codes.OK:
-                _give_up((statuses[r], theta, result, corr))
-                continue
-            first, stop = offsets[r], offsets[r + 1]
-            want = _begin((memory, theta, totals[r], metric, cov, tol, max_iter))
-            while want != search.DONE:
-                evaluate(arrays, weights, omit, first, stop, want, theta, scores, used, told)
-                want = _proceed((memory, told, fixed, theta, path))
-            statuses[r] = _finish((memory, theta, result, corr))
-
-    return fit_many
+    metric, cov, max_iter, tol = options
+    scores, used, told, memory = scratch
+    for r in range(thetas.shape[0]):
+        theta, result, corr, path = thetas[r], results[r], corrs[r], paths[r]
+        if statuses[r] != codes.OK:
+            _give_up((statuses[r], theta, result, corr))
+            continue
+        first, stop = offsets[r], offsets[r + 1]
+        want = _begin((memory, theta, totals[r], metric, cov, tol, max_iter))
+        while want != search.DONE:
+            evaluate(places, arrays, weights, omit, first, stop, want, theta, scores, used, told)
+            want = _proceed((memory, told, fixed, theta, path))
+        statuses[r] = _finish((memory, theta, result, corr))
 
 
 def make_scratch(n_params):
-    """Memory for one thread: scores, used, told (of `compile_evaluate`) and that of `search`."""
+    """Memory for one thread: scores, used, told (of `evaluate`) and that of `search`."""
     n_told = n_params + 1 + n_params * n_params
     memory = np.empty(memory_size(n_params))
     return np.zeros((n_params + 1, STRIDE)), np.empty(BLOCK), np.empty(n_told), memory
