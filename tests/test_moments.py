@@ -14,8 +14,10 @@ rng = np.random.default_rng(21)
 
 
 def reduce_one(x, w=None, limits=None, omit=None, high=True, tally=None):
-    """The statistics of one row, as a column."""
+    """The statistics of one row, as a column; with limits there is a tally, as in fits."""
     stats = np.full((7 if high else 5, 1), 123.0)
+    if limits is not None and tally is None:
+        tally = np.empty((3, 1))
     ends = np.array([0, len(x)])
     reduce_rows(np.asarray(x), w, ends, limits, omit, True if high else None, 0, stats, tally)
     return stats
@@ -116,13 +118,14 @@ def test_limits_select_values_and_nan_is_omitted_or_spoils():
     rows = np.tile(x, 9)
     limits = np.stack([np.full(9, -2.0), np.arange(9.0)])
     stats = np.empty((7, 9))
-    reduce_rows(rows, None, np.arange(10) * x.size, limits, True, True, 0, stats, None)
+    tally = np.empty((3, 9))
+    reduce_rows(rows, None, np.arange(10) * x.size, limits, True, True, 0, stats, tally)
     for j in range(9):
         check(stats[:, j : j + 1], [v for v in x if -2.0 <= v <= j])
     columns = np.repeat(x, 9)
     again = np.empty((7, 9))
     sizes = (0, 1, columns.size, x.size, 9, 9)
-    reduce_columns(columns, None, *sizes, limits, True, True, 0, again, None)
+    reduce_columns(columns, None, *sizes, limits, True, True, 0, again, tally)
     np.testing.assert_allclose(again[moments.M2], stats[moments.M2], rtol=1e-14)
 
 
