@@ -5,6 +5,7 @@ import errno
 import io
 import os
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -103,8 +104,9 @@ def read_csv(
         with Spool(roles) as spool:
             chunks = _chunks(text, label)
             names = next(chunks)[0][0]
+            places = dict(zip(names, range(len(names)), strict=True))
             readers = [
-                _Column(label, name, names.index(name), columns is not None)
+                _Column(label, name, places[name], columns is not None)
                 for name in select_names(names, label, columns, roles)
             ]
             extras = {role: _extra(names, label, role, name, codes) for role, name in roles.items()}
@@ -189,8 +191,12 @@ def select_names(
         if name in wanted:
             what = _WORDS[role]
             raise Refused(f"{label}: column {name!r} holds {what} and cannot be fitted too", 2)
+    counts = Counter(names)
     for name in (*wanted, *roles.values()):
-        _position(names, name, label)
+        if not counts[name]:
+            raise Refused(f"{label}: there is no column {name!r}; there are {listed(names)}")
+        if counts[name] > 1:
+            raise Refused(f"{label}: {counts[name]} columns are named {_shorten(name)}")
     return list(dict.fromkeys(wanted))
 
 
@@ -205,19 +211,10 @@ _WORDS = {
 
 
 def _extra(names: list[str], label: str, role: str, name: str, codes: Codes) -> "_Column | _Labels":
-    position = _position(names, name, label)
+    position = names.index(name)
     if role == "groups":
         return _Labels(label, name, position, codes)
     return _Column(label, name, position, True, weights=role == "weights")
-
-
-def _position(names: list[str], name: str, label: str) -> int:
-    count = names.count(name)
-    if count == 0:
-        raise Refused(f"{label}: there is no column {name!r}; there are {listed(names)}")
-    if count > 1:
-        raise Refused(f"{label}: {count} columns are named {_shorten(name)}")
-    return names.index(name)
 
 
 def listed(names: Sequence[str]) -> str:

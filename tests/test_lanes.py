@@ -4,6 +4,7 @@ import ctypes
 import ctypes.util
 import mmap
 from functools import cache
+from itertools import product
 
 import numba
 import numpy as np
@@ -75,13 +76,18 @@ def used_terms(x, w, consts, limited, omit, high):
     return sums
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("limited", FLAGS)
-@pytest.mark.parametrize("omit", FLAGS)
-@pytest.mark.parametrize("high", FLAGS)
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_rows_equal_twin_and_plain_sums(weighted, limited, omit, high, dtype):
+def choices(n):
+    """Whether each of n things is so: all combinations; compiled, which takes time, half of them,
+    among which any n - 1 are in all of theirs.
+    """
+    every = product(FLAGS, repeat=n)
+    return [flags for flags in every if not JIT or flags.count(True) % 2 == 0]
+
+
+@pytest.mark.parametrize(("weighted", "limited", "omit", "high", "single"), choices(5))
+def test_rows_equal_twin_and_plain_sums(weighted, limited, omit, high, single):
     """Eight rows at a time and one row in four vectors, for every length of the tail."""
+    dtype = np.float32 if single else np.float64
     for sums, rows in ((deviations.centred_rows, 8), (deviations.centred_row, 1)):
         run = compiled(sums)
         for n in (0, 1, 7, 8, 9, 16, 31, 32, 33, 75):
@@ -108,10 +114,7 @@ def test_rows_equal_twin_and_plain_sums(weighted, limited, omit, high, dtype):
                 np.testing.assert_array_equal(out[1 : 1 + len(plain), r], plain)
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("limited", FLAGS)
-@pytest.mark.parametrize("omit", FLAGS)
-@pytest.mark.parametrize("high", FLAGS)
+@pytest.mark.parametrize(("weighted", "limited", "omit", "high"), choices(4))
 def test_columns_equal_twin_and_plain_sums(weighted, limited, omit, high):
     for sums, rows in ((deviations.centred_columns, 8), (deviations.centred_columns_1, 1)):
         run = compiled(sums)
