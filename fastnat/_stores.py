@@ -122,13 +122,14 @@ def _select(
     fields = dict(zip(schema.names, schema.types, strict=True))
     wanted = select_names(schema.names, str(path), columns, roles)
     numeric = [name for name in wanted if _is_numeric(fields[name])]
+    skipped = [name for name in wanted if not _is_numeric(fields[name])]
     others = [name for role, name in roles.items() if role != "groups"]
     for name in [*(wanted if columns is not None else []), *others]:
         if not _is_numeric(fields[name]):
             raise Refused(f"{path}: column {name!r} holds {fields[name]}, not numbers")
     if not numeric:
         raise Refused(f"{path}: there is no column of numbers to fit")
-    return numeric, [name for name in wanted if name not in numeric]
+    return numeric, skipped
 
 
 def _extra(path: Path, batch: Any, role: str, name: str, codes: Codes) -> Array:
