@@ -268,9 +268,8 @@ def _fitter(options: Options, limited: bool, out: Array) -> Fit:
     def fit(columns: Columns, offsets: Any, first: int) -> None:
         x, upper, left, right, least, most, std, w = columns
         if std is not None and limited:
-            bad = noisy.fit_rows(
-                x, upper, left, right, least, most, std, w, offsets, omit, *end, first, out
-            )
+            given = tuple(np.empty(0) if column is None else column for column in columns)
+            bad = noisy.fit_rows(given, offsets, omit, *end, first, out)
         elif std is not None:
             bad = noise.fit_rows(x, std, w, offsets, omit, reml, *end, first, out)
         elif least is not None:

@@ -42,30 +42,15 @@ def longest(offsets):
 
 
 @inlined
-def observe(x, upper, left, right, i):
-    """(missing, impossible, lower, upper) of observation i: an interval, or a value with limits.
+def interval_of(x, upper, i):
+    """(missing, impossible, lower, upper) of observation i, an interval.
 
     Without branches, for which kind an observation is of cannot be predicted.
     """
-    low = high = float(x[i])
-    wrong = False
-    if upper is not None:
-        high = float(upper[i])
-        missing = (low != low) & (high != high)
-    else:
-        missing = low != low
-    if left is not None or right is not None:
-        value, least, most = low, -math.inf, math.inf
-        if left is not None:
-            least = float(left[i])
-        if right is not None:
-            most = float(right[i])
-        wrong = not ((least <= most) & (least < math.inf) & (most > -math.inf))
-        below, above = value <= least, value >= most
-        low = -math.inf if below else (most if above else value)
-        high = least if below else (math.inf if above else value)
-    impossible = wrong | ((not missing) & ((not low <= high) | ((low == high) & math.isinf(low))))
-    return missing & (not wrong), impossible, low, high
+    low, high = float(x[i]), float(upper[i])
+    missing = (low != low) & (high != high)
+    impossible = (not missing) & ((not low <= high) | ((low == high) & math.isinf(low)))
+    return missing, impossible, low, high
 
 
 @kernel
@@ -235,7 +220,7 @@ def _sort_intervals(x, upper, w, start, stop, unit, omit, lists, ends, row):
             used = weight > 0.0
             n_bad += not weight >= 0.0
             total += weight
-        missing, impossible, low, high = observe(x, upper, None, None, i)
+        missing, impossible, low, high = interval_of(x, upper, i)
         n_missing += used & missing
         n_impossible += used & impossible
         fine = used & (not (missing & omit))

@@ -12,7 +12,7 @@ import numpy as np
 
 from fastnat.kernels import ascent, codes, estimates, existence, root, truncated
 from fastnat.kernels._jit import helper, kernel
-from fastnat.kernels.compression import longest, observe, unit_of
+from fastnat.kernels.compression import interval_of, longest, unit_of
 from fastnat.kernels.noisy_terms import (
     HIGH,
     LEAST,
@@ -36,14 +36,12 @@ _CLOSE = 1e-26  # decrement there
 
 
 @kernel
-def fit_rows(
-    x, upper, left, right, lower, higher, noise, w, offsets, omit, cov, max_iter, tol, first, out
-):
+def fit_rows(columns, offsets, omit, cov, max_iter, tol, first, out):
     """Fit rows of observations, ``offsets[b]`` to ``offsets[b + 1] - 1``; returns bad weights.
 
-    x, upper, left, right : as in `compression.compress`.
-    lower, higher : (n_total,) bounds of truncation, or None, both.
-    noise, w : (n_total,) standard errors and weights; w may be None.
+    columns : x, upper, left, right as in `compression.compress`, bounds of truncation (both or
+        none), standard errors, weights; each (n_total,), or (0,) if it is not given, so that there
+        is one signature.
     omit : whether a missing observation is left out.
     cov : the kind of covariance, as `outcome` numbers them, but for the expected information.
     out : (estimates.SIZE, at least first + n_rows), out.
@@ -53,9 +51,7 @@ def fit_rows(
     bad_weights = 0
     for b in range(offsets.size - 1):
         column, start, stop = first + b, offsets[b], offsets[b + 1]
-        status, n, total = _gather(
-            x, upper, left, right, lower, higher, noise, w, start, stop, omit, work
-        )
+        status, n, total = _gather(columns, start, stop, omit, work)
         bad_weights += status < 0
         if status != codes.OK:
             estimates.blame(max(status, codes.NO_DATA), total, column, out)
@@ -66,7 +62,7 @@ def fit_rows(
             estimates.give_up(status, origin + scale * mu, sigma, supremum, total, column, out)
             continue
         limit = -math.inf
-        if lower is not None:
+        if columns[4].size > 0:
             limit = _limit(work, n, total, tools)
         status, nit, v, mu, loglik = _search(work, n, limit, total, max_iter, tol, state)
         loglik -= n_values * math.log(scale)
@@ -81,19 +77,19 @@ def fit_rows(
 
 
 @helper
-def _gather(x, upper, left, right, lower, higher, noise, w, start, stop, omit, work):
+def _gather(columns, start, stop, omit, work):
     """(status, number, total weight) of the usable observations of a row, copied to ``work``."""
+    x, upper, left, right, lower, higher, noise, w = columns
     n, missing, invalid, total = np.int64(0), 0, 0, 0.0
     for i in range(start, stop):
-        weight = 1.0 if w is None else float(w[i])
+        weight = _at(w, i, 1.0)
         if not 0.0 <= weight < math.inf:
             return np.int64(-1), n, total
         if weight == 0.0:
             continue
-        lost, wrong, low, high = observe(x, upper, left, right, i)
-        least, most, error = -math.inf, math.inf, float(noise[i])
-        if lower is not None:
-            least, most = float(lower[i]), float(higher[i])
+        lost, wrong, low, high = _observe(x, upper, left, right, i)
+        least, most, error = _at(lower, i, -math.inf), _at(higher, i, math.inf), noise[i]
+        if lower.size > 0:
             wrong = wrong or not least < most or not (lost or least <= low <= most)
         missing += lost
         total += weight if lost and not omit else 0.0
@@ -112,6 +108,26 @@ def _gather(x, upper, left, right, lower, higher, noise, w, start, stop, omit, w
     elif invalid > 0:
         status = codes.INVALID_INPUT
     return np.int64(status), n, total
+
+
+@helper
+def _at(column, i, default):
+    return column[i] if column.size > 0 else default
+
+
+@helper
+def _observe(x, upper, left, right, i):
+    """(missing, impossible, lower, upper) of observation i: an interval, or a value with limits."""
+    if upper.size > 0:
+        return interval_of(x, upper, i)
+    value, least, most = x[i], _at(left, i, -math.inf), _at(right, i, math.inf)
+    missing, wrong = value != value, not (least <= most and least < math.inf and most > -math.inf)
+    low = high = value
+    if value <= least:
+        low, high = -math.inf, least
+    elif value >= most:
+        low, high = most, math.inf
+    return missing and not wrong, wrong or (abs(low) == math.inf and low == high), low, high
 
 
 @helper
