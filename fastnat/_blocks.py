@@ -251,6 +251,14 @@ def readable(block: NDArray[Any], *, float32: bool = True) -> bool:
     return known and flags.c_contiguous and flags.aligned
 
 
+_NOTHING = np.empty(0)
+
+
+def or_nothing(array: NDArray[Any] | None) -> NDArray[Any]:
+    """An array, or if it is not given none of a length, for kernels that have one signature."""
+    return _NOTHING if array is None else array
+
+
 def flat(block: NDArray[Any], *, float32: bool = True) -> NDArray[Any]:
     """The block as a flat array that kernels read: the block itself, or a copy as float64."""
     if not (block.dtype is _FLOAT64 and block.flags.carray):  # the quick way to the same answer

@@ -250,7 +250,7 @@ def _fit_blocks(job: _Job) -> None:
         set_starts(index, theta)
         _call(
             likelihood.fit_many,
-            _places(model, columns),
+            likelihood.places_of(*model, len(columns)),
             columns,
             weights,
             flag,
@@ -334,13 +334,9 @@ def _evaluate_segment(
     weights: Array | None,
 ) -> None:
     scores, used, _, _ = likelihood.make_scratch(model.n_params)
-    sample = _places(model, columns), columns, weights, flag, 0, columns[0].size
+    places = likelihood.places_of(*model, len(columns))
+    sample = places, columns, weights, flag, 0, columns[0].size
     _call(likelihood.evaluate, *sample, want, theta, scores, used, parts[i])
-
-
-def _places(model: Compiled, columns: tuple[Array, ...]) -> Any:
-    """Where kernels find the functions of the model, for such columns."""
-    return likelihood.places_of(*model, tuple(c.flags.writeable for c in columns))
 
 
 def _call(kernel: Callable[..., None], *arguments: Any) -> None:

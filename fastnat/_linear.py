@@ -175,7 +175,7 @@ class _Job:
             self.samples.n_obs if own is not None and own.ndim > 2 else 0
             for own in (self.samples.x, self.samples.z)
         )
-        given = _given(columns)
+        given = tuple(map(_blocks.or_nothing, columns))
         out = at, found.results, found.params, found.stderr, found.corr
         pending = None if sure else self._fit_plain(given, x, offsets, x_step, out)
         if pending == 0:
@@ -280,7 +280,3 @@ def loglik_of(low: Array, x: Array, high: Array, w: Array) -> float:
     samples = arrange(Given(low, upper=high, weights=w), x, None, None)
     options = Options(linear_memory.CENSORED, 0, 100, 1e-12, False, False, 1)
     return float(solve(samples, None, options).results[0, linear_outcome.R_LOGLIK])
-
-
-def _given(columns: Any) -> tuple[Array, ...]:
-    return tuple(_long.NOTHING if c is None else c for c in columns)

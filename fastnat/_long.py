@@ -18,8 +18,8 @@ from fastnat.kernels import linear_values as values
 
 _SEGMENT = 1 << 14  # rows that are evaluated at a time
 _WORK = 400  # so much more is done with a byte than reading it, about
-NOTHING, NO_MATRIX = np.empty(0), np.empty((0, 0))
-"""A column and a matrix that are not given, as kernels take them."""
+NO_MATRIX = np.empty((0, 0))
+"""A matrix that is not given, as kernels take it."""
 
 
 class Question(NamedTuple):
@@ -62,9 +62,10 @@ class Rows:
     def read(self, part: slice) -> tuple[tuple[Array, ...], Array, Array]:
         """(columns, X, Z) as kernels read them."""
         columns = (
-            NOTHING if c is None else _blocks.flat(c[part], float32=False) for c in self.columns
+            None if c is None else _blocks.flat(c[part], float32=False) for c in self.columns
         )
-        return tuple(columns), _flat(self.x, part), _flat(self.z, part)
+        given = tuple(map(_blocks.or_nothing, columns))
+        return given, _flat(self.x, part), _flat(self.z, part)
 
     def tell(self, question: Question, n_threads: int | None) -> Answer:
         """Answer for these rows, segment by segment on threads."""

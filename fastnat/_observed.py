@@ -19,6 +19,7 @@ from fastnat._arrays import (
     how_to_broadcast,
     reduced_axes,
 )
+from fastnat._blocks import or_nothing
 from fastnat._limits import Options, Packed, fit_packed, needs_high
 from fastnat._reduce import Use, reduce_moments
 from fastnat._rows import WORK, Columns, Fit, Groups, Rows
@@ -268,12 +269,11 @@ def _fitter(options: Options, limited: bool, out: Array) -> Fit:
     def fit(columns: Columns, offsets: Any, first: int) -> None:
         x, upper, left, right, least, most, std, w = columns
         if std is not None and limited:
-            given = tuple(np.empty(0) if column is None else column for column in columns)
-            bad = noisy.fit_rows(given, offsets, omit, *end, first, out)
+            bad = noisy.fit_rows(tuple(map(or_nothing, columns)), offsets, omit, *end, first, out)
         elif std is not None:
-            bad = noise.fit_rows(x, std, w, offsets, omit, reml, *end, first, out)
+            bad = noise.fit_rows(x, std, or_nothing(w), offsets, omit, reml, *end, first, out)
         elif least is not None:
-            bad = truncated.fit_rows(x, least, most, w, offsets, omit, *end, first, out)
+            bad = truncated.fit_rows(x, least, most, or_nothing(w), offsets, omit, *end, first, out)
         else:
             packed = _compress((x, upper, left, right, w), offsets, omit, cov)
             fit_packed(packed, options, first, out)
@@ -298,9 +298,9 @@ def _profiler(options: Options, source: Rows, fits: Array) -> Ends:
             x, upper, left, right, least, most, std, w = columns
             end = offsets, drop, fits, first, found
             if std is not None:
-                noise_profile.intervals(x, std, w, *end)
+                noise_profile.intervals(x, std, or_nothing(w), *end)
             elif least is not None:
-                truncated_profile.intervals(x, least, most, w, *end)
+                truncated_profile.intervals(x, least, most, or_nothing(w), *end)
             else:
                 packed = _compress((x, upper, left, right, w), offsets, True, outcome.NO_COV)
                 stats, lists, ends, _, units = packed

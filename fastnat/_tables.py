@@ -224,7 +224,8 @@ def fit(source: Tables, out: Estimates, search: Search | None, n_threads: int | 
         which = maximise(stats, own)
         decide(stats, which, triangles(block, which, stats, own.scatter), own)
         if search is not None and np.any(own.numbers[:, mvn.STATUS] == codes.NAN_INPUT):
-            _fit_missing(*block.data, source.n_obs, block.first, own, search)
+            x, w = block.data
+            _fit_missing(x, _blocks.or_nothing(w), source.n_obs, block.first, own, search)
 
     reduce(source, n_threads, 1 if search is None else _WORK, finish)
 
@@ -235,17 +236,15 @@ def decide(stats: Array, which: NDArray[np.int64], found: Array, out: Estimates)
         mvn.decide(stats[b], out.mean[b], out.scatter[b], r, out.numbers[b])
 
 
-def _fit_missing(
-    x: Array, w: Array | None, n: int, first: int, out: Estimates, search: Search
-) -> None:
+def _fit_missing(x: Array, w: Array, n: int, first: int, out: Estimates, search: Search) -> None:
     """Fit those of neighbouring tables of n rows that have missing entries."""
     which = np.flatnonzero(out.numbers[:, mvn.STATUS] == codes.NAN_INPUT)
     n_fits, d = out.mean.shape
     start = search.start[0][first : first + n_fits], search.start[1][first : first + n_fits]
     end = search.max_iter, search.tol
 
-    def one(b: Any) -> tuple[Array, Array | None]:
-        return x[b * n * d : (b + 1) * n * d], None if w is None else w[b * n : (b + 1) * n]
+    def one(b: Any) -> tuple[Array, Array]:
+        return x[b * n * d : (b + 1) * n * d], w[b * n : (b + 1) * n]
 
     if d > LARGE:
         for b in which:
@@ -272,7 +271,7 @@ def relative_covariances(
         index = _blocks.place(f, source.batch)
         x, w = source.part(index)
         mvn_errors.relative_covariance(
-            x, w, found.mean[f], found.scatter[f], found.scale[f], kind, cov[k]
+            x, _blocks.or_nothing(w), found.mean[f], found.scatter[f], found.scale[f], kind, cov[k]
         )
 
     _blocks.run(work, which.size, n_threads, which.size * (8 * p * p + 64 * source.n_obs * d))

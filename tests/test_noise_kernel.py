@@ -35,7 +35,7 @@ def fit_all(x, e, w=None, omit=False, reml=False, cov=COV_OBSERVED, max_iter=100
     """Rows (B, n) -> (estimates.SIZE, B)."""
     x = np.asarray(x, float)
     e = flat_rows(e, x.shape)
-    flat = None if w is None else flat_rows(w, x.shape)
+    flat = np.empty(0) if w is None else flat_rows(w, x.shape)
     ends = np.arange(len(x) + 1, dtype=np.int64) * x.shape[1]
     out = np.full((estimates.SIZE, len(x)), 7.0)
     bad = noise.fit_rows(x.ravel(), e, flat, ends, omit, reml, cov, max_iter, tol, 0, out)
@@ -352,7 +352,7 @@ def test_ragged_rows_and_first(rows):
     x, e = rows[0].ravel()[:9], rows[1].ravel()[:9]
     out = np.full((estimates.SIZE, 6), 7.0)
     ends = np.array([0, 2, 2, 9])
-    assert noise.fit_rows(x, e, None, ends, False, False, COV_OBSERVED, 100, 1e-12, 2, out) == 0
+    assert noise.fit_rows(x, e, np.empty(0), ends, False, False, COV_OBSERVED, 100, 1e-12, 2, out) == 0
     assert same_bits(out[:, 2], fit(x[:2], e[:2]))
     assert out[estimates.STATUS, 3] == codes.NO_DATA
     assert same_bits(out[:, 4], fit(x[2:], e[2:]))
@@ -559,7 +559,7 @@ def test_the_maximum_is_global(rng, design, reml):
 def intervals(x, e, w=None):
     x, e = np.atleast_2d(np.asarray(x, float)), np.atleast_2d(np.asarray(e, float))
     out = fit_all(x, e, w)[0]
-    flat = None if w is None else flat_rows(w, x.shape)
+    flat = np.empty(0) if w is None else flat_rows(w, x.shape)
     offsets, ends = np.arange(len(x) + 1) * x.shape[1], np.full((4, len(x)), 7.0)
     noise_profile.intervals(x.ravel(), e.ravel(), flat, offsets, 0.5 * CHI2_95, out, 0, ends)
     return out, ends

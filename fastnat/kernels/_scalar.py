@@ -151,6 +151,12 @@ else:
 
 
 @helper
+def weight_at(w, i):
+    """The weight of an observation; none are given as (0,), so that there is one signature."""
+    return w[i] if w.size > 0 else 1.0
+
+
+@helper
 def part(x, start, stop):
     """Elements ``start`` to ``stop - 1`` of an array, None of None: numba prunes what is not so."""
     if x is not None:

@@ -118,18 +118,14 @@ def compile_inform(fisher, n_params):
 
 
 @lru_cache(maxsize=256)
-def places_of(fill, inform, n_params, writeable):
-    """Where the machine code of these is, for arrays that can be written to or not, as these.
+def places_of(fill, inform, n_params, n_data):
+    """Where the machine code of these is, for so many arrays of data.
 
-    inform : None if there is no expected information.
+    inform : None if there is no expected information, which nobody asks for then.
     """
-    arrays = tuple(np.empty(0) for _ in writeable)
-    for array, flag in zip(arrays, writeable, strict=True):
-        array.flags.writeable = flag
+    arrays, theta = (np.empty(0),) * n_data, np.empty(n_params)
     scores, _, told, _ = make_scratch(n_params)
-    theta = np.empty(n_params)
     place = address_of(fill, arrays, 0, 0, theta, scores, True)
-    # (Never called if there is none.)
     return place, place if inform is None else address_of(inform, theta, told)
 
 

@@ -9,6 +9,7 @@ import math
 import numpy as np
 
 from fastnat.kernels._jit import helper, kernel
+from fastnat.kernels._scalar import weight_at
 from fastnat.kernels.curvature import copy_matrix
 from fastnat.kernels.fisher import BLOCK, STRIDE, accumulate
 from fastnat.kernels.linalg import cholesky, cholesky_solve
@@ -42,7 +43,7 @@ from fastnat.kernels.patterns import (
 def relative_covariance(x, w, mean, scatter, scale, kind, cov):
     """Covariance of the parameters of one table, in units of standard deviations.
 
-    x, w : flat, rows of d values, NaN where missing, and their weights or None.
+    x, w : flat, rows of d values, NaN where missing, and their weights, or (0,).
     mean, scatter, scale : the estimates, as `mvn.finish` leaves them.
     kind : a covariance that `outcome` numbers.
     cov : (p, p), out; NaN if a matrix that must be inverted is singular.
@@ -151,7 +152,7 @@ def _add_products(x, w, columns, found, mu, root, tools, meat):
                     factor = 1.0 if i > j else 0.5
                     scores[d + cell, filled] = factor * (q[i] * q[j] - terms[cell, 0])
                     cell += 1
-            weights[filled] = 1.0 if w is None else w[row]
+            weights[filled] = weight_at(w, row)
             filled += 1
             if filled == BLOCK:
                 accumulate(scores, weights, filled, total, meat)

@@ -159,7 +159,7 @@ def fit_missing(
 ):
     """Fit tables with missing entries; a saddle may be left to `leave_saddle`.
 
-    x, w : flat, rows of d values, NaN where missing, and their weights or None.
+    x, w : flat, rows of d values, NaN where missing, and their weights, or (0,).
     offsets : (n + 1,) rows where tables begin.
     which : numbers of the tables to fit.
     start_mean, start_cov : (n, d), (n, d, d) where to start, or (0, d), (0, d, d).

@@ -53,7 +53,7 @@ def fit_rows(x, noise, w, offsets, omit, reml, cov, max_iter, tol, first, out):
     """Fit the rows ``offsets[b]`` to ``offsets[b + 1]``; returns how many have bad weights.
 
     x, noise, w : (n_total,) float64; noise is a standard deviation, infinite for a value that
-        says nothing; w is None for unit weights.
+        says nothing; w is (0,) for unit weights.
     omit : leave out observations whose value is NaN, or say NAN_INPUT.
     reml : maximise the restricted likelihood, of contrasts.
     cov : kind of standard errors, see `outcome`.

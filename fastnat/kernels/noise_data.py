@@ -9,6 +9,7 @@ import numpy as np
 
 from fastnat.kernels import codes
 from fastnat.kernels._jit import helper
+from fastnat.kernels._scalar import weight_at
 from fastnat.kernels.lanes import WIDTH
 from fastnat.kernels.tiles import new_sums
 
@@ -28,7 +29,7 @@ def select(x, noise, w, start, stop, omit, room):
     n, total = 0, 0.0
     missing = invalid = False
     for i in range(start, stop):
-        weight = 1.0 if w is None else w[i]
+        weight = weight_at(w, i)
         if not 0.0 <= weight < math.inf:
             return np.int64(-1), 0, math.nan
         value, error = x[i], noise[i]

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastnat.kernels import ascent, codes, estimates, existence, root, truncated
 from fastnat.kernels._jit import helper, kernel
+from fastnat.kernels._scalar import weight_at
 from fastnat.kernels.compression import interval_of, longest, unit_of
 from fastnat.kernels.noisy_terms import (
     HIGH,
@@ -82,7 +83,7 @@ def _gather(columns, start, stop, omit, work):
     x, upper, left, right, lower, higher, noise, w = columns
     n, missing, invalid, total = np.int64(0), 0, 0, 0.0
     for i in range(start, stop):
-        weight = _at(w, i, 1.0)
+        weight = weight_at(w, i)
         if not 0.0 <= weight < math.inf:
             return np.int64(-1), n, total
         if weight == 0.0:

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastnat.kernels import codes
 from fastnat.kernels._jit import helper
+from fastnat.kernels._scalar import weight_at
 from fastnat.kernels.linalg import reflect
 
 _BITS = 62  # of a word of a pattern
@@ -41,7 +42,7 @@ def look_at_columns(x, w, d, status):
         weight, mean, low, top = 0.0, 0.0, math.inf, -math.inf
         for i in range(n):
             value = x[i * d + j]
-            if value == value and (w is None or w[i] > 0.0):
+            if value == value and weight_at(w, i) > 0.0:
                 low, top = min(low, value), max(top, value)
                 counts[j] += 1
         if low == -math.inf or top == math.inf:
@@ -54,8 +55,8 @@ def look_at_columns(x, w, d, status):
         total = 0.0
         for i in range(n):
             value = x[i * d + j]
-            if value == value and (w is None or w[i] > 0.0):
-                factor = 1.0 if w is None else w[i]
+            if value == value and weight_at(w, i) > 0.0:
+                factor = weight_at(w, i)
                 weight += factor
                 total += factor * (value / unit - middle / unit)
         mean = total / weight if weight > 0.0 else 0.0
@@ -116,7 +117,7 @@ def _group(x, w, d, order):
     pattern = np.full(n, -1)
     m = 0
     for i in range(n):
-        if w is not None and not w[i] > 0.0:
+        if not weight_at(w, i) > 0.0:
             continue
         known = False
         for j in range(d):
@@ -193,7 +194,7 @@ def _take_mean(x, w, d, columns, found, k, row):
     total = 0.0
     for r in range(found[ENDS][k], found[ENDS][k + 1]):
         i = found[ROWS][r]
-        factor = 1.0 if w is None else w[i]
+        factor = weight_at(w, i)
         read_row(x, d, columns, found[COLUMNS][k], size, i, row)
         total += factor
         for a in range(size):
@@ -207,7 +208,7 @@ def _take_mean(x, w, d, columns, found, k, row):
 def _deviation(x, w, d, columns, found, k, r, row):
     """Row r of pattern k less the mean, times the root of its share of the weight."""
     i = found[ROWS][r]
-    share = math.sqrt((1.0 if w is None else w[i]) / found[WEIGHT][k])
+    share = math.sqrt(weight_at(w, i) / found[WEIGHT][k])
     read_row(x, d, columns, found[COLUMNS][k], found[SIZES][k], i, row)
     for a in range(found[SIZES][k]):
         row[a] = share * (row[a] - found[MEANS][k, a])

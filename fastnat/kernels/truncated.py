@@ -13,6 +13,7 @@ import numpy as np
 
 from fastnat.kernels import ascent, codes, compression, estimates
 from fastnat.kernels._jit import helper, kernel
+from fastnat.kernels._scalar import weight_at
 from fastnat.kernels._stop import stopped
 from fastnat.kernels.ascent import GRAD, METRIC, STATE, THETA
 from fastnat.kernels.outcome import NO_COV
@@ -30,7 +31,7 @@ T, LOWER, UPPER, WEIGHT, N_ROWS = range(5)
 def fit_rows(x, lower, upper, w, offsets, omit, cov, max_iter, tol, first, out):
     """Fit rows of observations, ``offsets[b]`` to ``offsets[b + 1] - 1``; returns bad weights.
 
-    x, lower, upper, w : (n_total,) values, their bounds and weights; w may be None.
+    x, lower, upper, w : (n_total,) values, their bounds and weights; w may be (0,).
     omit : whether a missing observation is left out.
     cov : the kind of covariance, as `outcome` numbers them.
     out : (estimates.SIZE, at least first + n_rows), out.
@@ -74,13 +75,11 @@ def gather(x, lower, upper, w, start, stop, omit, work):
     """
     n, missing, invalid, total = np.int64(0), 0, 0, 0.0
     for i in range(start, stop):
-        weight = 1.0
-        if w is not None:
-            weight = float(w[i])
-            if not 0.0 <= weight < math.inf:
-                return np.int64(-1), n, total
-            if weight == 0.0:
-                continue
+        weight = weight_at(w, i)
+        if not 0.0 <= weight < math.inf:
+            return np.int64(-1), n, total
+        if weight == 0.0:
+            continue
         value, least, most = float(x[i]), float(lower[i]), float(upper[i])
         total += weight
         fine = least < most and not math.isinf(value)
