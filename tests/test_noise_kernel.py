@@ -352,7 +352,9 @@ def test_ragged_rows_and_first(rows):
     x, e = rows[0].ravel()[:9], rows[1].ravel()[:9]
     out = np.full((estimates.SIZE, 6), 7.0)
     ends = np.array([0, 2, 2, 9])
-    assert noise.fit_rows(x, e, np.empty(0), ends, False, False, COV_OBSERVED, 100, 1e-12, 2, out) == 0
+    assert (
+        noise.fit_rows(x, e, np.empty(0), ends, False, False, COV_OBSERVED, 100, 1e-12, 2, out) == 0
+    )
     assert same_bits(out[:, 2], fit(x[:2], e[:2]))
     assert out[estimates.STATUS, 3] == codes.NO_DATA
     assert same_bits(out[:, 4], fit(x[2:], e[2:]))
