@@ -12,6 +12,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import calls
 import joblib
@@ -257,6 +258,26 @@ def test_a_fork_waits_for_those_who_compile():
     assert here.recv() == fastnat.fit_normal(calls.X[0]).mu
     child.join(60)
     assert child.exitcode == 0
+
+
+@compiled_only
+def test_a_fork_waits_for_those_who_look_for_machine_code():
+    """They hold a lock of LLVM's, with which 5 of 40 children were born that waited for ever."""
+    held = []
+
+    def look(_):
+        held.append(global_compiler_lock.is_locked())
+        return 7
+
+    library = SimpleNamespace(get_pointer_to_function=look)
+    made = SimpleNamespace(
+        library=library,
+        fndesc=SimpleNamespace(llvm_func_name="f"),
+        signature=numba.void(numba.float64),
+    )
+    function = SimpleNamespace(overloads={(numba.float64,): made}, compile=lambda _: None)
+    assert _jit.address_of(function, 1.0) == 7
+    assert held == [True]
 
 
 AT_EXIT = """

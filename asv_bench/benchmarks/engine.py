@@ -1,12 +1,13 @@
 """Models and peers of the engine's benchmarks."""
 
+import functools
 import math
 
 import numpy as np
 
 import fastnat
 from fastnat import _compile
-from fastnat.kernels import cholesky_many, cholesky_solve_many, fisher, search
+from fastnat.kernels import cholesky_many, cholesky_solve_many, fisher, likelihood, search
 
 from . import common
 
@@ -33,6 +34,14 @@ def linear_model(p):
     return made["loglik"], made["score"]
 
 
+def _evaluator(functions, p, columns):
+    """What evaluates a model, given data and a point."""
+    model = _compile.compiled(*functions, None, p, columns)
+    if hasattr(model, "evaluate"):  # before 88cb39d each model had its own
+        return model.evaluate
+    return functools.partial(likelihood.evaluate, likelihood.places_of(*model, columns))
+
+
 class Fisher:
     """Log-likelihood, gradient and empirical Fisher matrix of n observations; and by NumPy.
 
@@ -46,7 +55,7 @@ class Fisher:
             functions, columns = (model.loglik, model.score), 1
         else:
             functions, columns = linear_model(p), p
-        self.evaluate = _compile.compiled(*functions, None, p, columns).evaluate
+        self.evaluate = _evaluator(functions, p, columns)
         self.data = tuple(common.normal(columns, n))
         self.theta = np.full(p, 0.1)
         self.scratch = np.zeros((p + 1, STRIDE)), np.empty(BLOCK)

@@ -218,9 +218,11 @@ def call_at(address: Any, arguments: Any) -> None:
 
 def _machine_code(function: Any, kinds: tuple[Any, ...]) -> tuple[int, Any]:
     """(address, type of the result) of a compiled function for arguments of these types."""
-    function.compile(kinds)
-    made = function.overloads[kinds]
-    address = made.library.get_pointer_to_function(made.fndesc.llvm_func_name)
+    # LLVM has a lock of its own, which the look-up takes: a fork waits for numba's.
+    with global_compiler_lock:
+        function.compile(kinds)
+        made = function.overloads[kinds]
+        address = made.library.get_pointer_to_function(made.fndesc.llvm_func_name)
     return address, made.signature.return_type
 
 
