@@ -1,6 +1,5 @@
 """Sizes, random numbers and comparisons that all tests share."""
 
-import gc
 import re
 import signal
 import zlib
@@ -26,12 +25,6 @@ hypothesis.settings.register_profile(
     max_examples=300 if COMPILED else 25,
 )
 hypothesis.settings.load_profile("fastnat")
-
-
-def pytest_collection_finish():
-    """What has been imported stays: the collector, which compilation keeps busy, may pass it by."""
-    gc.collect()
-    gc.freeze()
 
 
 def scaled(compiled, plain):
