@@ -21,7 +21,7 @@ from fastnat._arrays import (
 )
 from fastnat._blocks import or_nothing
 from fastnat._limits import Options, Packed, fit_packed, needs_high
-from fastnat._reduce import Use, reduce_moments
+from fastnat._reduce import Use, reduce_moments, reduce_rows
 from fastnat._rows import WORK, Columns, Fit, Groups, Rows
 from fastnat.kernels import (
     censored,
@@ -32,7 +32,6 @@ from fastnat.kernels import (
     noise_profile,
     noisy,
     outcome,
-    rows,
     truncated,
     truncated_profile,
 )
@@ -252,12 +251,10 @@ def _compress(columns: Any, offsets: Any, omit: bool, cov: int) -> Packed:
     x, upper, left, right, w = columns
     bad = compression.compress(x, upper, left, right, w, offsets, omit, lists, ends, status, units)
     check_weights(bad)
-    flag, stats = (
-        (True, np.empty((7, n_fits))) if needs_high(cov) else (None, np.empty((5, n_fits)))
-    )
+    use = Use(high=True if needs_high(cov) else None)
+    stats, _ = use.new(n_fits, False)
     weights = None if w is None else lists[compression.VALUE_W]
-    values = lists[compression.VALUE]
-    rows.reduce_rows(values, weights, ends[compression.VALUES], None, None, flag, 0, stats, None)
+    reduce_rows(lists[compression.VALUE], weights, ends[compression.VALUES], use, 0, stats, None)
     return stats, lists, ends, status, units
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from fastnat import _blocks
 from fastnat._arrays import Array, Problems, mergeable
 from fastnat._rows import Columns, Rows
-from fastnat.kernels import columns, deviations, moments, rows
+from fastnat.kernels import columns, deviations, moments, rows, second_look
 
 Stats = NDArray[np.float64]
 Limits = NDArray[np.float64] | None
@@ -68,7 +68,7 @@ def reduce_moments(
         if weights is not None:
             weights = _blocks.flat(weights, float32=False)
         ends = _blocks.offsets(n_fits, n_obs)
-        rows.reduce_rows(values, weights, ends, *use, 0, stats, tally)
+        reduce_rows(values, weights, ends, use, 0, stats, tally)
         finish(stats, tally, 0, n_fits)
         return
     segment = columns.SEGMENT if problems.inner else rows.SEGMENT
@@ -101,10 +101,62 @@ def reduce_groups(
         x, *_, weights = columns
         n_fits = offsets.size - 1
         stats, tally = use.new(n_fits, tallied)
-        rows.reduce_rows(x, weights, offsets, *use.of(first, n_fits), 0, stats, tally)
+        reduce_rows(x, weights, offsets, use.of(first, n_fits), 0, stats, tally)
         finish(stats, tally, first, n_fits)
 
     groups.run(reduce, n_threads)
+
+
+def reduce_rows(
+    x: Array,
+    w: Array | None,
+    offsets: NDArray[np.int64],
+    use: Use,
+    first: int,
+    stats: Stats,
+    tally: Tally,
+) -> None:
+    """`rows.reduce_rows`, and a second look at what is doubtful."""
+    if rows.reduce_rows(x, w, offsets, *use, first, stats, tally):
+        _look_again(x, w, offsets[:-1], offsets[1:], 1, use, first, stats)
+
+
+def reduce_columns(
+    x: Array,
+    w: Array | None,
+    layout: tuple[int, int, int, int, int, int],
+    use: Use,
+    first: int,
+    stats: Stats,
+    tally: Tally,
+) -> None:
+    """`columns.reduce_columns`, and a second look at what is doubtful.
+
+    layout : (start, n_slabs, slab, n, stride, width).
+    """
+    if columns.reduce_columns(x, w, *layout, *use, first, stats, tally):
+        start, n_slabs, slab, n, stride, width = layout
+        starts = np.add.outer(start + slab * np.arange(n_slabs), np.arange(width)).reshape(-1)
+        _look_again(x, w, starts, starts + n * stride, stride, use, first, stats)
+
+
+_NO_LIMITS = np.empty((2, 0))
+
+
+def _look_again(
+    x: Array,
+    w: Array | None,
+    starts: NDArray[np.int64],
+    stops: NDArray[np.int64],
+    stride: int,
+    use: Use,
+    first: int,
+    stats: Stats,
+) -> None:
+    limits = _NO_LIMITS if use.limits is None else use.limits
+    second_look.look_again(
+        x, _blocks.or_nothing(w), starts, stops, stride, limits, use.omit is True, first, stats
+    )
 
 
 def _block_bytes(problems: Problems) -> int:
@@ -130,7 +182,7 @@ def _rows(problems: Problems, use: Use, tallied: bool, finish: Finish) -> Work:
         stats, tally = use.new(n_fits, tallied)
         values, weights = _flat(problems.x, problems.weights, index)
         ends = _blocks.offsets(n_fits, problems.n_obs)
-        rows.reduce_rows(values, weights, ends, *use.of(first, n_fits), 0, stats, tally)
+        reduce_rows(values, weights, ends, use.of(first, n_fits), 0, stats, tally)
         finish(stats, tally, first, n_fits)
 
     return work, len(blocks)
@@ -152,7 +204,7 @@ def _row_segments(problems: Problems, use: Use, parts: tuple[Stats, Tally]) -> W
         if w is not None:
             weights = _blocks.flat(_stretch(w[index], begin, stop), float32=False)
         ends = np.minimum(_blocks.offsets(min(step, n_segments - s), size), stop - begin)
-        rows.reduce_rows(values, weights, ends, *use.of(f, 1), f * n_segments + s, *parts)
+        reduce_rows(values, weights, ends, use.of(f, 1), f * n_segments + s, *parts)
 
     return work, len(blocks)
 
@@ -222,6 +274,6 @@ def _column_blocks(problems: Problems, use: Use) -> tuple[list[Any], Any]:
             start, size, stride = 0, n * n_columns, n_columns
         layout = start, n_slabs, size, n, stride, n_columns
         own = use.of(first, n_fits)
-        columns.reduce_columns(values, weights, *layout, *own, column, stats, tally)
+        reduce_columns(values, weights, layout, own, column, stats, tally)
 
     return blocks, reduce

@@ -62,11 +62,6 @@ class Tables(NamedTuple):
         limit = (_DIRECT if readable else _COPIED) // max(1, self.n_obs * self.d)
         return list(_blocks.cut(self.batch, max(1, limit)))
 
-    @property
-    def like(self) -> tuple[float, ...] | None:
-        """What tells kernels a small number of columns when they are compiled."""
-        return (0.0,) * self.d if self.d <= tables.SMALL else None
-
 
 def arrange(x: Any, weights: Any, omit: bool) -> Tables:
     """Broadcast X and the weights of its rows."""
@@ -166,10 +161,20 @@ def reduce(source: Tables, n_threads: int | None, work: int, finish: Finish) -> 
         block = Block(source, *blocks[i])
         stats = np.empty((block.n_fits, tables.n_stats(d)))
         ends = _blocks.offsets(block.n_fits, source.n_obs)
-        tables.reduce_tables(*block.data, source.like, ends, d, stats)
+        _reduce_tables(*block.data, ends, d, stats)
         finish(stats, block)
 
     _blocks.run(reduce_block, len(blocks), n_threads, 8 * source.n_fits * source.n_obs * d * work)
+
+
+def _reduce_tables(
+    x: Array, w: Array | None, offsets: NDArray[np.int64], d: int, stats: Array
+) -> None:
+    """`tables.reduce_tables`, and a second look at what is doubtful."""
+    # What tells the kernel a small number of columns when it is compiled.
+    like = (0.0,) * d if d <= tables.SMALL else None
+    if tables.reduce_tables(x, w, like, offsets, d, stats):
+        tables.look_again(x, _blocks.or_nothing(w), offsets, d, stats)
 
 
 def _reduce_long(source: Tables, n_threads: int | None, work: int, finish: Finish) -> None:
@@ -185,7 +190,7 @@ def _reduce_long(source: Tables, n_threads: int | None, work: int, finish: Finis
             begin, stop = i * size, min(n_obs, (i + 1) * size)
             x, w = source.part((*index, slice(begin, stop)))
             ends = np.array([0, stop - begin])
-            tables.reduce_tables(x, w, source.like, ends, d, parts[i : i + 1])
+            _reduce_tables(x, w, ends, d, parts[i : i + 1])
 
         _blocks.run(reduce_segment, len(parts), n_threads, 8 * n_obs * d)
         tables.merge_tables(parts, d)

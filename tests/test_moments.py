@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from conftest import scaled
 
+from fastnat._reduce import Use, reduce_columns, reduce_rows
 from fastnat.kernels import moments
-from fastnat.kernels.columns import reduce_columns
-from fastnat.kernels.rows import reduce_rows
 
 rng = np.random.default_rng(21)
 
@@ -19,7 +18,8 @@ def reduce_one(x, w=None, limits=None, omit=None, high=True, tally=None):
     if limits is not None and tally is None:
         tally = np.empty((3, 1))
     ends = np.array([0, len(x)])
-    reduce_rows(np.asarray(x), w, ends, limits, omit, True if high else None, 0, stats, tally)
+    use = Use(limits, omit, True if high else None)
+    reduce_rows(np.asarray(x), w, ends, use, 0, stats, tally)
     return stats
 
 
@@ -73,9 +73,8 @@ def test_rows_and_columns_describe_the_data(name, weighted):
     stats = np.empty((7, 3))
     matrix = np.stack([x, x[::-1], x], axis=1).reshape(-1)
     weights = None if w is None else np.stack([w, w[::-1], w], axis=1).reshape(-1)
-    reduce_columns(
-        matrix, weights, 0, 1, matrix.size, x.size, 3, 3, None, None, True, 0, stats, None
-    )
+    sizes = (0, 1, matrix.size, x.size, 3, 3)
+    reduce_columns(matrix, weights, sizes, Use(high=True), 0, stats, None)
     for j in range(3):
         check(stats[:, j : j + 1], x, w)
 
@@ -119,13 +118,14 @@ def test_limits_select_values_and_nan_is_omitted_or_spoils():
     limits = np.stack([np.full(9, -2.0), np.arange(9.0)])
     stats = np.empty((7, 9))
     tally = np.empty((3, 9))
-    reduce_rows(rows, None, np.arange(10) * x.size, limits, True, True, 0, stats, tally)
+    use = Use(limits, True, True)
+    reduce_rows(rows, None, np.arange(10) * x.size, use, 0, stats, tally)
     for j in range(9):
         check(stats[:, j : j + 1], [v for v in x if -2.0 <= v <= j])
     columns = np.repeat(x, 9)
     again = np.empty((7, 9))
     sizes = (0, 1, columns.size, x.size, 9, 9)
-    reduce_columns(columns, None, *sizes, limits, True, True, 0, again, tally)
+    reduce_columns(columns, None, sizes, use, 0, again, tally)
     np.testing.assert_allclose(again[moments.M2], stats[moments.M2], rtol=1e-14)
 
 
@@ -159,7 +159,8 @@ def test_what_is_not_used_is_tallied(n, high, weighted, omit, least, most):
     flat = np.repeat(x, 2)
     both = None if w is None else np.repeat(w, 2)
     sizes = (0, 1, 2 * n, n, 2, 2)
-    reduce_columns(flat, both, *sizes, limits, omit, True if high else None, 0, stats, again)
+    use = Use(limits, omit, True if high else None)
+    reduce_columns(flat, both, sizes, use, 0, stats, again)
     np.testing.assert_array_equal(again, np.repeat(np.array(want)[:, None], 2, axis=1))
     np.testing.assert_array_equal(stats[moments.W], weights[used].sum())
 
@@ -170,7 +171,7 @@ def test_ragged_rows_are_rows():
     ends = np.cumsum([0, *lengths])
     x = rng.standard_normal(ends[-1])
     together = np.empty((5, len(lengths)))
-    reduce_rows(x, None, ends, None, None, None, 0, together, None)
+    reduce_rows(x, None, ends, Use(), 0, together, None)
     for b, n in enumerate(lengths):
         alone = reduce_one(x[ends[b] : ends[b] + n], high=False)
         np.testing.assert_array_equal(together[:, b], alone[:, 0])
@@ -230,7 +231,7 @@ def test_tree_of_segments(n_segments):
     for steps, order in (((n_segments, 1), (0, 1, 2)), ((1, 4), (1, 0, 2))):
         parts = np.empty((7, 4 * n_segments))
         flat = np.ascontiguousarray(x.transpose(order)).reshape(-1)
-        reduce_rows(flat, None, ends, None, None, True, 0, parts, None)
+        reduce_rows(flat, None, ends, Use(high=True), 0, parts, None)
         moments.merge_segments(parts, n_segments, *steps, True, 0, stats)
         for p in range(4):
             check(stats[:, p : p + 1], x[p].reshape(-1), tol=1e-12)

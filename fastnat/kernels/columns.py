@@ -4,9 +4,8 @@ import math
 
 import numpy as np
 
-from fastnat.kernels import deviations, lanes, moments
+from fastnat.kernels import deviations, moments
 from fastnat.kernels._jit import helper, kernel
-from fastnat.kernels.rows import look_again, next_doubtful, scale_or_nan
 
 SEGMENT = 1 << 13
 """Longer columns are cut into segments of this size, whose statistics are merged in a tree."""
@@ -24,9 +23,10 @@ def reduce_columns(
     Observation i < n of column j < width of slab a < n_slabs is element
     ``start + a * slab + i * stride + j`` of the flat arrays x and w; its statistics go to column
     ``first + a * width + j`` of ``stats``.  The rest as in `reduce_rows`, with limits (2, 1) or
-    (2, n_slabs * width).
+    (2, n_slabs * width), and what is returned.
     """
-    consts = np.zeros((deviations.N_CONSTS, _TILE))
+    consts, n_doubtful = np.zeros((deviations.N_CONSTS, _TILE)), 0
+    origins = consts[deviations.SHIFT]
     sums = np.empty((deviations.N_SUMS, _TILE))
     state = np.empty((6, _TILE))
     outside = np.empty((deviations.N_OUTSIDE, _TILE))
@@ -60,29 +60,12 @@ def reduce_columns(
                 m3, m4 = 0.0, 0.0
                 if high is not None:
                     m3, m4 = state[3, k], state[4, k]
-                origin, scale = consts[deviations.SHIFT, k], scale_or_nan(state[5, k], state[2, k])
-                values = origin, scale, state[0, k], state[1, k], state[2, k], m3, m4
+                weight, mean, m2, origin = state[0, k], state[1, k], state[2, k], origins[k]
+                scale = moments.scale_or_nan(high, weight, origin, mean, state[5, k], m2, m4)
+                values = origin, scale, weight, mean, m2, m3, m4
                 moments.store(values, stats, first + column + k)
-    row_consts = np.zeros((deviations.N_CONSTS, lanes.WIDTH))
-    n_fits = n_slabs * width
-    b = next_doubtful(high, stats, first, first + n_fits) - first
-    while b < n_fits:
-        begin = start + b // width * slab + b % width
-        row = _gather(x, begin, n, stride)
-        weights = _gather(w, begin, n, stride)
-        deviations.set_limits(limits, b, row_consts)
-        look_again(row, weights, limits, omit, high, row_consts, sums, first + b, stats)
-        b = next_doubtful(high, stats, first + b + 1, first + n_fits) - first
-
-
-@helper
-def _gather(x, start, n, stride):
-    if x is not None:
-        row = np.empty(n, x.dtype)
-        for i in range(n):
-            row[i] = x[start + i * stride]
-        return row
-    return x
+                n_doubtful += scale != scale
+    return n_doubtful
 
 
 @helper

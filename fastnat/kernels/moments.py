@@ -22,9 +22,14 @@ import math
 import numpy as np
 
 from fastnat.kernels._jit import helper, kernel
+from fastnat.kernels._scalar import weight_at
 
 ORIGIN, SCALE, W, MEAN, M2, M3, M4 = range(7)
 """Rows of a statistics array; without third and fourth moments it ends with M2."""
+
+_EPS = 2.0**-52
+_TINY = 1e-280  # below it the squares of some deviations may have lost digits
+_MAX_LOSS = 16.0  # the factor of accuracy that a badly placed origin may cost
 
 
 @helper
@@ -67,6 +72,19 @@ def combine(high, a, b):
 
 
 @helper
+def scale_or_nan(high, weight, origin, mean, q, m2, m4):
+    """The scale 1, or NaN to ask for a second look: sums may have missed what is promised.
+
+    The rounding error of M2 is that of the squares q about the shifts, which it came from.
+    """
+    level = _EPS * (origin + mean)
+    fine = (m2 > _TINY) & (m2 < math.inf) & (m2 > weight * level * level) & (q <= _MAX_LOSS * m2)
+    if high is not None:
+        fine = fine & (m4 > _TINY) & (m4 < math.inf)
+    return math.nan if (weight > 0.0) & (not fine) else 1.0
+
+
+@helper
 def common_scale(a_scale, a_m2, b_scale, b_m2, gap):
     """A power of two in which neither the gap between two origins nor their M2 overflow."""
     scale = 0.0  # equal observations have no scale of their own
@@ -84,18 +102,14 @@ def common_scale(a_scale, a_m2, b_scale, b_m2, gap):
 
 
 @helper
-def scan(x, w, limits, omit, lower, upper, target):
-    """(min, max, one nearest to ``target``) of the used values; all NaN if one of them is."""
+def scan(x, w, target):
+    """(min, max, one nearest to ``target``) of the values that have weight; NaN if one is NaN."""
     low, top, nearest, distance = math.inf, -math.inf, 0.0, math.inf
     for i in range(x.size):
-        if w is not None and not w[i] > 0.0:
-            continue
-        value = float(x[i])
-        if limits is not None and (value < lower or value > upper):
+        value = x[i]
+        if not weight_at(w, i) > 0.0:
             continue
         if value != value:
-            if omit is not None:
-                continue
             return math.nan, math.nan, math.nan
         half = abs(0.5 * value - 0.5 * target)  # the whole may overflow
         if low == math.inf or half < distance:

@@ -1,12 +1,11 @@
 """Moments of rows: the observations of a problem are neighbours in memory."""
 
-import math
 
 import numpy as np
 
 from fastnat.kernels import deviations, lanes, moments
 from fastnat.kernels._jit import helper, kernel
-from fastnat.kernels._scalar import borrow, keep, part
+from fastnat.kernels._scalar import borrow, keep
 
 SEGMENT = 1 << 17
 """A longer row is cut into segments of this size, whose statistics are merged in a tree."""
@@ -17,12 +16,6 @@ _SHORT = 1024  # observations of a row that is reduced together with its neighbo
 _BLOCK = 2048  # observations of a longer one between two updates of the running shift
 _SHORT_HEAD = 16  # observations whose mean is the origin of a short row
 _LONG_HEAD = 256  # and of a longer one
-
-_EPS = 2.0**-52
-_LARGEST = math.ldexp(2.0 - 2.0**-52, 1023)
-_TINY = 1e-280  # below it the squares of some deviations may have lost digits
-_LOOK = 64  # columns among which doubtful ones are counted at once
-_MAX_LOSS = 16.0  # the factor of accuracy that a badly placed origin may cost
 
 
 @helper
@@ -58,9 +51,10 @@ def _short_rows(x, w, limits, omit, high, start, n, head, rows, consts, sums, fi
 
 @helper
 def _short_rows_to_moments(high, first, stop, stats):
-    """The sums that `_short_rows` left in these columns, to moments."""
-    scales, weights = stats[moments.SCALE, first:stop], stats[moments.W, first:stop]
+    """The sums that `_short_rows` left in these columns, to moments; how many are doubtful."""
+    origins, scales = stats[moments.ORIGIN, first:stop], stats[moments.SCALE, first:stop]
     means, m2s = stats[moments.MEAN, first:stop], stats[moments.M2, first:stop]
+    weights, n_doubtful = stats[moments.W, first:stop], 0
     for j in range(stop - first):
         q, c, f = m2s[j], 0.0, 0.0
         if high is not None:
@@ -68,26 +62,21 @@ def _short_rows_to_moments(high, first, stop, stats):
         mean, m2, m3, m4 = moments.central(high, weights[j], means[j], q, c, f)
         means[j] = mean
         m2s[j] = m2
-        scales[j] = scale_or_nan(q, m2)
+        scale = moments.scale_or_nan(high, weights[j], origins[j], mean, q, m2, m4)
+        scales[j] = scale
+        n_doubtful += scale != scale
         if high is not None:
             stats[moments.M3, first + j] = m3
             stats[moments.M4, first + j] = m4
+    return n_doubtful
 
 
 @helper
-def scale_or_nan(q, m2):
-    """The scale 1, or NaN to ask for a second look: the shifts were too far from the mean.
-
-    The rounding error of M2 is that of the squares q about the shifts, which it came from.
-    """
-    return math.nan if q > _MAX_LOSS * m2 else 1.0
-
-
-@helper
-def _long_row(x, w, limits, omit, high, start, n, head, follow, consts, sums, first, stats, tally):
+def long_row(x, w, limits, omit, high, start, n, head, follow, consts, sums, first, stats, tally):
     """A row in blocks, about the mean of its first ``head`` used values or so.
 
     follow : 1 to shift each block by the running mean, 0 if the origin is the mean of all.
+    Returns whether the sums are doubtful.
     """
     top = deviations.first_sum(w, limits, omit)
     stop = start + n
@@ -122,13 +111,16 @@ def _long_row(x, w, limits, omit, high, start, n, head, follow, consts, sums, fi
         shift, m2, m3, m4 = moments.central(high, weight, sums[1, 0], q, c, f)
         state = moments.combine(high, state, (weight, running + shift, m2, m3, m4))
     weight, mean, m2, m3, m4 = state
-    scale = scale_or_nan(squares, m2)
+    scale = moments.scale_or_nan(high, weight, origin, mean, squares, m2, m4)
     moments.store((origin, scale, weight, mean, m2, m3, m4), stats, first)
+    return scale != scale
 
 
 @kernel
 def reduce_rows(x, w, offsets, limits, omit, high, first, stats, tally):
     """Statistics of the rows ``x[offsets[b]:offsets[b + 1]]``, to columns ``first + b``.
+
+    Returns how many are doubtful, and left to `second_look`.
 
     x : (n_total,) float64 or float32.  w : (n_total,) float64 weights, or None.
     offsets : (n_rows + 1,) int64.
@@ -142,7 +134,7 @@ def reduce_rows(x, w, offsets, limits, omit, high, first, stats, tally):
     room = np.empty((deviations.N_CONSTS, lanes.WIDTH)), np.empty((deviations.N_SUMS, lanes.WIDTH))
     owners = x, w, limits, stats, tally, room
     x, w, limits, stats, tally, (consts, sums) = borrow(owners)
-    n_rows = offsets.size - 1
+    n_rows, n_doubtful = offsets.size - 1, 0
     b = 0
     while b < n_rows:
         begin = b
@@ -161,94 +153,15 @@ def reduce_rows(x, w, offsets, limits, omit, high, first, stats, tally):
                 x, w, limits, omit, high, start, n, head, rows, consts, sums, here, stats, tally
             )
             b += rows
-        _short_rows_to_moments(high, first + begin, first + b, stats)
+        n_doubtful += _short_rows_to_moments(high, first + begin, first + b, stats)
         if b < n_rows:
             start = offsets[b]
             n = offsets[b + 1] - start
             deviations.set_limits(limits, b, consts)
             head, follow, here = min(n, _LONG_HEAD), 1.0, first + b
-            _long_row(
+            n_doubtful += long_row(
                 x, w, limits, omit, high, start, n, head, follow, consts, sums, here, stats, tally
             )
             b += 1
-    b = next_doubtful(high, stats, first, first + n_rows) - first
-    while b < n_rows:
-        row = part(x, offsets[b], offsets[b + 1])
-        weights = part(w, offsets[b], offsets[b + 1])
-        deviations.set_limits(limits, b, consts)
-        look_again(row, weights, limits, omit, high, consts, sums, first + b, stats)
-        b = next_doubtful(high, stats, first + b + 1, first + n_rows) - first
     keep(owners)
-
-
-@helper
-def next_doubtful(high, stats, first, stop):
-    """The first of these columns whose plain sums may have missed what is promised, or ``stop``."""
-    for begin in range(first, stop, _LOOK):
-        end = min(stop, begin + _LOOK)
-        if _n_doubtful(high, stats, begin, end) > 0:
-            while _n_doubtful(high, stats, begin, begin + 1) == 0:
-                begin += 1
-            return begin
-    return stop
-
-
-@helper
-def _n_doubtful(high, stats, first, stop):
-    """How many of these columns are; LLVM vectorises the loop."""
-    origins, scales = stats[moments.ORIGIN, first:stop], stats[moments.SCALE, first:stop]
-    weights, means = stats[moments.W, first:stop], stats[moments.MEAN, first:stop]
-    m2s, count = stats[moments.M2, first:stop], 0
-    for j in range(stop - first):
-        m2, weight = m2s[j], weights[j]
-        level = _EPS * (origins[j] + means[j])
-        fine = (m2 > _TINY) & (m2 < math.inf) & (m2 > weight * level * level) & (scales[j] == 1.0)
-        if high is not None:
-            m4 = stats[moments.M4, first + j]
-            fine = fine & (m4 > _TINY) & (m4 < math.inf)
-        count += (weight > 0.0) & (not fine)
-    return count
-
-
-@helper
-def look_again(x, w, limits, omit, high, consts, sums, first, stats):
-    """Look at the values: name NaN, inf and equality, else repeat on a scaled copy."""
-    lower, upper = consts[deviations.LOWER, 0], consts[deviations.UPPER, 0]
-    # The copy is shifted by a value that most of the weight is near, so that it is exact there.
-    mean = stats[moments.ORIGIN, first] + stats[moments.MEAN, first]
-    low, top, origin = moments.scan(x, w, limits, omit, lower, upper, mean)
-    weight = stats[moments.W, first]
-    bad = math.nan
-    if low != low:
-        moments.store((0.0, 1.0, weight, bad, bad, bad, bad), stats, first)
-        return
-    if low == -math.inf or top == math.inf:
-        moments.store((0.0, 1.0, weight, math.inf, bad, bad, bad), stats, first)
-        return
-    if low == top:
-        moments.store((low, 1.0, weight, 0.0, 0.0, 0.0, 0.0), stats, first)
-        return
-    # In units of 2**exponent the largest value is near 1.
-    exponent = moments.with_room(math.frexp(max(abs(low), abs(top)))[1], weight)
-    factor = math.ldexp(1.0, -exponent)
-    n = x.size
-    copy = np.empty(n)
-    for i in range(n):
-        value = float(x[i])
-        copy[i] = value * factor - origin * factor
-        if limits is not None and (value < lower or value > upper):
-            copy[i] = math.inf
-    consts[deviations.LOWER, 0] = -_LARGEST
-    consts[deviations.UPPER, 0] = _LARGEST
-    # np.int64, for numba compiles a function once more for each literal that it is given.
-    begin, one, follow = np.int64(0), np.int64(1), 0.0
-    if n <= _SHORT:
-        _short_rows(copy, w, limits, omit, high, begin, n, n, one, consts, sums, first, stats, None)
-        _short_rows_to_moments(high, first, first + 1, stats)
-    else:
-        _long_row(
-            copy, w, limits, omit, high, begin, n, n, follow, consts, sums, first, stats, None
-        )
-    stats[moments.MEAN, first] += stats[moments.ORIGIN, first]
-    stats[moments.ORIGIN, first] = origin
-    stats[moments.SCALE, first] = math.ldexp(1.0, exponent)
+    return n_doubtful

@@ -20,7 +20,7 @@ import numpy as np
 
 from fastnat.kernels import lanes, moments
 from fastnat.kernels._jit import helper, inlined, kernel
-from fastnat.kernels._scalar import borrow, keep, part
+from fastnat.kernels._scalar import borrow, keep, part, weight_at
 from fastnat.kernels.fisher import BLOCK, STRIDE
 from fastnat.kernels.tiles import CHECKED, add_moments, new_sums
 
@@ -64,10 +64,10 @@ def n_stats(d):
 
 
 @helper
-def new_tools(d):
+def new_tools(d, small):
     """Scratch: consts, sums, a transposed block, its sums and products, squares, a tile."""
     width = -(-d // lanes.WIDTH) * lanes.WIDTH
-    if d <= SMALL:
+    if small:
         return (
             np.zeros((2, width)),
             np.empty(1 + d + d * (d + 1) // 2),
@@ -200,31 +200,57 @@ def reduce_tables(x, w, like, offsets, d, stats):
     x : flat, rows of d elements.  w : flat, a weight for each row, or None.
     like : a tuple of d elements if d <= SMALL, else None.
     offsets : (n_tables + 1,) int64.
-    stats : (n_tables, n_stats(d)), out.
+    stats : (n_tables, n_stats(d)), out; the first scale is NaN where `look_again` has to look.
+    Returns how many those are.
     """
     size = d if like is None else len(like)  # the latter is known when this is compiled
-    owners = x, w, stats, new_tools(d)
+    owners = x, w, stats, new_tools(d, like is not None)
     values, weights, out, tools = borrow(owners)
+    n_doubtful = 0
     for b in range(offsets.size - 1):
         start, row = offsets[b], out[b]
         n = offsets[b + 1] - start
         _find_origin(values, weights, start, n, size, tools[0])
         _reduce(values, weights, like, start, n, size, tools, row)
         if _is_doubtful(size, tools[5], row):
-            _look_again(values, weights, like, start, n, d, tools, row)
+            row[2 * size] = math.nan
+            n_doubtful += 1
     keep(owners)
+    return n_doubtful
+
+
+@kernel
+def look_again(x, w, offsets, d, stats):
+    """Name NaN, inf and equality of columns, else repeat on a scaled copy, where it is doubtful.
+
+    w : (0,) if there are no weights.  The rest as in `reduce_tables`; there are few such tables,
+    and so there is one kernel for all of them.
+    """
+    tools = new_tools(d, False)
+    for b in range(offsets.size - 1):
+        row = stats[b]
+        if row[2 * d] == row[2 * d]:
+            continue
+        start, n = offsets[b], 0
+        used, factors = np.empty((offsets[b + 1] - start) * d), np.empty(offsets[b + 1] - start)
+        for i in range(start, offsets[b + 1]):
+            factors[n] = weight_at(w, i)
+            if factors[n] > 0.0:
+                for j in range(d):
+                    used[n * d + j] = x[i * d + j]
+                n += 1
+        _reduce_scaled(used, factors, n, d, tools, row)
 
 
 @helper
-def _look_again(x, w, like, start, n, d, tools, stats):
-    """Look at the values: name NaN, inf and equality, else repeat on a scaled copy."""
-    consts = tools[0]
-    weights = part(w, start, start + n)
-    infinite = False
+def _reduce_scaled(x, w, n, d, tools, stats):
+    """What the statistics promise of the first n rows of a table, which are lost."""
+    consts, infinite = tools[0], False
+    stats[2 * d] = 1.0
     origins, factors = np.empty(d), np.empty(d)
     for j in range(d):
-        column, mean = x[start * d + j : (start + n) * d : d], stats[j] + stats[d + j]
-        low, top, nearest = moments.scan(column, weights, None, None, 0.0, 0.0, mean)
+        column, mean = x[j : n * d : d], stats[j] + stats[d + j]
+        low, top, nearest = moments.scan(column, w, mean)
         if low != low:
             stats[d] = math.nan
             return
@@ -234,15 +260,13 @@ def _look_again(x, w, like, start, n, d, tools, stats):
     if infinite:
         stats[d] = math.inf
         return
-    copy = np.empty(n * d)
     for i in range(n):
         for j in range(d):
-            copy[i * d + j] = x[(start + i) * d + j] * factors[j] - origins[j] * factors[j]
-    zero = np.int64(0)
+            x[i * d + j] = x[i * d + j] * factors[j] - origins[j] * factors[j]
     for j in range(d):
         consts[0, j] = consts[1, j] = 0.0
     for _ in range(2):  # to find the mean, and about it
-        _reduce(copy, weights, like, zero, n, d, tools, stats)
+        _reduce(x, w, None, 0, n, d, tools, stats)
         for j in range(d):
             consts[0, j] = stats[j] + stats[d + j]
     for j in range(d):
