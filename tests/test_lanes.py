@@ -35,8 +35,8 @@ def compiled(sums):
         sums(arrays, start, stride, n, last, consts, flags, out, top, column)
 
     @njit
-    def columns(arrays, start, stride, width, consts, flags, out, top):
-        sums(arrays, start, stride, width, consts, flags, out, top)
+    def columns(arrays, start, stride, rows, width, consts, flags, out, top):
+        sums(arrays, start, stride, rows, width, consts, flags, out, top)
 
     return lambda *args: (rows if len(args) == 10 else columns)(*args)
 
@@ -116,8 +116,8 @@ def test_rows_equal_twin_and_plain_sums(weighted, limited, omit, high, single):
 
 @pytest.mark.parametrize(("weighted", "limited", "omit", "high"), choices(4))
 def test_columns_equal_twin_and_plain_sums(weighted, limited, omit, high):
-    for sums, rows in ((deviations.centred_columns, 8), (deviations.centred_columns_1, 1)):
-        run = compiled(sums)
+    run = compiled(deviations.centred_columns)
+    for rows in (1, 3, 8):
         for width in (1, 7, 8, 9, 17):
             x = dyadic(3 + rows * 20)
             x[::5] = np.nan if omit else 0.0
@@ -126,8 +126,9 @@ def test_columns_equal_twin_and_plain_sums(weighted, limited, omit, high):
             out = np.zeros((9, 24))
             expected = out.copy()
             flags = (limited, omit, high, True, limited)
-            run((x, w), 3, 20, width, consts, flags, out, 1)
-            twin(sums)((x, w), 3, 20, width, consts, flags, expected, 1)
+            call = ((x, w), 3, 20, rows, width, consts, flags)
+            run(*call, out, 1)
+            twin(deviations.centred_columns)(*call, expected, 1)
             np.testing.assert_array_equal(out[:, :width], expected[:, :width])
             for j in range(width):
                 column = slice(3 + j, 3 + j + (rows - 1) * 20 + 1, 20)
@@ -208,7 +209,8 @@ def test_nothing_is_read_beyond_the_end(dtype):
         row((x, None), 0, 0, 8 * n, 0, np.zeros((4, 8)), (None, None, None, True, None), out, 0, 0)
         assert out[0, 0] == 8 * n
         out = np.zeros((5, 40))
-        columns((x, None), 0, n, n, np.zeros((4, 40)), (None, None, None, True, None), out, 0)
+        flags = (None, None, None, True, None)
+        columns((x, None), 0, n, 8, n, np.zeros((4, 40)), flags, out, 0)
         assert np.all(out[:2, :n] == 8)
         del x
         assert not memory.closed  # it has lived until here

@@ -1,9 +1,10 @@
 """The LLVM side of `lanes`: rows reduced to a number each, and sweeps over columns."""
 
+import itertools
 from typing import Any
 
 import numpy as np
-from numba.core import types
+from numba.core import cgutils, types
 
 from fastnat.kernels._llvm import (
     AHEAD,
@@ -73,9 +74,9 @@ class _Call:
 
 
 class _Part:
-    """Some of the sums of some of the rows of a call of `row_sums`: as many as registers hold."""
+    """Some of the sums of so many rows of a call of `row_sums`: what registers hold."""
 
-    def __init__(self, call: _Call, rows: range, sums: range, unroll: int) -> None:
+    def __init__(self, call: _Call, rows: int, sums: range, unroll: int) -> None:
         self.call = call
         self.rows = rows
         self.which = slice(sums.start, sums.stop)
@@ -85,7 +86,7 @@ class _Part:
     def _places(self, u: int, i: int) -> list[int]:
         """Where the sums of row i in vector u are; integers are shared, for they never round."""
         us = [u if zero.type == VECTOR else 0 for zero in self.zeros]
-        return [(v * len(self.rows) + i) * len(us) + s for s, v in enumerate(us)]
+        return [(v * self.rows + i) * len(us) + s for s, v in enumerate(us)]
 
     def run(self, starts: list[Any], constants: list[Any], n: Any, ahead: Any) -> list[list[Any]]:
         """The loops over n elements; the sums, [sum][row], eight lanes of a vector or integers."""
@@ -95,13 +96,13 @@ class _Part:
             """Add ``count`` vectors of each row from element k; sums are [vector][row][sum]."""
             sums = list(sums)
             for u in range(count):
-                for i, r in enumerate(self.rows):
-                    at = builder.add(starts[r], builder.add(k, integer(u * WIDTH)))
+                for i in range(self.rows):
+                    at = builder.add(starts[i], builder.add(k, integer(u * WIDTH)))
                     if ahead is not None:
                         call.prefetch(at, ahead)
                     places = self._places(u, i)
                     here = [sums[place] for place in places]
-                    new = call.add(self.which, here, at, constants[r], mask)
+                    new = call.add(self.which, here, at, constants[i], mask)
                     for place, value in zip(places, new, strict=True):
                         sums[place] = value
             return sums
@@ -111,7 +112,7 @@ class _Part:
 
         step = WIDTH * unroll
         whole, vectors = (builder.and_(n, integer(-size)) for size in (step, WIDTH))
-        k, sums = integer(0), self.zeros * (unroll * len(self.rows))
+        k, sums = integer(0), self.zeros * (unroll * self.rows)
         k, sums = loop(builder, k, whole, step, sums, lambda k, s: add(k, s, unroll))
         if unroll > 1:
             k, sums = loop(builder, k, vectors, WIDTH, sums, lambda k, s: add(k, s, 1))
@@ -121,7 +122,7 @@ class _Part:
             parts = [sums[self._places(u, i)[s]] for u in range(unroll)]
             return halve(parts, builder.fadd) if parts[0].type == VECTOR else parts[0]
 
-        return [[total(s, i) for i in range(len(self.rows))] for s in range(len(self.zeros))]
+        return [[total(s, i) for i in range(self.rows)] for s in range(len(self.zeros))]
 
 
 def _parts(call: _Call, rows: int, unroll: int, most: int) -> list[_Part]:
@@ -129,9 +130,11 @@ def _parts(call: _Call, rows: int, unroll: int, most: int) -> list[_Part]:
 
     Few sums, each held in several vectors, stay together: reading rows again would take longer.
     """
-    each = groups(call.n_sums, most if unroll == 1 else call.n_sums)
-    some = groups(rows, max(1, most // call.n_sums) if unroll == 1 else rows)
-    return [_Part(call, part, sums, unroll) for sums in each for part in some]
+    if unroll > 1:
+        return [_Part(call, rows, range(call.n_sums), unroll)]
+    while rows > 1 and rows * call.n_sums > most:
+        rows //= 2
+    return [_Part(call, rows, some, unroll) for some in groups(call.n_sums, most)]
 
 
 def emit_rows(
@@ -151,22 +154,40 @@ def emit_rows(
     start, stride, n, last = args[1:5]
     next_rows, least = builder.mul(stride, integer(rows)), integer(AHEAD)
     ahead = builder.select(builder.icmp_signed("<", next_rows, least), least, next_rows)
+    parts = _parts(call, rows, unroll, in_registers(context))
 
-    starts, constants = [], []
-    for r in range(rows):
-        row = integer(r)
-        row = builder.select(builder.icmp_signed("<", row, last), row, last)
-        starts.append(builder.add(start, builder.mul(row, stride)))
-        cells = [integer(WIDTH * c + r) for c in range(n_consts)]
-        constants.append([splat(builder, call.consts.scalar(c)) for c in cells])
+    def run(first: Any) -> list[list[Any]]:
+        """All sums of the rows of a part, [sum][row]."""
+        starts, constants = [], []
+        for i in range(parts[0].rows):
+            r = builder.add(first, integer(i))
+            row = builder.select(builder.icmp_signed("<", r, last), r, last)
+            starts.append(builder.add(start, builder.mul(row, stride)))
+            cells = [builder.add(r, integer(WIDTH * c)) for c in range(n_consts)]
+            constants.append([splat(builder, call.consts.scalar(c)) for c in cells])
+        found = [part.run(starts, constants, n, ahead if rows > 1 else None) for part in parts]
+        return list(itertools.chain(*found))
 
-    by_sum: list[list[Any]] = [[] for _ in call.zeros]
-    for part in _parts(call, rows, unroll, in_registers(context)):
-        found = part.run(starts, constants, n, ahead if rows > 1 else None)
-        for all_rows, some_rows in zip(by_sum[part.which], found, strict=True):
-            all_rows += some_rows
+    if parts[0].rows == rows:
+        by_sum = run(integer(0))
+    else:
+        by_sum = _in_turn(builder, call.zeros, rows, parts[0].rows, run)
     _store_rows(builder, by_sum, call.out, args[8], args[9])
     return context.get_dummy_value()
+
+
+def _in_turn(builder: Any, zeros: list[Any], rows: int, step: int, run: Any) -> list[list[Any]]:
+    """What `run` finds of ``step`` rows at a time, of all of them: a loop, for less code."""
+    room = [cgutils.alloca_once(builder, zero.type, size=rows) for zero in zeros]
+
+    def some(first: Any, _: list[Any]) -> list[Any]:
+        for place, found in zip(room, run(first), strict=True):
+            for i, total in enumerate(found):
+                builder.store(total, builder.gep(place, [builder.add(first, integer(i))]))
+        return []
+
+    loop(builder, integer(0), integer(rows), step, [], some)
+    return [[builder.load(builder.gep(at, [integer(r)])) for r in range(rows)] for at in room]
 
 
 def _store_rows(builder: Any, by_sum: Any, out: Argument, top: Any, column: Any) -> None:
@@ -191,21 +212,15 @@ def _store_rows(builder: Any, by_sum: Any, out: Argument, top: Any, column: Any)
 
 
 def emit_columns(
-    body: Body,
-    n_consts: int,
-    rows: int,
-    context: Any,
-    builder: Any,
-    signature: Any,
-    args: Any,
+    body: Body, n_consts: int, context: Any, builder: Any, signature: Any, args: Any
 ) -> Any:
-    """Code of ``sums(arrays, start, stride, width, consts, flags, out, top)``."""
-    arguments = (0, 4, 5, 6)
+    """Code of ``sums(arrays, start, stride, rows, width, consts, flags, out, top)``."""
+    arguments = (0, 5, 6, 7)
     kinds, values = [signature.args[i] for i in arguments], [args[i] for i in arguments]
     call = _Call(body, n_consts, context, builder, kinds, values)
-    start, stride, width = args[1:4]
-    top = args[7]
-    next_rows = builder.mul(stride, integer(rows))
+    start, stride, rows, width = args[1:5]
+    top = args[8]
+    next_rows = builder.mul(stride, rows)
 
     def const_at(c: int, j: Any) -> Any:
         return builder.add(builder.mul(call.consts.columns, integer(c)), j)
@@ -214,23 +229,33 @@ def emit_columns(
         row = builder.add(top, integer(s))
         return builder.add(builder.mul(call.out.columns, row), j)
 
-    def sweep(j: Any, mask: Any = None) -> list[Any]:
+    def sweep(j: Any, unrolled: bool, mask: Any = None) -> list[Any]:
         constants = [call.consts.load(const_at(c, j)) for c in range(n_consts)]
         sums = [call.out.load(sum_at(s, j)) for s in range(call.n_sums)]
-        for r in range(rows):
-            row = builder.add(start, builder.mul(stride, integer(r)))
-            at = builder.add(row, j)
-            if rows > 1:
+        first = builder.add(start, j)
+
+        def add(r: Any, sums: list[Any]) -> list[Any]:
+            at = builder.add(first, builder.mul(stride, r))
+            if unrolled:
                 call.prefetch(at, next_rows)
-            sums = call.add(_EVERY, sums, at, constants, mask)
+            return call.add(_EVERY, sums, at, constants, mask)
+
+        if unrolled:
+            for r in range(WIDTH):
+                sums = add(integer(r), sums)
+        else:
+            _, sums = loop(builder, integer(0), rows, 1, sums, add)
         for s in range(call.n_sums):
             call.out.store(sums[s], sum_at(s, j))
         return []
 
     def tail(j: Any, _: list[Any]) -> list[Any]:
-        return sweep(j, lanes_below(builder, builder.sub(width, j)))
+        return sweep(j, False, lanes_below(builder, builder.sub(width, j)))
 
+    # Eight rows, which there are nearly always, take no loop; all the rest does, for less code.
     vectors = builder.and_(width, integer(-WIDTH))
-    j, _ = loop(builder, integer(0), vectors, WIDTH, [], lambda j, _: sweep(j))
+    eights = builder.select(builder.icmp_signed("==", rows, integer(WIDTH)), vectors, integer(0))
+    j, _ = loop(builder, integer(0), eights, WIDTH, [], lambda j, _: sweep(j, True))
+    j, _ = loop(builder, j, vectors, WIDTH, [], lambda j, _: sweep(j, False))
     loop(builder, j, width, WIDTH, [], tail)
     return context.get_dummy_value()

@@ -11,6 +11,7 @@ SEGMENT = 1 << 13
 """Longer columns are cut into segments of this size, whose statistics are merged in a tree."""
 
 _BLOCK = 128  # rows between two updates of the running shifts
+_ROWS = 8  # rows of one sweep over the columns
 _TILE = 1024  # columns swept at a time: their sums stay in the caches
 
 
@@ -86,18 +87,13 @@ def _column_tile(
     for i0 in range(0, n, _BLOCK):
         size = min(_BLOCK, n - i0)
         sums[:] = 0.0
-        i = 0
-        while i < size:
-            rows = 8 if i + 8 <= size else 1
-            at = start + (i0 + i) * stride
+        for i in range(i0, i0 + size, _ROWS):
+            rows = min(_ROWS, i0 + size - i)
+            at = start + i * stride
             if unknown > 0:
                 unknown = _find_origins(x, w, limits, omit, at, rows, stride, tile, consts)
             flags = (limits, omit, high, True, tally)
-            if rows == 8:
-                deviations.centred_columns((x, w), at, stride, tile, consts, flags, sums, top)
-            else:
-                deviations.centred_columns_1((x, w), at, stride, tile, consts, flags, sums, top)
-            i += rows
+            deviations.centred_columns((x, w), at, stride, rows, tile, consts, flags, sums, top)
         if top:
             sums[0] = size
         if tally is not None:
@@ -114,10 +110,7 @@ def _find_origins(x, w, limits, omit, at, rows, stride, tile, consts):
     top = deviations.first_sum(w, limits, omit)
     total = np.zeros((2, _TILE))
     flags = (limits, omit, None, None, None)
-    if rows == 8:
-        deviations.total_of_columns((x, w), at, stride, tile, consts, flags, total, top)
-    else:
-        deviations.total_of_columns_1((x, w), at, stride, tile, consts, flags, total, top)
+    deviations.total_of_columns((x, w), at, stride, rows, tile, consts, flags, total, top)
     unknown = 0
     for k in range(tile):
         weight = float(rows) if top else total[0, k]

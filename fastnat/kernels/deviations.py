@@ -94,12 +94,10 @@ def _outside(v, x, w, consts, omit):
 
 total_of_rows = lanes.row_sums(_total, N_CONSTS, rows=8, unroll=1)
 total_of_row = lanes.row_sums(_total, N_CONSTS, rows=1, unroll=4)
-total_of_columns = lanes.column_sums(_total, N_CONSTS, rows=8)
-total_of_columns_1 = lanes.column_sums(_total, N_CONSTS, rows=1)
+total_of_columns = lanes.column_sums(_total, N_CONSTS)
 centred_rows = lanes.row_sums(_centred, N_CONSTS, rows=8, unroll=1)
 centred_row = lanes.row_sums(_centred, N_CONSTS, rows=1, unroll=4)
-centred_columns = lanes.column_sums(_centred, N_CONSTS, rows=8)
-centred_columns_1 = lanes.column_sums(_centred, N_CONSTS, rows=1)
+centred_columns = lanes.column_sums(_centred, N_CONSTS)
 
 BELOW, ABOVE, MISSING, N_OUTSIDE = range(4)
 """Rows of the tally of what is left out, and how many they are; a NaN that is used is not."""

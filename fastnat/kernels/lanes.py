@@ -86,8 +86,8 @@ def row_sums(body: Body, n_consts: int, rows: int, unroll: int) -> Callable[...,
     return sums
 
 
-def column_sums(body: Body, n_consts: int, rows: int) -> Callable[..., None]:
-    """Make ``sums(arrays, start, stride, width, consts, flags, out, top)``, a sweep over columns.
+def column_sums(body: Body, n_consts: int) -> Callable[..., None]:
+    """Make ``sums(arrays, start, stride, rows, width, consts, flags, out, top)``, over columns.
 
     For each column j < ``width``, the elements ``start + r * stride + j``, r < ``rows``, of each
     flat array are added to ``out[top:, j]``; the column's constants are ``consts[:, j]``.  The
@@ -96,14 +96,15 @@ def column_sums(body: Body, n_consts: int, rows: int) -> Callable[..., None]:
     """
 
     def kinds_of(*kinds: Any) -> Any:
-        check_types(kinds[0], kinds[4], kinds[6])
-        return call_of(kinds), lambda *call: emit_columns(body, n_consts, rows, *call)
+        check_types(kinds[0], kinds[5], kinds[7])
+        return call_of(kinds), lambda *call: emit_columns(body, n_consts, *call)
 
     @with_twin(kinds_of)
     def sums(
         arrays: Any,
         start: int,
         stride: int,
+        rows: int,
         width: int,
         consts: Any,
         flags: Any,

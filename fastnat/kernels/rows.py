@@ -1,6 +1,5 @@
 """Moments of rows: the observations of a problem are neighbours in memory."""
 
-
 import numpy as np
 
 from fastnat.kernels import deviations, lanes, moments
