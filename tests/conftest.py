@@ -1,5 +1,6 @@
 """Sizes, random numbers and comparisons that all tests share."""
 
+import gc
 import re
 import signal
 import zlib
@@ -16,6 +17,9 @@ COMPILED = not numba.config.DISABLE_JIT
 """With NUMBA_DISABLE_JIT=1 kernels run as plain Python, about 1000 times slower."""
 
 EPS = 2.0**-52
+
+# All that numba has compiled stays, and Python's collector would walk over it a hundred times.
+gc.set_threshold(700, 10, 1000)
 
 hypothesis.settings.register_profile(
     "fastnat",
