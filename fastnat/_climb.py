@@ -109,8 +109,7 @@ def climb(
     if n_fits and check_at is not None:
         _check_first(samples, set_starts, check_at, p)
     if n_fits:
-        flag = True if omit else None
-        fit(_Job(model, samples, set_starts, flag, options, n_threads, out))
+        fit(_Job(model, samples, set_starts, omit, options, n_threads, out))
     batch = samples.batch
     nit = out.result[:, 1].astype(np.int64)
     path = None
@@ -144,12 +143,12 @@ SetStarts = Callable[[Any, Array], None]
 
 
 class _Job(NamedTuple):
-    """All that the drivers need; ``flag`` is for kernels: omit NaN (True) or not (None)."""
+    """All that the drivers need."""
 
     model: Compiled
     samples: Samples
     set_starts: SetStarts
-    flag: Any
+    omit: bool
     options: Options
     n_threads: int | None
     out: _Arrays
@@ -172,7 +171,7 @@ def _starter(samples: Samples, starts: Any, p: int) -> SetStarts:
             here = slice(r * n, (r + 1) * n)
             values = [column[here] for column in columns]
             keep = ~np.any([np.isnan(v) for v in values], axis=0)
-            if weights is not None:
+            if weights.size > 0:
                 keep &= weights[here] > 0.0
             if np.any(keep):
                 if not np.all(keep):
@@ -235,7 +234,7 @@ def _check_first(
 
 def _fit_blocks(job: _Job) -> None:
     """Each block is a number of problems."""
-    model, samples, set_starts, flag, options, n_threads, out = job
+    model, samples, set_starts, omit, options, n_threads, out = job
     limit = max(1, _BLOCK_SIZE // max(1, samples.n_obs))
     blocks = list(_blocks.cut(samples.batch, limit))
     numbers = options[:4]
@@ -246,14 +245,14 @@ def _fit_blocks(job: _Job) -> None:
         columns, weights = _take(samples, index)
         offsets = _blocks.offsets(n_fits, samples.n_obs)
         theta, result, corr, total, status, path = (array[here] for array in out)
-        check_weights(likelihood.survey(columns, weights, flag, offsets, total, status))
+        check_weights(likelihood.survey(columns, weights, omit, offsets, total, status))
         set_starts(index, theta)
         _call(
             likelihood.fit_many,
             likelihood.places_of(*model, len(columns)),
             columns,
             weights,
-            flag,
+            omit,
             offsets,
             total,
             status,
@@ -272,7 +271,7 @@ def _fit_blocks(job: _Job) -> None:
 
 def _fit_long(job: _Job) -> None:
     """One problem after the other, each evaluated in segments whose sums are merged in order."""
-    model, samples, set_starts, flag, options, n_threads, out = job
+    model, samples, set_starts, omit, options, n_threads, out = job
     p = model.n_params
     spans = [
         (first, min(first + SEGMENT, samples.n_obs)) for first in range(0, samples.n_obs, SEGMENT)
@@ -295,7 +294,7 @@ def _fit_long(job: _Job) -> None:
             ends = np.array([0, columns[0].size])
             here = slice(i, i + 1)
             found = totals[here], statuses[here]
-            check_weights(likelihood.survey(columns, weights, flag, ends, *found))
+            check_weights(likelihood.survey(columns, weights, omit, ends, *found))
 
         over_segments(look, index)
         out.total[f] = np.sum(totals)
@@ -316,7 +315,7 @@ def _fit_long(job: _Job) -> None:
             options.max_iter,
         )
         while want != search.DONE:
-            ask = partial(_evaluate_segment, model, flag, want, theta, parts)
+            ask = partial(_evaluate_segment, model, omit, want, theta, parts)
             over_segments(ask, index)
             told = np.sum(parts, axis=0)  # one after the other
             want = search.proceed(memory, told, options.fixed, theta, path)
@@ -325,17 +324,17 @@ def _fit_long(job: _Job) -> None:
 
 def _evaluate_segment(
     model: Compiled,
-    flag: Any,
+    omit: bool,
     want: int,
     theta: Array,
     parts: Array,
     i: int,
     columns: tuple[Array, ...],
-    weights: Array | None,
+    weights: Array,
 ) -> None:
     scores, used, _, _ = likelihood.make_scratch(model.n_params)
     places = likelihood.places_of(*model, len(columns))
-    sample = places, columns, weights, flag, 0, columns[0].size
+    sample = places, columns, weights, omit, 0, columns[0].size
     _call(likelihood.evaluate, *sample, want, theta, scores, used, parts[i])
 
 
@@ -352,8 +351,8 @@ def _call(kernel: Callable[..., None], *arguments: Any) -> None:
         ) from error
 
 
-def _take(samples: Samples, index: Any) -> tuple[tuple[Array, ...], Array | None]:
-    """A part of the data as flat arrays that kernels read."""
+def _take(samples: Samples, index: Any) -> tuple[tuple[Array, ...], Array]:
+    """A part of the data, and its weights or nothing, as flat arrays that kernels read."""
     columns = tuple(_blocks.flat(c[index], float32=False) for c in samples.columns)
-    weights = samples.weights
-    return columns, None if weights is None else _blocks.flat(weights[index], float32=False)
+    weights = None if samples.weights is None else samples.weights[index]
+    return columns, _blocks.flat(_blocks.or_nothing(weights), float32=False)

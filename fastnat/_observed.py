@@ -275,6 +275,7 @@ def _fitter(options: Options, limited: bool, out: Array) -> Fit:
             packed = _compress((x, upper, left, right, w), offsets, omit, cov)
             fit_packed(packed, options, first, out)
             if cov == outcome.COV_EXPECTED:
+                left, right, w = map(or_nothing, (left, right, w))
                 censored.expected_of_rows(x, left, right, w, offsets, first, out)
             return
         check_weights(bad)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fastnat import _blocks
 from fastnat._arrays import Array, Problems, mergeable
-from fastnat._rows import Columns, Rows
+from fastnat._rows import Rows
 from fastnat.kernels import columns, deviations, moments, rows, second_look
 
 Stats = NDArray[np.float64]
@@ -97,7 +97,7 @@ def reduce_groups(
 ) -> None:
     """`reduce_moments` of ragged problems; their columns are those of `Given`."""
 
-    def reduce(columns: Columns, offsets: NDArray[np.int64], first: int) -> None:
+    def reduce(columns: Any, offsets: NDArray[np.int64], first: int) -> None:
         x, *_, weights = columns
         n_fits = offsets.size - 1
         stats, tally = use.new(n_fits, tallied)

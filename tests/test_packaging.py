@@ -157,7 +157,7 @@ FLOORS = [
         "kernels.rows",
         "kernels.tables",
     },
-    {"kernels.missing", "kernels.mvn_start", "kernels.triangles"},
+    {"kernels.missing", "kernels.mvn_start", "kernels.second_look", "kernels.triangles"},
     {
         "kernels.linear_frame",
         "kernels.linear_rows",

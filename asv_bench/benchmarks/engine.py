@@ -1,6 +1,7 @@
 """Models and peers of the engine's benchmarks."""
 
 import functools
+import importlib.util
 import math
 
 import numpy as np
@@ -61,11 +62,14 @@ class Fisher:
         self.scratch = np.zeros((p + 1, STRIDE)), np.empty(BLOCK)
         self.told = np.empty(p + 1 + p * p)
         self.rows = np.ascontiguousarray(np.array(self.data).T)  # as NumPy's users have them
+        # No weights, and no NaN left out; before there was a second look, kernels had None for it.
+        before = importlib.util.find_spec("fastnat.kernels.second_look") is None
+        self.unweighted = (None, None) if before else (np.empty(0), False)
 
     def ours(self):
         n = len(self.data[0])
         arguments = (self.theta, *self.scratch, self.told)
-        self.evaluate(self.data, None, None, 0, n, search.OUTER, *arguments)
+        self.evaluate(self.data, *self.unweighted, 0, n, search.OUTER, *arguments)
         return self.told[: self.p], self.told[self.p + 1 :].reshape(self.p, self.p)
 
     def numpy(self):

@@ -15,6 +15,7 @@ from fastnat.kernels import (
     olsen_lanes,
 )
 from fastnat.kernels._jit import helper, kernel
+from fastnat.kernels._scalar import weight_at
 from fastnat.kernels.observation import expected_information, interval
 from fastnat.kernels.outcome import COV_EXPECTED, COV_OBSERVED, NO_COV
 from fastnat.kernels.special import tail
@@ -156,20 +157,20 @@ def _add_product(total, weight, s_m, s_l):
 
 @kernel
 def expected_of_rows(x, left, right, w, offsets, first, out):
-    """Standard errors of rows from the expected information, which takes all their limits."""
+    """Standard errors of rows from the expected information, which takes all their limits.
+
+    Limits and weights that are not given are (0,).
+    """
     for b in range(offsets.size - 1):
         column = first + b
         mu, sigma = out[estimates.MU, column], out[estimates.SIGMA, column]
         total = 0.0, 0.0, 0.0
         for i in range(offsets[b], offsets[b + 1]):
-            weight = 1.0 if w is None else float(w[i])
+            weight = weight_at(w, i)
             if weight == 0.0 or float(x[i]) != float(x[i]):
                 continue
-            least, most = -math.inf, math.inf
-            if left is not None:
-                least = float(left[i])
-            if right is not None:
-                most = float(right[i])
+            least = left[i] if left.size > 0 else -math.inf
+            most = right[i] if right.size > 0 else math.inf
             total = _add_expected(total, weight, (least - mu) / sigma, (most - mu) / sigma)
         _set_expected(total, column, out)
 

@@ -22,6 +22,7 @@ from fastnat.kernels._jit import (
     linked,
     uncached,
 )
+from fastnat.kernels._scalar import weight_at
 from fastnat.kernels.fisher import BLOCK, STRIDE, accumulate
 from fastnat.kernels.memory import memory_size
 from fastnat.kernels.tuples import at, leading, scatter
@@ -35,21 +36,21 @@ def survey(arrays, weights, omit, offsets, totals, statuses):
     """The total weight of each problem, and whether it can be fitted; returns bad weights.
 
     arrays : tuple of flat arrays, the data; problem r is ``offsets[r]`` to ``offsets[r + 1]``.
-    weights : flat, or None.
-    omit : leave out observations with a NaN (True), or say NAN_INPUT (None).
+    weights : flat, or (0,) if there are none.
+    omit : whether observations with a NaN are left out; else they are NAN_INPUT.
     totals, statuses : a cell each problem, out.
     """
     bad = 0
     for r in range(totals.shape[0]):
         total, missing = 0.0, False
         for i in range(offsets[r], offsets[r + 1]):
-            weight = 1.0 if weights is None else weights[i]
+            weight = weight_at(weights, i)
             if not 0.0 <= weight < math.inf:
                 bad += 1
             if weight != 0.0:
                 if _is_known(at(arrays, i)):
                     total += weight
-                elif omit is None:
+                elif not omit:
                     missing = True
         totals[r] = total
         bad += not total < math.inf
@@ -72,10 +73,9 @@ def _weigh(arrays, weights, omit, first, n, used):
     """The weights of ``n`` observations from ``first``, 0 for those left out; returns the sum."""
     total = 0.0
     for i in range(n):
-        weight = 1.0 if weights is None else weights[first + i]
-        if omit is not None:
-            if not _is_known(at(arrays, first + i)):
-                weight = 0.0
+        weight = weight_at(weights, first + i)
+        if omit and not _is_known(at(arrays, first + i)):
+            weight = 0.0
         used[i] = weight
         total += weight
     return total
@@ -151,7 +151,7 @@ def evaluate(places, arrays, weights, omit, first, stop, want, theta, scores, us
     for i in range(first, stop, BLOCK):
         n = min(BLOCK, stop - i)
         call_at(fill, (arrays, i, n, theta, scores, with_loglik))
-        if weights is None and omit is None:
+        if weights.size == 0 and not omit:
             _accumulate((rows, None, n, told, products))
             total += n
         else:
