@@ -1,8 +1,8 @@
 """Fits of a likelihood, on threads: blocks of problems, or blocks of one long problem's rows."""
 
 import math
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Hashable
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numba
@@ -162,7 +162,8 @@ def _starter(samples: Samples, starts: Any, p: int) -> SetStarts:
             theta[:] = starts[index].reshape(theta.shape)
 
         return take
-    function = _start_function(starts, len(samples.columns))
+    n_data = len(samples.columns)
+    function = _start_function(starts, n_data) if isinstance(starts, Hashable) else starts
 
     def call(index: Any, theta: Array) -> None:
         columns, weights = _take(samples, index)
@@ -183,6 +184,7 @@ def _starter(samples: Samples, starts: Any, p: int) -> SetStarts:
     return call
 
 
+@lru_cache(maxsize=128)  # a fit in a loop compiles it once
 def _start_function(start: Any, n_data: int) -> Any:
     """The function compiled, or as it is if numba does not know what it uses."""
     if numba.config.DISABLE_JIT:

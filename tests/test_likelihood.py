@@ -1063,6 +1063,16 @@ def test_a_start_function_cannot_change_data_that_are_read_only():
     np.testing.assert_array_equal(x, before)
 
 
+@compiled_only
+def test_a_start_function_is_compiled_once(monkeypatch):
+    made, compiled = [], _climb.with_policy
+    monkeypatch.setattr(_climb, "with_policy", lambda *a: made.append(a) or compiled(*a))
+    model = normal(start=lambda x: (x.mean(), 0.5))
+    fits = [fastnat.fit(model, [1.0, 2.0, 4.0]) for _ in range(3)]
+    assert len(made) == 1
+    assert all(same_bits(fit.params, fits[0].params) for fit in fits)
+
+
 def test_start_functions_see_what_counts():
     seen = []
 
