@@ -102,12 +102,21 @@ def common_scale(a_scale, a_m2, b_scale, b_m2, gap):
 
 
 @helper
-def scan(x, w, target):
-    """(min, max, one nearest to ``target``) of the values that have weight; NaN if one is NaN."""
+def is_used(value, weight, lower, upper, omit):
+    return weight > 0.0 and not (value < lower or value > upper or (omit and value != value))
+
+
+@helper
+def scan(x, w, span, lower, upper, omit, target):
+    """(min, max, one nearest to ``target``) of the used values; all NaN if one of them is.
+
+    span : (start, stop, stride) of these values, and of their weights if w is not (0,).
+    """
     low, top, nearest, distance = math.inf, -math.inf, 0.0, math.inf
-    for i in range(x.size):
-        value = x[i]
-        if not weight_at(w, i) > 0.0:
+    start, stop, stride = span
+    for i in range(start, stop, stride):
+        value = float(x[i])
+        if not is_used(value, weight_at(w, i), lower, upper, omit):
             continue
         if value != value:
             return math.nan, math.nan, math.nan

@@ -24,7 +24,6 @@ def look_again(x, w, starts, stops, stride, limits, omit, first, stats):
     """
     consts = np.zeros((deviations.N_CONSTS, lanes.WIDTH))
     sums = np.empty((deviations.N_SUMS, lanes.WIDTH))
-    used, factors, found = np.empty(0), np.empty(0), np.empty((moments.M4 + 1, 1))
     for b in range(starts.size):
         j = first + b
         if stats[moments.SCALE, j] == stats[moments.SCALE, j]:
@@ -33,39 +32,38 @@ def look_again(x, w, starts, stops, stride, limits, omit, first, stats):
         if limits.size > 0:
             k = b % limits.shape[1]
             lower, upper = limits[0, k], limits[1, k]
-        most = (stops[b] - starts[b] + stride - 1) // stride
-        if most > used.size:
-            used, factors = np.empty(most), np.empty(most)
-        n = 0
-        for i in range(starts[b], stops[b], stride):
-            value, weight = float(x[i]), weight_at(w, i)
-            omitted = omit and value != value
-            if weight > 0.0 and not (value < lower or value > upper or omitted):
-                used[n], factors[n] = value, weight
-                n += 1
-        _reduce(used, factors, n, consts, sums, found, j, stats)
+        span, use = (starts[b], stops[b], stride), (lower, upper, omit)
+        # What is looked at is shifted by a value that most of the weight is near.
+        target = stats[moments.ORIGIN, j] + stats[moments.MEAN, j]
+        low, top, origin = moments.scan(x, w, span, *use, target)
+        weight, bad = stats[moments.W, j], math.nan
+        if low != low:
+            moments.store((0.0, 1.0, weight, bad, bad, bad, bad), stats, j)
+        elif low == -math.inf or top == math.inf:
+            moments.store((0.0, 1.0, weight, math.inf, bad, bad, bad), stats, j)
+        elif low == top:
+            moments.store((low, 1.0, weight, 0.0, 0.0, 0.0, 0.0), stats, j)
+        else:
+            # In units of 2**exponent the largest value is near 1.
+            exponent = moments.with_room(math.frexp(max(abs(low), abs(top)))[1], weight)
+            found = _of_scaled_copy(x, w, span, use, origin, exponent, consts, sums)
+            shift, _, weight, mean, m2, m3, m4 = found
+            scale = math.ldexp(1.0, exponent)
+            moments.store((origin, scale, weight, shift + mean, m2, m3, m4), stats, j)
 
 
 @helper
-def _reduce(values, weights, n, consts, sums, found, j, stats):
-    """What `moments` promises of the first n values, which are lost, to column j of ``stats``."""
-    # They are shifted by a value that most of the weight is near, so that they are exact there.
-    target = stats[moments.ORIGIN, j] + stats[moments.MEAN, j]
-    low, top, origin = moments.scan(values[:n], weights, target)
-    weight, bad = stats[moments.W, j], math.nan
-    if low != low:
-        moments.store((0.0, 1.0, weight, bad, bad, bad, bad), stats, j)
-    elif low == -math.inf or top == math.inf:
-        moments.store((0.0, 1.0, weight, math.inf, bad, bad, bad), stats, j)
-    elif low == top:
-        moments.store((low, 1.0, weight, 0.0, 0.0, 0.0, 0.0), stats, j)
-    else:
-        # In units of 2**exponent the largest value is near 1.
-        exponent = moments.with_room(math.frexp(max(abs(low), abs(top)))[1], weight)
-        factor = math.ldexp(1.0, -exponent)
-        for i in range(n):
-            values[i] = values[i] * factor - origin * factor
-        rows.long_row(values, weights, None, None, True, 0, n, n, 0.0, consts, sums, 0, found, None)
-        shift, _, weight, mean, m2, m3, m4 = moments.load(found, 0)
-        scale = math.ldexp(1.0, exponent)
-        moments.store((origin, scale, weight, shift + mean, m2, m3, m4), stats, j)
+def _of_scaled_copy(x, w, span, use, origin, exponent, consts, sums):
+    """Statistics of the used values less the origin, which is exact there, in these units."""
+    start, stop, stride = span
+    most = (stop - start + stride - 1) // stride
+    values, weights, n = np.empty(most), np.empty(most), 0
+    factor = math.ldexp(1.0, -exponent)
+    for i in range(start, stop, stride):
+        value, weight = float(x[i]), weight_at(w, i)
+        if moments.is_used(value, weight, *use):
+            values[n], weights[n] = value * factor - origin * factor, weight
+            n += 1
+    stats = np.empty((moments.M4 + 1, 1))
+    rows.long_row(values, weights, None, None, True, 0, n, n, 0.0, consts, sums, 0, stats, None)
+    return moments.load(stats, 0)

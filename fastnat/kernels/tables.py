@@ -249,8 +249,8 @@ def _reduce_scaled(x, w, n, d, tools, stats):
     stats[2 * d] = 1.0
     origins, factors = np.empty(d), np.empty(d)
     for j in range(d):
-        column, mean = x[j : n * d : d], stats[j] + stats[d + j]
-        low, top, nearest = moments.scan(column, w, mean)
+        mean, span = stats[j] + stats[d + j], (np.int64(j), n * d, d)
+        low, top, nearest = moments.scan(x, w[:0], span, -math.inf, math.inf, False, mean)
         if low != low:
             stats[d] = math.nan
             return
