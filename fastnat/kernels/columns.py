@@ -27,7 +27,6 @@ def reduce_columns(
     (2, n_slabs * width), and what is returned.
     """
     consts, n_doubtful = np.zeros((deviations.N_CONSTS, _TILE)), 0
-    origins = consts[deviations.SHIFT]
     sums = np.empty((deviations.N_SUMS, _TILE))
     state = np.empty((6, _TILE))
     outside = np.empty((deviations.N_OUTSIDE, _TILE))
@@ -54,18 +53,30 @@ def reduce_columns(
                 outside,
             )
             if tally is not None:
-                for s in range(deviations.N_OUTSIDE):
-                    for k in range(tile):
-                        tally[s, first + column + k] = outside[s, k]
-            for k in range(tile):
-                m3, m4 = 0.0, 0.0
-                if high is not None:
-                    m3, m4 = state[3, k], state[4, k]
-                weight, mean, m2, origin = state[0, k], state[1, k], state[2, k], origins[k]
-                scale = moments.scale_or_nan(high, weight, origin, mean, state[5, k], m2, m4)
-                values = origin, scale, weight, mean, m2, m3, m4
-                moments.store(values, stats, first + column + k)
-                n_doubtful += scale != scale
+                _store_tally(tile, outside, first + column, tally)
+            n_doubtful += _store_moments(high, tile, consts, state, first + column, stats)
+    return n_doubtful
+
+
+@helper
+def _store_tally(tile, outside, first, tally):
+    for s in range(deviations.N_OUTSIDE):
+        for k in range(tile):
+            tally[s, first + k] = outside[s, k]
+
+
+@helper
+def _store_moments(high, tile, consts, state, first, stats):
+    """The statistics of the columns of a tile; returns how many are doubtful."""
+    origins, n_doubtful = consts[deviations.SHIFT], 0
+    for k in range(tile):
+        m3, m4 = 0.0, 0.0
+        if high is not None:
+            m3, m4 = state[3, k], state[4, k]
+        weight, mean, m2, origin = state[0, k], state[1, k], state[2, k], origins[k]
+        scale = moments.scale_or_nan(high, weight, origin, mean, state[5, k], m2, m4)
+        moments.store((origin, scale, weight, mean, m2, m3, m4), stats, first + k)
+        n_doubtful += scale != scale
     return n_doubtful
 
 
@@ -111,6 +122,11 @@ def _find_origins(x, w, limits, omit, at, rows, stride, tile, consts):
     total = np.zeros((2, _TILE))
     flags = (limits, omit, None, None, None)
     deviations.total_of_columns((x, w), at, stride, rows, tile, consts, flags, total, top)
+    return _set_shifts(top, rows, tile, total, consts)
+
+
+@helper
+def _set_shifts(top, rows, tile, total, consts):
     unknown = 0
     for k in range(tile):
         weight = float(rows) if top else total[0, k]

@@ -113,6 +113,13 @@ def first_sum(w, limits, omit):
 
 
 @helper
+def clear(tally, first, n):
+    for s in range(N_OUTSIDE):
+        for j in range(first, first + n):
+            tally[s, j] = 0.0
+
+
+@helper
 def add_tally(w, omit, high, n, width, sums, first, tally):
     """Add the weight of what is left out, of n observations in each of these columns.
 

@@ -24,9 +24,7 @@ def _short_rows(x, w, limits, omit, high, start, n, head, rows, consts, sums, fi
     deviations.total_of_rows(
         (x, w), start, n, head, rows - 1, consts, (limits, omit, None, None, None), sums, top, 0
     )
-    for r in range(lanes.WIDTH):
-        weight = float(head) if top else sums[0, r]
-        consts[deviations.SHIFT, r] = sums[1, r] / weight if weight > 0.0 else 0.0
+    _set_shifts(top, head, sums, consts)
     out, row, column = sums, top, 0
     direct = rows == lanes.WIDTH and tally is None
     if direct:
@@ -34,6 +32,25 @@ def _short_rows(x, w, limits, omit, high, start, n, head, rows, consts, sums, fi
     deviations.centred_rows(
         (x, w), start, n, n, rows - 1, consts, (limits, omit, high, None, tally), out, row, column
     )
+    _store_sums(top, n, rows, direct, consts, sums, first, stats)
+    if tally is not None:
+        deviations.clear(tally, first, rows)
+        deviations.add_tally(w, omit, high, n, rows, sums, first, tally)
+
+
+# What follows has no arguments of many types, and so is compiled once for all variants.
+
+
+@helper
+def _set_shifts(top, head, sums, consts):
+    for r in range(lanes.WIDTH):
+        weight = float(head) if top else sums[0, r]
+        consts[deviations.SHIFT, r] = sums[1, r] / weight if weight > 0.0 else 0.0
+
+
+@helper
+def _store_sums(top, n, rows, direct, consts, sums, first, stats):
+    """The rest of what `_short_rows` leaves in ``stats``: all but what has its place already."""
     for r in range(rows):
         stats[moments.ORIGIN, first + r] = consts[deviations.SHIFT, r]
         if top:
@@ -42,10 +59,6 @@ def _short_rows(x, w, limits, omit, high, start, n, head, rows, consts, sums, fi
         for s in range(moments.W + top, stats.shape[0]):
             for r in range(rows):
                 stats[s, first + r] = sums[s - moments.W, r]
-    if tally is not None:
-        for r in range(rows):
-            tally[:, first + r] = 0.0
-        deviations.add_tally(w, omit, high, n, rows, sums, first, tally)
 
 
 @helper
@@ -79,40 +92,67 @@ def long_row(x, w, limits, omit, high, start, n, head, follow, consts, sums, fir
     """
     top = deviations.first_sum(w, limits, omit)
     stop = start + n
-    origin = 0.0
+    consts[deviations.SHIFT, 0] = 0.0
     for i in range(start, stop, head):
         size = min(head, stop - i)
         deviations.total_of_row(
             (x, w), i, 0, size, 0, consts, (limits, omit, None, None, None), sums, top, 0
         )
-        weight = float(size) if top else sums[0, 0]
-        if weight != 0.0:
-            origin = sums[1, 0] / weight
+        if _set_shift(top, size, sums, consts):
             break
-    consts[deviations.SHIFT, 0] = origin
     if tally is not None:
-        tally[:, first] = 0.0
-    squares = 0.0
-    state = (0.0, 0.0, 0.0, 0.0, 0.0)
+        deviations.clear(tally, first, 1)
+    state, squares = (0.0, 0.0, 0.0, 0.0, 0.0), 0.0
     for i in range(start, stop, _BLOCK):
         size = min(_BLOCK, stop - i)
-        running = follow * state[1]
-        consts[deviations.RUNNING, 0] = running
+        consts[deviations.RUNNING, 0] = follow * state[1]
         flags = (limits, omit, high, True, tally)
         deviations.centred_row((x, w), i, 0, size, 0, consts, flags, sums, top, 0)
-        weight = float(size) if top else sums[0, 0]
-        q, c, f = sums[2, 0], 0.0, 0.0
-        if high is not None:
-            c, f = sums[3, 0], sums[4, 0]
         if tally is not None:
             deviations.add_tally(w, omit, high, size, 1, sums, first, tally)
-        squares += q
-        shift, m2, m3, m4 = moments.central(high, weight, sums[1, 0], q, c, f)
-        state = moments.combine(high, state, (weight, running + shift, m2, m3, m4))
+        state = _merge_block(high, top, size, consts, sums, state)
+        squares += sums[2, 0]
+    return _store_moments(high, consts, state, squares, first, stats)
+
+
+@helper
+def _set_shift(top, size, sums, consts):
+    """Whether there are used values, whose mean is the origin then."""
+    weight = float(size) if top else sums[0, 0]
+    if weight != 0.0:
+        consts[deviations.SHIFT, 0] = sums[1, 0] / weight
+    return weight != 0.0
+
+
+@helper
+def _merge_block(high, top, size, consts, sums, state):
+    """The state of a row, with the sums of a block about the running mean."""
+    weight = float(size) if top else sums[0, 0]
+    q, c, f = sums[2, 0], 0.0, 0.0
+    if high is not None:
+        c, f = sums[3, 0], sums[4, 0]
+    shift, m2, m3, m4 = moments.central(high, weight, sums[1, 0], q, c, f)
+    running = consts[deviations.RUNNING, 0]
+    return moments.combine(high, state, (weight, running + shift, m2, m3, m4))
+
+
+@helper
+def _store_moments(high, consts, state, squares, first, stats):
+    """The statistics of a row; returns whether they are doubtful."""
     weight, mean, m2, m3, m4 = state
+    origin = consts[deviations.SHIFT, 0]
     scale = moments.scale_or_nan(high, weight, origin, mean, squares, m2, m4)
     moments.store((origin, scale, weight, mean, m2, m3, m4), stats, first)
     return scale != scale
+
+
+@helper
+def _n_equal(offsets, b):
+    """How many rows from b on are as long as that one, up to eight."""
+    n, rows, most = offsets[b + 1] - offsets[b], 1, min(lanes.WIDTH, offsets.size - 1 - b)
+    while rows < most and offsets[b + rows + 1] - offsets[b + rows] == n:
+        rows += 1
+    return rows
 
 
 @kernel
@@ -140,11 +180,7 @@ def reduce_rows(x, w, offsets, limits, omit, high, first, stats, tally):
         while b < n_rows and offsets[b + 1] - offsets[b] <= _SHORT:
             start = offsets[b]
             n = offsets[b + 1] - start
-            rows = 1
-            while rows < lanes.WIDTH and b + rows < n_rows:
-                if offsets[b + rows + 1] - offsets[b + rows] != n:
-                    break
-                rows += 1
+            rows = _n_equal(offsets, b)
             deviations.set_limits(limits, b, consts)
             head = min(n, _SHORT_HEAD)
             here = first + b
