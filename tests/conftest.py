@@ -19,7 +19,7 @@ COMPILED = not numba.config.DISABLE_JIT
 EPS = 2.0**-52
 
 # All that numba has compiled stays, and Python's collector would walk over it a hundred times.
-gc.set_threshold(7000, 10, 1000)
+gc.set_threshold(100_000, 50, 1000)
 
 hypothesis.settings.register_profile(
     "fastnat",

@@ -17,6 +17,9 @@ _SHORT_HEAD = 16  # observations whose mean is the origin of a short row
 _LONG_HEAD = 256  # and of a longer one
 
 
+# What needs none of the arguments of many types has a function of its own: compiled once for all.
+
+
 @helper
 def _short_rows(x, w, limits, omit, high, start, n, head, rows, consts, sums, first, stats, tally):
     """Sums of up to eight rows of n <= _SHORT about the mean of their first ``head`` values."""
@@ -36,9 +39,6 @@ def _short_rows(x, w, limits, omit, high, start, n, head, rows, consts, sums, fi
     if tally is not None:
         deviations.clear(tally, first, rows)
         deviations.add_tally(w, omit, high, n, rows, sums, first, tally)
-
-
-# What follows has no arguments of many types, and so is compiled once for all variants.
 
 
 @helper
