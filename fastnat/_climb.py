@@ -1,13 +1,15 @@
 """Fits of a likelihood, on threads: blocks of problems, or blocks of one long problem's rows."""
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from functools import lru_cache, partial
+from types import FunctionType
 from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 from numba.core.errors import NumbaError
+from numba.core.registry import CPUDispatcher
 from numpy.typing import NDArray
 
 from fastnat import _blocks
@@ -162,8 +164,9 @@ def _starter(samples: Samples, starts: Any, p: int) -> SetStarts:
             theta[:] = starts[index].reshape(theta.shape)
 
         return take
-    n_data = len(samples.columns)
-    function = _start_function(starts, n_data) if isinstance(starts, Hashable) else starts
+    function = starts
+    if isinstance(starts, _FUNCTIONS) and not numba.config.DISABLE_JIT:
+        function = _start_function(starts, len(samples.columns))
 
     def call(index: Any, theta: Array) -> None:
         columns, weights = _take(samples, index)
@@ -184,11 +187,12 @@ def _starter(samples: Samples, starts: Any, p: int) -> SetStarts:
     return call
 
 
+_FUNCTIONS = FunctionType, CPUDispatcher  # others may be equal to what they are not
+
+
 @lru_cache(maxsize=128)  # a fit in a loop compiles it once
 def _start_function(start: Any, n_data: int) -> Any:
     """The function compiled, or as it is if numba does not know what it uses."""
-    if numba.config.DISABLE_JIT:
-        return start
     read_only = numba.types.Array(numba.types.float64, 1, "C", readonly=True)
     try:
         function: Any = with_policy("start", plain_function("start", start))

@@ -87,7 +87,7 @@ def fit(
     """Fit problems of which the moments between the limits, and the weight beyond, say all.
 
     stats, tally : (5 or 7, n) and (3, n) of problems ``first`` to ``first + n - 1``, as
-        `rows.reduce_rows` leaves them with the limits `inside`.
+        `_reduce.reduce_rows` leaves them with the limits `inside`.
     limits : (2, 1) or (2, at least first + n).
     out : (estimates.SIZE, at least first + n), out.
     """

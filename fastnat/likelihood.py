@@ -77,8 +77,9 @@ class Model:
     Notes
     -----
     Functions are written in Python with ``math`` or NumPy functions of numbers, and compiled by
-    numba when first used; of functions compiled already, the Python source is compiled once more,
-    so that a division by zero is inf or NaN instead of an exception that ends a million fits.
+    numba when first used, with the values that they have captured by then.  Of functions compiled
+    already the Python source is compiled once more, so that a division by zero is inf or NaN
+    instead of an exception that ends a million fits.
     The fastest functions have no branches and no logarithms or exponentials of the data.
 
     Examples

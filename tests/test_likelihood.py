@@ -1073,6 +1073,30 @@ def test_a_start_function_is_compiled_once(monkeypatch):
     assert all(same_bits(fit.params, fits[0].params) for fit in fits)
 
 
+class Alike:
+    """Callables that say they are equal to all others, and one that has no hash."""
+
+    def __init__(self, first, hashed=True):
+        self.first, self.hashed = first, hashed
+
+    def __call__(self, _):
+        return self.first, 0.5
+
+    def __eq__(self, other):
+        return True
+
+    def __hash__(self):
+        if not self.hashed:
+            raise TypeError("unhashable")
+        return 1
+
+
+def test_start_functions_are_who_they_are():
+    for start in (Alike(1.0), Alike(2.0), Alike(3.0, hashed=False)):
+        fit = fastnat.fit(normal(start=start), [1.0, 2.0, 4.0], trace=True)
+        assert fit.path[0, 0] == start.first
+
+
 def test_start_functions_see_what_counts():
     seen = []
 

@@ -4,10 +4,10 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import scaled
+from conftest import COMPILED, scaled
 
 from fastnat._reduce import Use, reduce_columns, reduce_rows
-from fastnat.kernels import moments
+from fastnat.kernels import moments, rows
 
 rng = np.random.default_rng(21)
 
@@ -163,6 +163,24 @@ def test_what_is_not_used_is_tallied(n, high, weighted, omit, least, most):
     reduce_columns(flat, both, sizes, use, 0, stats, again)
     np.testing.assert_array_equal(again, np.repeat(np.array(want)[:, None], 2, axis=1))
     np.testing.assert_array_equal(stats[moments.W], weights[used].sum())
+
+
+@pytest.mark.parametrize("far", [1e-200, 1e200])
+@pytest.mark.parametrize("most", [np.inf, 2.0])
+def test_a_second_look_in_pieces(far, most, monkeypatch):
+    """A long row, such as that of a group, is looked at again in pieces, which are merged."""
+    n = 5 * rows.SEGMENT // 2
+    if not COMPILED:
+        n = 23
+        monkeypatch.setattr(rows, "SEGMENT", 5)
+    x = np.resize([1.0, 2.0, -3.0, 4.0, 0.5], n) * far
+    w = np.arange(n) % 3 * 0.5
+    w[n // 2 :] = 0.0  # so that the last piece is empty, too
+    w[-1] = 0.25
+    limits = None if most == np.inf else np.array([[-np.inf], [most * far]])
+    used = (w > 0.0) & (x <= most * far)
+    values, places = np.unique(x[used], return_inverse=True)
+    check(reduce_one(x, w, limits), values, np.bincount(places, w[used]), tol=1e-14)
 
 
 def test_ragged_rows_are_rows():

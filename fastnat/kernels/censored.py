@@ -70,8 +70,7 @@ def _fit_all(stats, lists, ends, status, units, climbed, cov, max_iter, tol, fir
 def fit_common(stats, tally, limits, cov, max_iter, tol, first, out):
     """Fit problems whose observations share their limits; returns how many have bad weights.
 
-    stats, tally : of n_fits problems, as `rows.reduce_rows` leaves them with the values next to the
-        limits.
+    stats, tally : of n_fits problems, of `moments` with the values next to the limits.
     limits : (2, 1) or (2, at least first + n_fits).  The rest as in `fit`.
     """
     (lists, ends, status, units), bad = compression.from_tally(stats, tally, limits, first)

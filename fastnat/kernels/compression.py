@@ -280,7 +280,7 @@ def _merge_equal(lower, upper, weights, start, stop, table):
 def from_tally(stats, tally, limits, first):
     """What `compress` would make of problems whose observations share their limits.
 
-    stats, tally : of n_fits problems, as `reduce_rows` leaves them.
+    stats, tally : of n_fits problems, of `moments`.
     limits : (2, 1) or (2, at least first + n_fits), left and right; values at or beyond are only
         known to be so.
 

@@ -47,23 +47,38 @@ def look_again(x, w, starts, stops, stride, limits, omit, first, stats):
             # In units of 2**exponent the largest value is near 1.
             exponent = moments.with_room(math.frexp(max(abs(low), abs(top)))[1], weight)
             found = _of_scaled_copy(x, w, span, use, origin, exponent, consts, sums)
-            shift, _, weight, mean, m2, m3, m4 = found
-            scale = math.ldexp(1.0, exponent)
-            moments.store((origin, scale, weight, shift + mean, m2, m3, m4), stats, j)
+            shift, unit, weight, mean, m2, m3, m4 = found
+            scale = math.ldexp(unit, exponent)
+            moments.store((origin, scale, weight, shift / unit + mean, m2, m3, m4), stats, j)
 
 
 @helper
 def _of_scaled_copy(x, w, span, use, origin, exponent, consts, sums):
     """Statistics of the used values less the origin, which is exact there, in these units."""
-    start, stop, stride = span
-    most = (stop - start + stride - 1) // stride
-    values, weights, n = np.empty(most), np.empty(most), 0
-    factor = math.ldexp(1.0, -exponent)
-    for i in range(start, stop, stride):
+    i, stop, stride = span
+    most = min(rows.SEGMENT, (stop - i + stride - 1) // stride)
+    values, weights = np.empty(most), np.empty(most)
+    stats, found = np.empty((moments.M4 + 1, 1)), (0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    while i < stop:
+        n, i = _gather(x, w, (i, stop, stride), use, origin, exponent, values, weights)
+        if n > 0:
+            rows.long_row(
+                values, weights, None, None, True, 0, n, n, 0.0, consts, sums, 0, stats, None
+            )
+            stats[moments.SCALE, 0] = 1.0  # there is no third look
+            found = moments.merge(True, found, moments.load(stats, 0))
+    return found
+
+
+@helper
+def _gather(x, w, span, use, origin, exponent, values, weights):
+    """As many used values as there is room for: their number, and where the next one is."""
+    i, stop, stride = span
+    factor, n = math.ldexp(1.0, -exponent), 0
+    while i < stop and n < values.size:
         value, weight = float(x[i]), weight_at(w, i)
         if moments.is_used(value, weight, *use):
             values[n], weights[n] = value * factor - origin * factor, weight
             n += 1
-    stats = np.empty((moments.M4 + 1, 1))
-    rows.long_row(values, weights, None, None, True, 0, n, n, 0.0, consts, sums, 0, stats, None)
-    return moments.load(stats, 0)
+        i += stride
+    return n, i
