@@ -183,6 +183,15 @@ def test_a_second_look_in_pieces(far, most, monkeypatch):
     check(reduce_one(x, w, limits), values, np.bincount(places, w[used]), tol=1e-14)
 
 
+def test_pieces_of_equal_values_find_a_common_unit(monkeypatch):
+    """The first two are so close to each other that only the third has one for all."""
+    if not COMPILED:
+        monkeypatch.setattr(rows, "SEGMENT", 5)
+    values, weights = np.array([0.0, 1.0, 3e199, -1e200]), np.array([0.125, 0.125, 2.0, 0.625])
+    n = rows.SEGMENT
+    check(reduce_one(np.repeat(values, n), np.repeat(weights, n)), values, n * weights, tol=1e-14)
+
+
 def test_ragged_rows_are_rows():
     """Lengths may differ, and what comes before and after does not matter."""
     lengths = [0, 3, 3, 3, 1, 17, 17, 4096, 4097, 5, 0, 100] + [6] * 11
