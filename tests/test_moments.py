@@ -169,14 +169,12 @@ def test_what_is_not_used_is_tallied(n, high, weighted, omit, least, most):
 @pytest.mark.parametrize("most", [np.inf, 2.0])
 def test_a_second_look_in_pieces(far, most, monkeypatch):
     """A long row, such as that of a group, is looked at again in pieces, which are merged."""
-    n = 5 * rows.SEGMENT // 2
     if not COMPILED:
-        n = 23
         monkeypatch.setattr(rows, "SEGMENT", 5)
+    n = 7 * rows.SEGMENT // 2
     x = np.resize([1.0, 2.0, -3.0, 4.0, 0.5], n) * far
     w = np.arange(n) % 3 * 0.5
-    w[n // 2 :] = 0.0  # so that the last piece is empty, too
-    w[-1] = 0.25
+    w[3 * rows.SEGMENT :] = 0.0  # two full pieces without limits, and then one of nothing
     limits = None if most == np.inf else np.array([[-np.inf], [most * far]])
     used = (w > 0.0) & (x <= most * far)
     values, places = np.unique(x[used], return_inverse=True)
