@@ -155,10 +155,12 @@ class _Chunks:
         workers, told = _workers.who_holds(self.blocks), dict[Any, _long.Answer]()
         if time.monotonic() - self.last_tasks < _SILENCE:
             told |= workers.apply(tell)
-        groups = workers.for_tasks(key for key in self.keys if key not in told)
-        answers = self._compute("tell", [(_each, tell, group) for group in groups])
-        for group, own in zip(groups, answers, strict=True):
-            told |= zip(group, own, strict=True)
+        left = [key for key in self.keys if key not in told]
+        if left:
+            groups = workers.for_tasks(left)
+            answers = self._compute("tell", [(_each, tell, group) for group in groups])
+            for group, own in zip(groups, answers, strict=True):
+                told |= zip(group, own, strict=True)
         return _long.merge([told[key] for key in self.keys])
 
     def first(self, n: int) -> list[_long.Rows]:
@@ -166,8 +168,6 @@ class _Chunks:
         return self._compute("bring", self.keys[:n])
 
     def _compute(self, what: str, tasks: list[Any]) -> list[Any]:
-        if not tasks:
-            return []
         name = f"{what}-{uuid.uuid4().hex}"
         graph = {(name, k): task for k, task in enumerate(tasks)}
         whole = HighLevelGraph.from_collections(name, graph, dependencies=[self.blocks])

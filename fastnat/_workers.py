@@ -6,7 +6,7 @@ because it has died or has given its chunks away, is said by tasks, of which Das
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import dask.array as da
@@ -29,10 +29,10 @@ class Workers(NamedTuple):
         told = ask(_apply_here, function, self.shares, workers=[*self.shares], on_error="ignore")
         return {key: value for own in told.values() for key, value in own.items()}
 
-    def for_tasks(self, keys: Iterable[Any]) -> list[list[Any]]:
+    def for_tasks(self, keys: list[Any]) -> list[list[Any]]:
         """These keys, together for each thread that has their chunks; else one by one."""
         threads = self.client.nthreads() if self.shares else {}
-        left, groups = [*keys], list[list[Any]]()
+        left, groups = keys, list[list[Any]]()
         for place, share in self.shares.items():
             held = set(share)
             own = [key for key in left if key in held]
@@ -72,14 +72,15 @@ async def _apply_here(
 ) -> dict[Any, Any]:
     """Apply a function to the chunks of this worker, in the threads of its tasks.
 
-    What has been spilled comes into memory when a thread is free, and not all of it at once.
+    What has been spilled comes into memory when a thread needs it soon, and not all of it at once:
+    one chunk more than there are threads is ready for whichever is free first.
     """
     keys = [key for key in shares[dask_worker.address] if key in dask_worker.data]
     loop, threads = asyncio.get_running_loop(), dask_worker.executors["default"]
-    free = asyncio.Semaphore(dask_worker.state.nthreads)
+    ready = asyncio.Semaphore(dask_worker.state.nthreads + 1)
 
     async def ask(key: Any) -> Any:
-        async with free:
+        async with ready:
             return await loop.run_in_executor(threads, function, dask_worker.data[key])
 
     return dict(zip(keys, await asyncio.gather(*map(ask, keys)), strict=True))
