@@ -129,6 +129,7 @@ FLOORS = [
         "kernels.tuples",
     },
     {"kernels._llvm_products", "kernels._llvm_rows", "kernels._llvm_tables"},
+    {"kernels._llvm_tiles"},
     {
         "kernels.lanes",
         "kernels.observation",

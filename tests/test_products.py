@@ -18,22 +18,18 @@ SHAPES += [(12, 50)]
 @cache  # of what compiles once
 def compiled():
     """The sums as Python can call them."""
-    squares, others, row, fit = (
+    squares, row, fit, lay = (
         products.add_squares,
-        products.add_products,
         products.add_row,
         products.predict,
+        products.turn,
     )
     if not JIT:
-        return squares, others, row, fit
+        return squares, row, fit, lay
 
     @njit
     def add_squares(x, start, p, w, n, out, at):
         squares(x, start, p, w, n, out, at)
-
-    @njit
-    def add_products(a, a_start, q, x, start, p, w, n, out, at):
-        others(a, a_start, q, x, start, p, w, n, out, at)
 
     @njit
     def add_row(a, x, start, p, n, out, at):
@@ -43,7 +39,11 @@ def compiled():
     def predict(x, start, step, columns, n, coef, shift, out):
         fit(x, start, step, columns, n, coef, shift, out)
 
-    return add_squares, add_products, add_row, predict
+    @njit
+    def turn(x, start, step, columns, n, coef, shift, out, panel, top):
+        lay(x, start, step, columns, n, coef, shift, out, panel, top)
+
+    return add_squares, add_row, predict, turn
 
 
 def rows_of(flat, start, n, p):
@@ -53,7 +53,7 @@ def rows_of(flat, start, n, p):
 @pytest.mark.parametrize(("n", "p"), SHAPES)
 def test_sums_equal_numpy(n, p):
     """Of values whose products and sums are exact."""
-    add_squares, add_products, add_row, predict = compiled()
+    add_squares, add_row, predict, _ = compiled()
     width = -(-p // 8) * 8
     x, w, start = dyadic(n * p + 5), dyadic(n), 3
     rows = rows_of(x, start, n, p)
@@ -63,11 +63,6 @@ def test_sums_equal_numpy(n, p):
     lower = np.tril_indices(p)
     sums = out[width:].reshape(p, width)[:, :p]
     np.testing.assert_array_equal(sums[lower], (2.0 + (w * rows.T) @ rows)[lower])
-    for q in (1, 5, 11):
-        a, out = dyadic(n * q + 4), np.zeros(q * width)
-        add_products(a, 2, q, x, start, p, w, n, out, 0)
-        expected = (w * rows_of(a, 2, n, q).T) @ rows
-        np.testing.assert_array_equal(out.reshape(q, width)[:, :p], expected)
     out = np.zeros(width)
     add_row(w, x, start, p, n, out, 0)
     np.testing.assert_array_equal(out[:p], w @ rows)
@@ -77,9 +72,26 @@ def test_sums_equal_numpy(n, p):
     assert fit[-1] == 7.0
 
 
+@pytest.mark.parametrize(("n", "p"), SHAPES)
+def test_columns_and_what_they_predict(n, p):
+    """Of a matrix whose rows are a part of longer ones; coefficients end where the columns do."""
+    _, _, _, turn = compiled()
+    step, start, top = p + 2, 3, 1
+    x, coef = dyadic(n * step + start + 1), dyadic(p)
+    rows = np.array([x[start + i * step :][:p] for i in range(n)]).reshape(n, p)
+    panel = np.full((top + p + products.ROOM, -(-n // 8) * 8 + 8), 7.0)
+    out = np.full(-(-n // 8) * 8 + 1, 7.0)
+    turn(x, start, step, p, n, coef, 0.5, out, panel, top)
+    np.testing.assert_array_equal(panel[top : top + p, :n], rows.T)
+    np.testing.assert_array_equal(out[:n], 0.5 + rows @ coef)
+    assert np.all(panel[0] == 7.0)
+    assert np.all(panel[:, -8:] == 7.0)
+    assert out[-1] == 7.0
+
+
 def test_a_row_that_is_nan_stays_in_its_row():
     """Rows that come next are not read into sums that they do not belong to."""
-    add_squares, _, add_row, predict = compiled()
+    add_squares, add_row, predict, _ = compiled()
     p, n = 5, 3
     x = np.full(5 * p, np.nan)
     x[p : (n + 1) * p] = dyadic(n * p)
@@ -96,7 +108,7 @@ def test_a_row_that_is_nan_stays_in_its_row():
 
 @pytest.mark.parametrize(("n", "p"), SHAPES[1:])
 def test_nothing_is_read_beyond_the_end_of_a_matrix(n, p):
-    add_squares, add_products, add_row, predict = compiled()
+    add_squares, add_row, predict, turn = compiled()
     n = min(n, 512 // p)  # a page
     x, memory = before_guard_page(n * p, np.float64)
     w, other = before_guard_page(n, np.float64)
@@ -105,9 +117,12 @@ def test_nothing_is_read_beyond_the_end_of_a_matrix(n, p):
     out, coef, fit = np.zeros(p * width), np.ones(p), np.zeros(n + 8)
     add_squares(x, 0, p, w, n, out, 0)
     assert out[0] == n
-    add_products(w, 0, 1, x, 0, p, w, n, out, 0)
     add_row(w, x, 0, p, n, out, 0)
     predict(x, 0, p, p, n, coef, 0.0, fit)
+    assert np.all(fit[:n] == p)
+    panel, fit = np.zeros((p + products.ROOM, n + 8)), np.zeros(n + 8)
+    turn(x, 0, p, p, n, coef, 0.0, fit, panel, 0)
+    assert np.all(panel[:p, :n] == 1.0)
     assert np.all(fit[:n] == p)
     del x, w
     assert not memory.closed
@@ -117,14 +132,18 @@ def test_nothing_is_read_beyond_the_end_of_a_matrix(n, p):
 @pytest.mark.skipif(not JIT, reason="needs machine code")
 def test_sums_do_not_depend_on_how_rows_are_aligned(rng):
     """Bit for bit, at any place in memory and beside any neighbours."""
-    add_squares, _, _, predict = compiled()
+    add_squares, _, predict, turn = compiled()
     x, w, coef = rng.normal(size=40 * 11), rng.random(40), rng.normal(size=11)
-    outs, fits = [], []
+    outs, fits, turns = [], [], []
     for shift in range(4):
         moved = np.concatenate([rng.normal(size=shift), x, rng.normal(size=20)])
         out, fit = np.zeros(11 * 16), np.zeros(40)
         add_squares(moved, shift, 11, w, 40, out, 0)
         predict(moved, shift, 11, 11, 40, coef, 0.0, fit)
+        panel, turned = np.zeros((11 + products.ROOM, 40)), np.zeros(40)
+        turn(moved, shift, 11, 11, 40, coef, 0.0, turned, panel, 0)
+        np.testing.assert_array_equal(panel[:11], x.reshape(40, 11).T)
+        turns.append(turned.tobytes())
         outs.append(np.tril(out.reshape(11, 16)[:, :11]).tobytes())
         fits.append(fit.tobytes())
-    assert len(set(outs)) == len(set(fits)) == 1
+    assert len(set(outs)) == len(set(fits)) == len(set(turns)) == 1

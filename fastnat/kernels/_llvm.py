@@ -1,5 +1,6 @@
 """The LLVM side of `lanes` and `products`: eight lanes as ``<8 x double>``, through llvmlite."""
 
+import copy
 import itertools
 from typing import Any
 
@@ -166,6 +167,12 @@ class Argument:
             value = builder.call(masked, [pointer, align, mask, zero])
         return value if self.element == DOUBLE else builder.fpext(value, VECTOR)
 
+    def row(self, number: Any) -> "Argument":
+        """This row, from its first element on; an array of one dimension is a row."""
+        row = copy.copy(self)
+        row.data = self.builder.gep(self.data, [self.builder.mul(number, self.columns)])
+        return row
+
     def prefetch(self, index: Any) -> None:
         """Ask for the second-level cache; harmless beyond the end of the array."""
         builder, i32 = self.builder, ir.IntType(32)
@@ -237,3 +244,18 @@ _PAIRS = {
     2: ([0, 1, 8, 9, 4, 5, 12, 13], [2, 3, 10, 11, 6, 7, 14, 15]),
     4: ([0, 1, 2, 3, 8, 9, 10, 11], [4, 5, 6, 7, 12, 13, 14, 15]),
 }
+
+
+def transpose(builder: Any, vectors: list[Any]) -> list[Any]:
+    """Eight vectors of eight: vector i becomes lane i.
+
+    All shuffles are of the kinds that need no vector of indices.
+    """
+    for even, odd in _TURNS:
+        pairs = list(zip(vectors[::2], vectors[1::2], strict=True))
+        vectors = [shuffle(builder, a, b, lanes) for lanes in (even, odd) for a, b in pairs]
+    return vectors
+
+
+_QUARTERS = [0, 1, 4, 5, 8, 9, 12, 13], [2, 3, 6, 7, 10, 11, 14, 15]
+_TURNS = (_PAIRS[1], _QUARTERS, _QUARTERS)

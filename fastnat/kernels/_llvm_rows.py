@@ -28,24 +28,20 @@ from fastnat.kernels._numpy_lanes import WIDTH, Body, Count, NumpyLanes, accumul
 _EVERY = slice(None)
 
 
-class _Call:
-    """One call of `row_sums` or `column_sums`: its arguments, and its body on eight lanes."""
+class Call:
+    """A body on eight lanes: what it reads, and the sums it makes.
+
+    arrays : an `Argument` each, or None; flags : booleans.
+    """
 
     def __init__(
-        self, body: Body, n_consts: int, context: Any, builder: Any, kinds: Any, values: Any
+        self, body: Body, n_consts: int, builder: Any, arrays: list[Any], flags: tuple[bool, ...]
     ) -> None:
         self.body = body
         self.n_consts = n_consts
         self.builder = builder
-        self.arrays = [
-            None
-            if kind == types.none
-            else Argument(context, builder, kind, builder.extract_value(values[0], i))
-            for i, kind in enumerate(kinds[0])
-        ]
-        self.consts = Argument(context, builder, kinds[1], values[1])
-        self.flags = tuple(kind != types.none for kind in kinds[2])
-        self.out = Argument(context, builder, kinds[3], values[3])
+        self.arrays = arrays
+        self.flags = flags
         self.lanes = LlvmLanes(builder)
         # Which sums there are: ask the body, with zeros.
         zeros = tuple(None if a is None else np.zeros(WIDTH) for a in self.arrays)
@@ -73,10 +69,10 @@ class _Call:
                 array.prefetch(self.builder.add(at, distance))
 
 
-class _Part:
+class Part:
     """Some of the sums of so many rows of a call of `row_sums`: what registers hold."""
 
-    def __init__(self, call: _Call, rows: int, sums: range, unroll: int) -> None:
+    def __init__(self, call: Call, rows: int, sums: range, unroll: int) -> None:
         self.call = call
         self.rows = rows
         self.which = slice(sums.start, sums.stop)
@@ -125,16 +121,32 @@ class _Part:
         return [[total(s, i) for i in range(self.rows)] for s in range(len(self.zeros))]
 
 
-def _parts(call: _Call, rows: int, unroll: int, most: int) -> list[_Part]:
+def parts_of(call: Call, rows: int, unroll: int, most: int) -> list[Part]:
     """What is summed in loops of its own, so that ``most`` sums at a time are enough.
 
     Few sums, each held in several vectors, stay together: reading rows again would take longer.
     """
     if unroll > 1:
-        return [_Part(call, rows, range(call.n_sums), unroll)]
+        return [Part(call, rows, range(call.n_sums), unroll)]
     while rows > 1 and rows * call.n_sums > most:
         rows //= 2
-    return [_Part(call, rows, some, unroll) for some in groups(call.n_sums, most)]
+    return [Part(call, rows, some, unroll) for some in groups(call.n_sums, most)]
+
+
+def _call_of(
+    body: Body, n_consts: int, context: Any, builder: Any, signature: Any, args: Any
+) -> tuple[Call, Argument, Argument]:
+    """The call, its constants and where its sums go: arguments 0, 5, 6 and 7."""
+    kinds = signature.args
+    arrays = [
+        None
+        if kind == types.none
+        else Argument(context, builder, kind, builder.extract_value(args[0], i))
+        for i, kind in enumerate(kinds[0])
+    ]
+    flags = tuple(kind != types.none for kind in kinds[6])
+    consts, out = (Argument(context, builder, kinds[i], args[i]) for i in (5, 7))
+    return Call(body, n_consts, builder, arrays, flags), consts, out
 
 
 def emit_rows(
@@ -148,13 +160,11 @@ def emit_rows(
     args: Any,
 ) -> Any:
     """Code of ``sums(arrays, start, stride, n, last, consts, flags, out, top, column)``."""
-    arguments = (0, 5, 6, 7)
-    kinds, values = [signature.args[i] for i in arguments], [args[i] for i in arguments]
-    call = _Call(body, n_consts, context, builder, kinds, values)
+    call, consts, out = _call_of(body, n_consts, context, builder, signature, args)
     start, stride, n, last = args[1:5]
     next_rows, least = builder.mul(stride, integer(rows)), integer(AHEAD)
     ahead = builder.select(builder.icmp_signed("<", next_rows, least), least, next_rows)
-    parts = _parts(call, rows, unroll, in_registers(context))
+    parts = parts_of(call, rows, unroll, in_registers(context))
 
     def run(first: Any) -> list[list[Any]]:
         """All sums of the rows of a part, [sum][row]."""
@@ -164,7 +174,7 @@ def emit_rows(
             row = builder.select(builder.icmp_signed("<", r, last), r, last)
             starts.append(builder.add(start, builder.mul(row, stride)))
             cells = [builder.add(r, integer(WIDTH * c)) for c in range(n_consts)]
-            constants.append([splat(builder, call.consts.scalar(c)) for c in cells])
+            constants.append([splat(builder, consts.scalar(c)) for c in cells])
         found = [part.run(starts, constants, n, ahead if rows > 1 else None) for part in parts]
         return list(itertools.chain(*found))
 
@@ -172,7 +182,7 @@ def emit_rows(
         by_sum = run(integer(0))
     else:
         by_sum = _in_turn(builder, call.zeros, rows, parts[0].rows, run)
-    _store_rows(builder, by_sum, call.out, args[8], args[9])
+    _store_rows(builder, by_sum, out, args[8], args[9])
     return context.get_dummy_value()
 
 
@@ -215,23 +225,21 @@ def emit_columns(
     body: Body, n_consts: int, context: Any, builder: Any, signature: Any, args: Any
 ) -> Any:
     """Code of ``sums(arrays, start, stride, rows, width, consts, flags, out, top)``."""
-    arguments = (0, 5, 6, 7)
-    kinds, values = [signature.args[i] for i in arguments], [args[i] for i in arguments]
-    call = _Call(body, n_consts, context, builder, kinds, values)
+    call, consts, out = _call_of(body, n_consts, context, builder, signature, args)
     start, stride, rows, width = args[1:5]
     top = args[8]
     next_rows = builder.mul(stride, rows)
 
     def const_at(c: int, j: Any) -> Any:
-        return builder.add(builder.mul(call.consts.columns, integer(c)), j)
+        return builder.add(builder.mul(consts.columns, integer(c)), j)
 
     def sum_at(s: int, j: Any) -> Any:
         row = builder.add(top, integer(s))
-        return builder.add(builder.mul(call.out.columns, row), j)
+        return builder.add(builder.mul(out.columns, row), j)
 
     def sweep(j: Any, unrolled: bool, mask: Any = None) -> list[Any]:
-        constants = [call.consts.load(const_at(c, j)) for c in range(n_consts)]
-        sums = [call.out.load(sum_at(s, j)) for s in range(call.n_sums)]
+        constants = [consts.load(const_at(c, j)) for c in range(n_consts)]
+        sums = [out.load(sum_at(s, j)) for s in range(call.n_sums)]
         first = builder.add(start, j)
 
         def add(r: Any, sums: list[Any]) -> list[Any]:
@@ -246,7 +254,7 @@ def emit_columns(
         else:
             _, sums = loop(builder, integer(0), rows, 1, sums, add)
         for s in range(call.n_sums):
-            call.out.store(sums[s], sum_at(s, j))
+            out.store(sums[s], sum_at(s, j))
         return []
 
     def tail(j: Any, _: list[Any]) -> list[Any]:

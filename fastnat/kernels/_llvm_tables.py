@@ -16,6 +16,7 @@ from fastnat.kernels._llvm import (
     shuffle,
     splat,
     store_sums,
+    transpose,
 )
 from fastnat.kernels._numpy_lanes import WIDTH, TableBody, accumulate, halve, sums_of_table
 
@@ -104,29 +105,6 @@ def emit_table(body: TableBody, context: Any, builder: Any, signature: Any, args
     return context.get_dummy_value()
 
 
-_PAIRS = [0, 8, 2, 10, 4, 12, 6, 14], [1, 9, 3, 11, 5, 13, 7, 15]
-_QUARTERS = [0, 1, 4, 5, 8, 9, 12, 13], [2, 3, 6, 7, 10, 11, 14, 15]
-
-
-def _transpose(builder: Any, rows: list[Any]) -> list[Any]:
-    """Eight vectors of eight: row i becomes lane i.
-
-    All shuffles are of the kinds that need no vector of indices.
-    """
-
-    def both(a: Any, b: Any, lanes: Any) -> list[Any]:
-        return [shuffle(builder, a, b, chosen) for chosen in lanes]
-
-    pairs = [both(rows[r], rows[r + 1], _PAIRS) for r in range(0, WIDTH, 2)]
-    columns = [None] * WIDTH
-    for odd in range(2):
-        first, second, third, fourth = (pair[odd] for pair in pairs)
-        halves = zip(both(first, second, _QUARTERS), both(third, fourth, _QUARTERS), strict=True)
-        for k, (upper, lower) in enumerate(halves):
-            columns[odd + 2 * k], columns[odd + 2 * k + 4] = both(upper, lower, _QUARTERS)
-    return columns
-
-
 def emit_transpose(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     """Code of ``centre(x, start, n, d, consts, out)``."""
     x, consts, out = (Argument(context, builder, signature.args[i], args[i]) for i in (0, 4, 5))
@@ -144,7 +122,7 @@ def emit_transpose(context: Any, builder: Any, signature: Any, args: Any) -> Any
                 x.prefetch(builder.add(begin, builder.add(j, integer(AHEAD))))
             values = [x.load(builder.add(begin, j), mask) for begin in begins]
             values = [builder.fsub(builder.fsub(value, shift), running) for value in values]
-            for c, column in enumerate(_transpose(builder, values)):
+            for c, column in enumerate(transpose(builder, values)):
                 row = builder.mul(builder.add(j, integer(c)), out.columns)
                 out.store(column, builder.add(row, i))
             return []

@@ -1,8 +1,8 @@
 """The NumPy side of `lanes`: eight lanes as an array of eight, and what both sides share."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,6 +10,15 @@ WIDTH = 8
 
 Body = Callable[[Any, tuple[Any, ...], list[Any], tuple[bool, ...]], list[Any]]
 TableBody = Callable[[Any, list[Any], Any, list[list[Any]]], list[Any]]
+
+
+class Shape(NamedTuple):
+    """So many rows of a matrix, so many others, what is summed of them, and in how many vectors."""
+
+    body: Body
+    own: int
+    others: int
+    unroll: int
 
 
 @dataclass(frozen=True)
@@ -102,6 +111,28 @@ def padded(values: Any) -> Any:
 
 def add_lanes(vector: Any) -> Any:
     return halve(list(vector), np.add)
+
+
+def sums_of_row(
+    body: Body,
+    arrays: Sequence[Any],
+    constants: list[Any],
+    flags: tuple[bool, ...],
+    n: int,
+    unroll: int,
+) -> list[Any]:
+    """What a body finds of the first n elements of arrays or None, in the order of machine code."""
+    lanes = NumpyLanes()
+    sums: list[list[Any]] = [[] for _ in range(unroll)]
+    for u, k, active in order_of_vectors(n, unroll):
+        values = tuple(None if a is None else padded(a[k : k + active]) for a in arrays)
+        terms = body(lanes, values, constants, flags)
+        sums[u] = sums[u] or [np.zeros(WIDTH) for _ in terms]
+        new = accumulate(lanes, sums[u], terms)
+        inside = np.arange(WIDTH) < active
+        sums[u] = [np.where(inside, a, b) for a, b in zip(new, sums[u], strict=True)]
+    parts = [own or [np.zeros(WIDTH)] * len(sums[0]) for own in sums]
+    return [add_lanes(halve(list(part), np.add)) for part in zip(*parts, strict=True)]
 
 
 def unroll_of(n_sums: int) -> int:

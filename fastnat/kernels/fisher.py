@@ -1,14 +1,33 @@
 """Scores to gradient and empirical Fisher matrix."""
 
-from fastnat.kernels._jit import kernel
+import numpy as np
+
+from fastnat.kernels._jit import helper, kernel
 from fastnat.kernels._scalar import borrow, keep
-from fastnat.kernels.tiles import CHECKED, add_moments, add_totals, new_sums
+from fastnat.kernels.tiles import (
+    CHECKED,
+    add_moments,
+    add_totals,
+    moments_tiles,
+    new_cells,
+    take_moments,
+    take_totals,
+    totals_tiles,
+)
 
 BLOCK = 512
 """Observations in a block: their scores stay in the first-level cache for small p."""
 
 STRIDE = BLOCK + 8
 """From one row of a block to the next: 4 kB apart, they would fall on one place of the cache."""
+
+
+@helper
+def new_rows(n):
+    """Room for (n, STRIDE), where vectors do not lie across two lines of the cache."""
+    flat = np.empty(n * STRIDE + 7)
+    skip = (8 - np.int64(flat.ctypes.data) // 8) % 8
+    return flat[skip : skip + n * STRIDE].reshape(n, STRIDE)
 
 
 @kernel
@@ -33,9 +52,12 @@ def accumulate(scores, weights, n, grad, fisher):
     All are C-contiguous and float64.  The order of summation depends on n and on the number of
     rows.
     """
-    owners = scores, weights, grad, fisher, new_sums()
-    rows, w, totals, products, sums = borrow(owners)
-    p = products.shape[0]
-    add_moments(rows, p, w, n, CHECKED, sums, totals, products)
-    add_totals(rows[p:], w, n, CHECKED, sums, totals[p:])
+    p, others = fisher.shape[0], scores.shape[0] - fisher.shape[0]
+    n_cells = max(moments_tiles(p), totals_tiles(others))
+    owners = scores, weights, grad, fisher, new_cells(n_cells)
+    rows, w, totals, products, cells = borrow(owners)
+    add_moments(rows, 0, p, w, n, CHECKED, cells, 0)
+    take_moments(cells, 0, p, totals, products)
+    add_totals(rows, p, others, w, n, CHECKED, cells, 0)
+    take_totals(cells, 0, others, totals[p:])
     keep(owners)

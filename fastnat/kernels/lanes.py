@@ -32,6 +32,7 @@ from fastnat.kernels._numpy_lanes import (
     halve,
     order_of_vectors,
     padded,
+    sums_of_row,
     sums_of_table,
 )
 
@@ -64,24 +65,13 @@ def row_sums(body: Body, n_consts: int, rows: int, unroll: int) -> Callable[...,
         top: int,
         column: int,
     ) -> None:
-        lanes = NumpyLanes()
         booleans = tuple(flag is not None for flag in flags)
         for r in range(rows):
             first = start + min(r, last) * stride
             constants = [np.full(WIDTH, c[r]) for c in consts[:n_consts]]
-            sums: list[list[Any]] = [[] for _ in range(unroll)]
-            for u, k, active in order_of_vectors(n, unroll):
-                values = tuple(
-                    None if a is None else padded(a[first + k : first + k + active]) for a in arrays
-                )
-                terms = body(lanes, values, constants, booleans)
-                sums[u] = sums[u] or [np.zeros(WIDTH) for _ in terms]
-                new = accumulate(lanes, sums[u], terms)
-                inside = np.arange(WIDTH) < active
-                sums[u] = [np.where(inside, a, b) for a, b in zip(new, sums[u], strict=True)]
-            for s in range(len(sums[0])):
-                parts = [np.zeros(WIDTH) if not part else part[s] for part in sums]
-                out[top + s, column + r] = add_lanes(halve(parts, np.add))
+            here = [None if a is None else a[first:] for a in arrays]
+            for s, found in enumerate(sums_of_row(body, here, constants, booleans, n, unroll)):
+                out[top + s, column + r] = found
 
     return sums
 

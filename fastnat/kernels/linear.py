@@ -333,8 +333,12 @@ def tell_segment(request, theta, memory, columns, x, z, omit, careful, told, by_
     Returns (status, total weight) of the segment.
     """
     p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
-    owners = new_blocks(1, p, z.shape[1]), new_scratch(p), new_work(p, q), columns, x, z, memory
-    blocks, scratch, work, columns, x, z, memory = borrow(owners)
+    owners = (
+        (new_blocks(1, p, z.shape[1]), new_scratch(p), new_work(p, q)),
+        (columns, x, z),
+        (theta, memory, told, by_cluster),
+    )
+    (blocks, scratch, work), (columns, x, z), (theta, memory, told, by_cluster) = borrow(owners)
     limited = _is_limited(columns)
     code, total = np.int64(codes.NO_DATA), 0.0
     for skip in range(0, columns[0].size, BLOCK):

@@ -15,7 +15,7 @@ from fastnat.kernels._jit import helper, kernel
 from fastnat.kernels._scalar import borrow, keep
 from fastnat.kernels.compression import longest
 from fastnat.kernels.curvature import copy, copy_matrix
-from fastnat.kernels.fisher import BLOCK
+from fastnat.kernels.fisher import BLOCK, STRIDE
 from fastnat.kernels.linear_frame import factor, invert_upper, is_good, solve_factor
 from fastnat.kernels.linear_least_squares import ENOUGH, LEAST, MOST, log_likelihood
 from fastnat.kernels.linear_memory import (
@@ -34,11 +34,10 @@ from fastnat.kernels.linear_outcome import (
     take_unit,
 )
 from fastnat.kernels.linear_rows import LOW, move, new_blocks, new_scratch
-from fastnat.kernels.linear_terms import CC
-from fastnat.kernels.linear_values import new_work, take_row, take_squares
+from fastnat.kernels.linear_terms import CC, N_TERMS
 from fastnat.kernels.outcome import NO_COV
-from fastnat.kernels.products import add_row, add_squares
-from fastnat.kernels.tiles import total
+from fastnat.kernels.products import add_row, add_squares, wide
+from fastnat.kernels.tiles import moments_tiles, new_cells, total
 
 N_ROWS, DOF, CONSTANT, N_CELLS = range(4)
 """Cells of a design: its rows, or 0 if it is of no use here; degrees of freedom that are left;
@@ -62,7 +61,7 @@ def fit_rows(y, w, x, offsets, x_step, reml, cov, first, results, params, stderr
         new_memory(p, 1),
         new_blocks(n_blocks, p, 0),
         new_scratch(p),
-        new_work(p, 1),
+        new_work(p),
         (np.zeros(N_CELLS), np.empty((p, p)), np.empty(p), outcome),
         (y, w, x),
         (results, params, stderr, corr),
@@ -72,6 +71,32 @@ def fit_rows(y, w, x, offsets, x_step, reml, cov, first, results, params, stderr
     pending = _fit_all(given, (offsets, x_step, first), (cov, lost), tools, found)
     keep(owners)
     return pending
+
+
+@helper
+def new_work(p):
+    """(terms, sums of products in whole vectors, cells of the tiles of p + 1 rows)."""
+    return np.empty((N_TERMS, STRIDE)), np.zeros(p * wide(p)), new_cells(moments_tiles(p + 1))
+
+
+@helper
+def _take_squares(sums, p, out):
+    """Add sums of squares, below the diagonal, to a symmetric matrix; they become 0."""
+    step = wide(p)
+    for j in range(p):
+        for k in range(j + 1):
+            value = sums[j * step + k]
+            out[j, k] += value
+            if k != j:
+                out[k, j] += value
+    sums[: p * step] = 0.0
+
+
+@helper
+def _take_row(sums, p, out):
+    for j in range(p):
+        out[j] += sums[j]
+    sums[: wide(p)] = 0.0
 
 
 @helper
@@ -118,7 +143,7 @@ def find_squares(x, at, n, work, gram, upper, norms):
         size = min(BLOCK, n - skip)
         add_squares(x, at + skip * p, p, weights, size, work[1], 0)
     gram[:] = 0.0
-    take_squares(work[1], 0, p, gram)
+    _take_squares(work[1], p, gram)
     for j in range(p):
         if not LEAST < gram[j, j] < MOST:
             return False
@@ -191,7 +216,7 @@ def _solve(design, y, x, at, memory, blocks, scratch, work, params):
         squares = _tell(y, x, at, k > 0, step, norms, blocks, scratch, work)
         for j in range(p):
             products[j] = 0.0
-        take_row(work[1], 0, p, products)  # first of all, for what is left there adds to the next
+        _take_row(work[1], p, products)  # first of all, for what is left there adds to the next
         first = squares if k == 0 else first
         if not LEAST < first < MOST:
             return -1.0

@@ -47,13 +47,19 @@ from fastnat.kernels.linear_memory import (
     prepare,
 )
 from fastnat.kernels.linear_outcome import R_STATUS
-from fastnat.kernels.linear_plain import are_ones, find_squares
+from fastnat.kernels.linear_plain import are_ones, find_squares, new_work
 from fastnat.kernels.linear_rows import EXACT, LEFT, RIGHT, find_kinds, new_scratch
-from fastnat.kernels.linear_values import new_work
 from fastnat.kernels.products import wide
 from fastnat.kernels.special import hazards, tail
 from fastnat.kernels.step import natural_step
-from fastnat.kernels.tiles import SIGNED, add_moments, add_totals, total
+from fastnat.kernels.tiles import (
+    SIGNED,
+    add_moments,
+    add_totals,
+    take_moments,
+    take_totals,
+    total,
+)
 
 MOST_ROWS = 8 * BLOCK
 """More rows of one problem are not gathered, for they would leave the caches."""
@@ -79,7 +85,7 @@ def fit_rows(columns, x, offsets, x_step, options, first, results, params, stder
     owners = (
         new_memory(p, 1),
         new_scratch(p),
-        new_work(p, 1),
+        new_work(p),
         np.empty(p + 1),
         (np.empty((p, p)), np.empty((p, p)), np.empty(p)),
         (np.empty((p + 1, room)), np.empty((p + 1, room)), np.empty((N_VECTORS, room))),
@@ -136,17 +142,17 @@ def _fit(given, first, n, tools):
     memory : of a search that has just begun; what `linear_outcome.finish` needs, out.
     """
     memory, scratch, work, theta, design, rows = tools
-    cells, sums, p = memory[CELLS], work[2], design[2].size
+    cells, tiles, p = memory[CELLS], work[2], design[2].size
     beyond = _sort(given, first, n, scratch, rows)
-    if beyond < 0 or not _begin(design, n, memory, sums, rows, theta):
+    if beyond < 0 or not _begin(design, n, memory, tiles, rows, theta):
         return False
     cells[TOTAL], cells[DENSE] = float(n), float(n - beyond)
     _gather(beyond, 1.0 / cells[UNIT], rows)
-    if not _know(design[0], beyond, memory, sums, rows):
+    if not _know(design[0], beyond, memory, tiles, rows):
         return False
-    if not _climb(beyond, memory, sums, rows, theta):
+    if not _climb(beyond, memory, tiles, rows, theta):
         return False
-    log_prob = _evaluate(True, beyond, memory, sums, rows, theta)
+    log_prob = _evaluate(True, beyond, memory, tiles, rows, theta)
     squares, h = _squares_of_known(memory[KNOWN], theta), theta[p]
     if not squares >= ENOUGH * h * h * memory[KNOWN][p, p]:  # too many digits have cancelled
         return False
@@ -196,7 +202,7 @@ def _sort(given, first, n, scratch, rows):
 
 
 @helper
-def _begin(design, n, memory, sums, rows, theta):
+def _begin(design, n, memory, tiles, rows, theta):
     """Fit values and limits by least squares, which is where the search begins.
 
     Where the fit leaves little of them, it is taken from them, into memory[ORIGIN], and they are
@@ -208,7 +214,8 @@ def _begin(design, n, memory, sums, rows, theta):
     p, last = norms.size, _MOST_PASSES - 1
     for k in range(_MOST_PASSES):
         products[:] = 0.0
-        add_totals(columns, columns[p], n, SIGNED, sums, products)
+        add_totals(columns, 0, p + 1, columns[p], n, SIGNED, tiles, 0)
+        take_totals(tiles, 0, p + 1, products)
         rest = products[p]
         if not LEAST < rest < MOST:
             return False
@@ -264,7 +271,7 @@ def _gather(beyond, scale, rows):
 
 
 @helper
-def _know(squares, beyond, memory, sums, rows):
+def _know(squares, beyond, memory, tiles, rows):
     """Squares and products of known values: those of all, less those beyond limits.
 
     Returns whether they say enough: each column has a part in them that is its own.
@@ -283,7 +290,8 @@ def _know(squares, beyond, memory, sums, rows):
     others[:] = 0.0
     for i in range(beyond):
         ones[i] = 1.0
-    add_moments(gathered, p + 1, ones, beyond, SIGNED, sums, fit, others)
+    add_moments(gathered, 0, p + 1, ones, beyond, SIGNED, tiles, 0)
+    take_moments(tiles, 0, p + 1, fit, others)
     for j in range(p + 1):
         for k in range(p + 1):
             known[j, k] -= others[j, k]
@@ -299,12 +307,12 @@ def _know(squares, beyond, memory, sums, rows):
 
 
 @helper
-def _climb(beyond, memory, sums, rows, theta):
+def _climb(beyond, memory, tiles, rows, theta):
     """Newton's steps; whether they arrive."""
     cells, step, p = memory[CELLS], memory[BEST], theta.size - 1
     most = min(float(_MOST_STEPS), cells[MAX_ITER])
     while cells[NIT] < most:
-        _evaluate(False, beyond, memory, sums, rows, theta)
+        _evaluate(False, beyond, memory, tiles, rows, theta)
         gain = natural_step(memory[METRIC], memory[GRAD], 0.0, step) / cells[TOTAL]
         if gain <= cells[TOL] * cells[TOL]:
             return True
@@ -321,7 +329,7 @@ def _climb(beyond, memory, sums, rows, theta):
 
 
 @helper
-def _evaluate(with_value, beyond, memory, sums, rows, theta):
+def _evaluate(with_value, beyond, memory, tiles, rows, theta):
     """Gradient and curvature, to memory[GRAD] and memory[METRIC].
 
     Returns the log-likelihood of the rows beyond their limits, if it is wanted.
@@ -345,9 +353,11 @@ def _evaluate(with_value, beyond, memory, sums, rows, theta):
         for i in range(n):
             value, remainder = hazards(at[i])
             hazard[i], curvature[i] = -value, value * remainder
-    add_totals(gathered, hazard, beyond, SIGNED, sums, grad)
-    add_moments(gathered, p + 1, curvature, beyond, SIGNED, sums, memory[SPARE][0], metric)
-    return total(log_prob, beyond, sums) if with_value else 0.0
+    add_totals(gathered, 0, p + 1, hazard, beyond, SIGNED, tiles, 0)
+    take_totals(tiles, 0, p + 1, grad)
+    add_moments(gathered, 0, p + 1, curvature, beyond, SIGNED, tiles, 0)
+    take_moments(tiles, 0, p + 1, memory[SPARE][0], metric)
+    return total(log_prob, beyond, tiles) if with_value else 0.0
 
 
 @helper

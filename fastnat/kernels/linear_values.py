@@ -11,7 +11,7 @@ import numpy as np
 
 from fastnat.kernels._jit import helper
 from fastnat.kernels._scalar import matrix_at
-from fastnat.kernels.fisher import STRIDE
+from fastnat.kernels.fisher import new_rows
 from fastnat.kernels.linear_rows import (
     CLUSTER,
     EXACT,
@@ -28,6 +28,7 @@ from fastnat.kernels.linear_terms import (
     BY_A,
     BY_C,
     CC,
+    INV,
     LOGLIK,
     N_TERMS,
     NATURAL,
@@ -41,8 +42,22 @@ from fastnat.kernels.linear_terms import (
     to_expected,
     to_products,
 )
-from fastnat.kernels.products import add_products, add_row, add_squares, predict, wide
-from fastnat.kernels.tiles import new_sums, total
+from fastnat.kernels.products import ROOM, turn
+from fastnat.kernels.tiles import (
+    CELLS,
+    SIGNED,
+    add_moments,
+    add_products,
+    add_totals,
+    moments_tiles,
+    new_cells,
+    products_tiles,
+    take_moments,
+    take_products,
+    take_totals,
+    total,
+    totals_tiles,
+)
 
 (
     DONE,
@@ -102,58 +117,43 @@ def known_part(told, p, q):
 
 
 # ---- sums ------------------------------------------------------------------------------------
-# They are in whole vectors, below the diagonal only: X with itself, the gradient by X, Z with X, Z
-# with itself, the gradient by Z.
-
-
-@helper
-def new_work(p, q):
-    """(terms, sums, totals): what `tell` works with."""
-    size = (p + 1 + q) * wide(p) + (q + 1) * wide(q)
-    return np.empty((N_TERMS, STRIDE)), np.zeros(size), new_sums()
+# They are in cells of `tiles`, until the last block: a tile for what is summed at once, then the
+# gradient by X and by Z, X with itself, Z with X, Z with itself.
 
 
 @helper
 def _places(p, q):
-    """Where the sums begin."""
-    x = p * wide(p)
-    zx = x + wide(p)
-    z = zx + q * wide(p)
-    return x, zx, z, z + q * wide(q)
+    """Where the cells of each begin, and how many tiles there are."""
+    by_z = 1 + totals_tiles(p)
+    x = by_z + totals_tiles(q)
+    zx = x + moments_tiles(p)
+    z = zx + products_tiles(q, p)
+    return CELLS, by_z * CELLS, x * CELLS, zx * CELLS, z * CELLS, z + moments_tiles(q)
 
 
 @helper
-def take_squares(sums, at, p, out):
-    """Add sums of squares to a symmetric matrix (at least p, at least p); they become 0."""
-    step = wide(p)
-    for j in range(p):
-        for k in range(j + 1):
-            value = sums[at + j * step + k]
-            out[j, k] += value
-            if k != j:
-                out[k, j] += value
-    sums[at : at + p * step] = 0.0
+def new_work(p, q):
+    """(terms, columns, cells, lost): what `tell` works with.
 
-
-@helper
-def take_row(sums, at, p, out):
-    for j in range(p):
-        out[j] += sums[at + j]
-    sums[at : at + wide(p)] = 0.0
+    columns : (p + q, STRIDE) and some room, the columns of X and Z of a block as rows.
+    lost : room for sums of which nobody asks.
+    """
+    cells = new_cells(_places(p, q)[5])
+    return new_rows(N_TERMS), new_rows(p + q + ROOM), cells, np.zeros(max(p + 1, q))
 
 
 @helper
 def collect(p, q, work, told):
     """After the last block: what has been summed goes to ``told``."""
-    sums = work[1]
-    by_x, zx_at, z, by_z = _places(p, q)
+    cells, lost = work[2], work[3]
+    by_x, by_z, x, zx_at, z, _ = _places(p, q)
     grad, _, squares, zx, zz = parts(told, p, q)
-    take_squares(sums, 0, p, squares)
-    take_row(sums, by_x, p, grad)
-    for j in range(q):
-        take_row(sums, zx_at + j * wide(p), p, zx[j])
-    take_squares(sums, z, q, zz)
-    take_row(sums, by_z, q, grad[p:])
+    take_totals(cells, by_x, p, grad)
+    take_totals(cells, by_z, q, grad[p:])
+    take_moments(cells, x, p, lost, squares)
+    take_products(cells, zx_at, q, p, zx)
+    take_moments(cells, z, q, lost, zz)
+    lost[:] = 0.0
 
 
 # ---- what a block adds -----------------------------------------------------------------------
@@ -161,7 +161,7 @@ def collect(p, q, work, told):
 
 @helper
 def tell(request, theta, shift, share, noisy, rows, p, q, work, told, by_cluster):
-    """Add the values of one block at ``theta`` (p + q,) to ``told``, or to the sums of ``work``.
+    """Add the values of one block at ``theta`` (p + q,) to ``told``, or to the cells of ``work``.
 
     shift : what is added to Z theta in the chart SCALE, for the unit of the values.
     share : of a unit, what restricted likelihood adds to the score of log sigma of a row.
@@ -171,7 +171,7 @@ def tell(request, theta, shift, share, noisy, rows, p, q, work, told, by_cluster
     by_cluster : (number of clusters, p + q), added to if CLUSTERS are wanted.
     """
     cells, ends, x, x_start, z, z_start = rows
-    terms = work[0]
+    terms, columns, tiles, _ = work
     n = ends[EXACT] if request == IN_OLSEN else ends[N_KINDS]
     if n == 0:
         return
@@ -182,13 +182,12 @@ def tell(request, theta, shift, share, noisy, rows, p, q, work, told, by_cluster
         _add_sizes(rows, p, q, told)
         return
     chart = _chart_of(request)
-    predict(x, x_start, p, p, n, theta, 0.0, terms[A])
     constant = shift if chart == SCALE else 0.0
-    if z.size == 0:
-        for i in range(n):
-            terms[C, i] = constant + theta[p]
-    else:
-        predict(z, z_start, q, q, n, theta[p:], constant, terms[C])
+    turn(x, x_start, p, p, n, theta, 0.0, terms[A], columns, 0)
+    if z.size > 0:
+        turn(z, z_start, q, q, n, theta[p:], constant, terms[C], columns, p)
+    for i in range(n if z.size == 0 else 0):
+        terms[C, i] = constant + theta[p]
     find_terms(chart, noisy, 0.0 if request == SAFE else 1.0, cells, ends, terms)
     if share > 0.0:
         _add_share(share, cells[WEIGHT], terms[BY_C], n)
@@ -196,73 +195,63 @@ def tell(request, theta, shift, share, noisy, rows, p, q, work, told, by_cluster
         _add_clusters(rows, p, q, n, terms, by_cluster)
         return
     _replace_curvature(request, cells, ends, terms)
-    told[VALUE] += total(terms[LOGLIK], n, work[2])
+    told[VALUE] += total(terms[LOGLIK], n, tiles)
     if chart == SCALE:
         _note_extremes(cells, ends, terms[C], told)
-    _add_terms(rows, n, p, q, work)
+    _add_terms(n, p, q, z.size == 0, work)
 
 
 @helper
-def _add_terms(rows, n, p, q, work):
+def _add_terms(n, p, q, constant, work):
     """Gradient and curvature by both predictors become those by all columns."""
-    _, _, x, x_start, z, z_start = rows
-    terms, sums, totals = work
-    by_x, zx, zz, by_z = _places(p, q)
-    add_squares(x, x_start, p, terms[AA], n, sums, 0)
-    add_row(terms[BY_A], x, x_start, p, n, sums, by_x)
-    if z.size == 0:
-        add_row(terms[AC], x, x_start, p, n, sums, zx)
-        sums[zz] += total(terms[CC], n, totals)
-        sums[by_z] += total(terms[BY_C], n, totals)
-        return
-    add_products(z, z_start, q, x, x_start, p, terms[AC], n, sums, zx)
-    add_squares(z, z_start, q, terms[CC], n, sums, zz)
-    add_row(terms[BY_C], z, z_start, q, n, sums, by_z)
+    terms, columns, tiles, _ = work
+    by_x, by_z, x, zx, z, _ = _places(p, q)
+    add_totals(columns, 0, p, terms[BY_A], n, SIGNED, tiles, by_x)
+    add_moments(columns, 0, p, terms[AA], n, SIGNED, tiles, x)
+    if constant:
+        for i in range(n):
+            columns[p, i] = 1.0
+    add_totals(columns, p, q, terms[BY_C], n, SIGNED, tiles, by_z)
+    add_products(columns, p, q, 0, p, terms[AC], n, SIGNED, tiles, zx)
+    add_moments(columns, p, q, terms[CC], n, SIGNED, tiles, z)
 
 
 @helper
 def _add_gram(noisy, rows, p, q, work, told):
     """Squares and products, apart for the rows that are exact and those that are not."""
     cells, ends, x, x_start, z, z_start = rows
-    terms, sums, totals = work
-    _, _, zz, by_z = _places(p, q)
+    terms, columns, tiles, lost = work
+    grad, aims, _, _, zz = parts(told, p, q)
     n, first = ends[N_KINDS], ends[EXACT]
     weights, aim = cells[WEIGHT], terms[A]
     for i in range(n):
         aim[i] = cells[LOW, i] + 0.5 * cells[WIDTH, i]
-    _note_weights(cells, ends, noisy, totals, told)
+    _note_weights(cells, ends, noisy, tiles, told)
     if first > 0:
-        aims = parts(told, p, q)[1]
-        _add_aims(x, x_start, p, aim, weights, first, work, _places(p, q)[0], aims)
+        _add_aims(x, x_start, p, aim, weights, first, work, aims)
     if first < n:
         known = known_part(told, p, q)
-        begin = x_start + first * p
-        own = _places(p, q)[0]
-        _add_aims(x, begin, p, aim[first:], weights[first:], n - first, work, own, known)
+        _add_aims(x, x_start + first * p, p, aim[first:], weights[first:], n - first, work, known)
     if z.size == 0:
-        weight = total(weights, n, totals)
-        sums[zz] += weight
-        sums[by_z] += weight
+        weight = total(weights, n, tiles)
+        zz[0, 0] += weight
+        grad[p] += weight
         return
-    add_squares(z, z_start, q, weights, n, sums, zz)
-    add_row(weights, z, z_start, q, n, sums, by_z)
+    turn(z, z_start, q, q, n, lost, 0.0, terms[INV], columns, 0)
+    add_moments(columns, 0, q, weights, n, SIGNED, tiles, 0)
+    take_moments(tiles, 0, q, grad[p:], zz)
 
 
 @helper
-def _add_aims(x, x_start, p, aim, weights, n, work, by_x, out):
+def _add_aims(x, x_start, p, aim, weights, n, work, out):
     """Add squares and products of X and the values to ``out`` (p + 1, p + 1)."""
-    terms, sums, totals = work
+    terms, columns, tiles, lost = work
+    turn(x, x_start, p, p, n, lost, 0.0, terms[INV], columns, 0)
     for i in range(n):
-        terms[C, i] = weights[i] * aim[i]
-        terms[CC, i] = terms[C, i] * aim[i]
-    add_squares(x, x_start, p, weights, n, sums, 0)
-    add_row(terms[C], x, x_start, p, n, sums, by_x)
-    take_squares(sums, 0, p, out)
-    for j in range(p):
-        out[j, p] += sums[by_x + j]
-        out[p, j] += sums[by_x + j]
-    sums[by_x : by_x + wide(p)] = 0.0
-    out[p, p] += total(terms[CC], n, totals)
+        columns[p, i] = aim[i]
+    add_moments(columns, 0, p + 1, weights, n, SIGNED, tiles, 0)
+    take_moments(tiles, 0, p + 1, lost, out)
+    lost[:] = 0.0
 
 
 @helper
@@ -300,16 +289,16 @@ def _replace_curvature(request, cells, ends, terms):
 
 
 @helper
-def _note_weights(cells, ends, noisy, totals, told):
+def _note_weights(cells, ends, noisy, tiles, told):
     weights, n, first = cells[WEIGHT], ends[N_KINDS], ends[TRUNCATED]
-    all_rows = without_noise = total(weights, n, totals)
+    all_rows = without_noise = total(weights, n, tiles)
     if noisy:
         without_noise = 0.0
         for i in range(n):
             without_noise += weights[i] if cells[NOISE, i] == 0.0 else 0.0
     told[ROWS] += n
     told[WEIGHT_SUM] += all_rows
-    told[DENSITY] += total(weights[first:], n - first, totals) if first > 0 else all_rows
+    told[DENSITY] += total(weights[first:], n - first, tiles) if first > 0 else all_rows
     told[NO_NOISE] += without_noise
 
 

@@ -123,7 +123,7 @@ def evaluate(problem, v):
 
     gap = (sum w t)**2 - lost sum w t**2, which would cancel if the reference outweighs the rest.
     """
-    x, squares, w, _, least, _, lost, fixed, (sums, consts) = problem
+    x, squares, w, _, least, _, lost, fixed, (sums, consts, _) = problem
     n = 0 if stopped() else x.size - 1
     consts[_V, 0], consts[_P, 0] = v, v + least
     _mean_sums((x, squares, w), 1, 0, n, 0, consts, (), sums, 0, 0)
@@ -168,7 +168,7 @@ def _loglik_and_sums(problem, v):
         r = x[i] - mu
         variance = v + squares[i]
         terms[i] = w[i] * (r * r / variance + log(variance))
-    of_values = sum_of(terms, x.size, scratch[0])
+    of_values = sum_of(terms, x.size, scratch[2])
     # Not s1 / p, which might overflow.
     return -0.5 * (of_values + lost * (math.log(s1) - math.log(p))), sums
 

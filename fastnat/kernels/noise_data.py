@@ -11,7 +11,7 @@ from fastnat.kernels import codes
 from fastnat.kernels._jit import helper
 from fastnat.kernels._scalar import weight_at
 from fastnat.kernels.lanes import WIDTH
-from fastnat.kernels.tiles import new_sums
+from fastnat.kernels.tiles import new_cells
 
 VALUES, SQUARES, WEIGHTS, TERMS, N_ROWS = range(5)
 """Rows of the memory for one problem, as long as its observations: values, noise (then squared),
@@ -96,8 +96,8 @@ def judge(facts, n, total, reml):
 
 @helper
 def new_scratch():
-    """Room for the sums of `noise.evaluate` and its constants."""
-    return new_sums(), np.empty((3, WIDTH))
+    """Room for the sums of `noise.evaluate`, its constants, and one sum."""
+    return np.empty((5, 1)), np.empty((3, WIDTH)), new_cells(1)
 
 
 @helper

@@ -13,7 +13,7 @@ import numpy as np
 
 from fastnat.kernels._jit import helper, with_twin
 from fastnat.kernels._llvm import call_of, check_types
-from fastnat.kernels._llvm_products import MOST_VECTORS, emit_predict, emit_tiles
+from fastnat.kernels._llvm_products import MOST_VECTORS, emit_predict, emit_tiles, emit_turn
 from fastnat.kernels._numpy_lanes import WIDTH
 
 
@@ -76,6 +76,38 @@ def predict(
     out[:n] = shift + _rows_of(x, start, step, n, columns) @ coef[:columns]
 
 
+def _kinds_of_turn(*kinds: Any) -> Any:
+    check_types(kinds[:1], kinds[5], kinds[7])
+    check_types((), kinds[8], kinds[8])
+    return call_of(kinds), emit_turn
+
+
+@with_twin(_kinds_of_turn)
+def turn(
+    x: Any,
+    start: int,
+    step: int,
+    columns: int,
+    n: int,
+    coef: Any,
+    shift: float,
+    out: Any,
+    panel: Any,
+    row: int,
+) -> None:
+    """`predict`, and column j of the rows becomes ``panel[row + j]``.
+
+    Rows of ``panel`` have room for the next multiple of eight, and there are ROOM rows beyond those
+    of the columns, for junk.
+    """
+    rows = _rows_of(x, start, step, n, columns)
+    panel[row : row + columns, :n] = rows.T
+    out[:n] = shift + rows @ coef[:columns]
+
+
+ROOM = WIDTH
+"""Rows of a panel that `turn` may fill beyond those that are wanted."""
+
 _tile, _row = _make_tile(WIDTH), _make_tile(1)
 _MOST = MOST_VECTORS * WIDTH
 
@@ -99,16 +131,6 @@ def add_squares(x, start, p, w, n, out, at):
         for c in range(0, end, _MOST):
             here, to = min(_MOST, end - c), at + j * step + c
             _tile(size, x, start + j, p, x, start + c, p, here, w, n, out, to, step)
-
-
-@helper
-def add_products(a, a_start, q, x, start, p, w, n, out, at):
-    """Add A' W X to ``out``, from ``at`` on, q rows of `wide(p)`; the rest as in `add_squares`."""
-    step = wide(p)
-    for j in range(0, q, WIDTH):
-        for c in range(0, p, _MOST):
-            size, here, to = min(WIDTH, q - j), min(_MOST, p - c), at + j * step + c
-            _tile(size, a, a_start + j, q, x, start + c, p, here, w, n, out, to, step)
 
 
 @helper

@@ -22,7 +22,7 @@ from fastnat.kernels import lanes, moments
 from fastnat.kernels._jit import helper, inlined, kernel
 from fastnat.kernels._scalar import borrow, keep, part, weight_at
 from fastnat.kernels.fisher import BLOCK, STRIDE
-from fastnat.kernels.tiles import CHECKED, add_moments, new_sums
+from fastnat.kernels.tiles import CHECKED, add_moments, moments_tiles, new_cells, take_moments
 
 SMALL = 6
 """Tables of at most so many columns are summed in registers, all products at once."""
@@ -75,7 +75,7 @@ def new_tools(d, small):
             np.empty(0),
             np.empty((0, 0)),
             np.empty(d),
-            new_sums(),
+            new_cells(0),
         )
     return (
         np.zeros((2, width)),
@@ -84,7 +84,7 @@ def new_tools(d, small):
         np.empty(d),
         np.empty((d, d)),
         np.empty(d),
-        new_sums(),
+        new_cells(moments_tiles(d)),
     )
 
 
@@ -115,7 +115,8 @@ def _block_sums(x, w, like, start, n, d, tools):
         e[:] = 0.0
         products[:] = 0.0
         weights = part(w, start, start + n)
-        add_moments(block, d, weights, n, CHECKED, tools[6], e, products)
+        add_moments(block, 0, d, weights, n, CHECKED, tools[6], 0)
+        take_moments(tools[6], 0, d, e, products)
         sums[0] = _weight_of(w, start, n)
         cell = 1 + d
         for i in range(d):

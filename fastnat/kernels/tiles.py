@@ -2,14 +2,21 @@
 
 Rows lie in a structure of arrays, one for each variable, so that eight observations are one
 vector.  A tile of 4 x 4 products holds 16 sums in registers and reads each row once for four.
+
+Sums are added to *cells*, a flat array with CELLS of them for each tile, until somebody takes them.
 """
+
+from typing import Any
 
 import numpy as np
 
-from fastnat.kernels import lanes
-from fastnat.kernels._jit import helper
+from fastnat.kernels._jit import helper, with_twin
+from fastnat.kernels._llvm import call_of, check_types
+from fastnat.kernels._llvm_tiles import emit_tile
+from fastnat.kernels._numpy_lanes import Shape, sums_of_row
 
 TILE = 4
+CELLS = TILE * TILE
 
 CHECKED = (True,)
 """Weights are not negative, and an observation of weight 0 is not looked at."""
@@ -29,8 +36,10 @@ def _weigh(v, rows, w, flags):
 
 def _total(v, values, consts, flags):
     """Sums of w a, of each row a."""
-    _, weighted = _weigh(v, values[:-1], values[-1], flags)
-    return weighted
+    rows, w = values[:-1], values[-1]
+    if w is None:
+        return rows
+    return [(row, w) for row in _weigh(v, rows, w, flags)[0]]
 
 
 def _triangle(v, values, consts, flags):
@@ -49,100 +58,146 @@ def _rectangle(v, values, consts, flags):
     return [(weighted[i], rows[n + j]) for i in range(n) for j in range(TILE)]
 
 
-def _make(body, unrolls):
-    return [lanes.row_sums(body, 0, rows=1, unroll=unroll) for unroll in unrolls]
-
-
 # Eight sums or more in flight hide the latency of a multiply-add.
-_total_1, _total_2, _total_3, _total_4 = _make(_total, (4, 4, 2, 2))
-_triangle_1, _triangle_2, _triangle_3, _triangle_4 = _make(_triangle, (4, 4, 2, 1))
-_rectangle_1, _rectangle_2, _rectangle_3, _rectangle_4 = _make(_rectangle, (2, 1, 1, 1))
+_SHAPES = (
+    *(Shape(_total, size, 0, unroll) for size, unroll in ((1, 4), (2, 4), (3, 2), (4, 2))),
+    *(Shape(_triangle, size, 0, unroll) for size, unroll in ((1, 4), (2, 4), (3, 2), (4, 1))),
+    *(Shape(_rectangle, size, TILE, unroll) for size, unroll in ((1, 2), (2, 1), (3, 1), (4, 1))),
+)
+_TOTALS, _TRIANGLES, _RECTANGLES = -1, TILE - 1, 2 * TILE - 1  # and the size, is a shape
 
 
-@helper
-def new_sums():
-    """Room for the sums of a tile."""
-    return np.empty((TILE * TILE, 1))
+def _kinds_of_tile(*kinds: Any) -> Any:
+    check_types((kinds[1], kinds[4]), kinds[7], kinds[7])
+    return call_of(kinds), lambda *call: emit_tile(_SHAPES, *call)
 
 
-@helper
-def _totals(s, size, w, n, kind, out):
-    if size == 1:
-        _total_1((s[0], w), 0, 0, n, 0, out, kind, out, 0, 0)
-    elif size == 2:
-        _total_2((s[0], s[1], w), 0, 0, n, 0, out, kind, out, 0, 0)
-    elif size == 3:
-        _total_3((s[0], s[1], s[2], w), 0, 0, n, 0, out, kind, out, 0, 0)
-    else:
-        _total_4((s[0], s[1], s[2], s[3], w), 0, 0, n, 0, out, kind, out, 0, 0)
+@with_twin(_kinds_of_tile)
+def _tile(
+    shape: int, rows: Any, first: int, second: int, w: Any, n: int, kind: Any, cells: Any, at: int
+) -> None:
+    """Add the sums of a shape, over the first ``n`` of its rows, to ``cells[at:]``.
 
-
-@helper
-def _triangles(s, size, w, n, kind, out):
-    if size == 1:
-        _triangle_1((s[0], w), 0, 0, n, 0, out, kind, out, 0, 0)
-    elif size == 2:
-        _triangle_2((s[0], s[1], w), 0, 0, n, 0, out, kind, out, 0, 0)
-    elif size == 3:
-        _triangle_3((s[0], s[1], s[2], w), 0, 0, n, 0, out, kind, out, 0, 0)
-    else:
-        _triangle_4((s[0], s[1], s[2], s[3], w), 0, 0, n, 0, out, kind, out, 0, 0)
-
-
-@helper
-def _rectangles(a, size, b, w, n, kind, out):
-    s, t, u, v = b[0], b[1], b[2], b[3]
-    if size == 1:
-        _rectangle_1((a[0], s, t, u, v, w), 0, 0, n, 0, out, kind, out, 0, 0)
-    elif size == 2:
-        _rectangle_2((a[0], a[1], s, t, u, v, w), 0, 0, n, 0, out, kind, out, 0, 0)
-    elif size == 3:
-        _rectangle_3((a[0], a[1], a[2], s, t, u, v, w), 0, 0, n, 0, out, kind, out, 0, 0)
-    else:
-        _rectangle_4((a[0], a[1], a[2], a[3], s, t, u, v, w), 0, 0, n, 0, out, kind, out, 0, 0)
-
-
-@helper
-def total(row, n, sums):
-    """The sum of the first ``n`` of a row."""
-    _total_1((row, None), 0, 0, n, 0, sums, SIGNED, sums, 0, 0)
-    return sums[0, 0]
-
-
-@helper
-def add_totals(rows, weights, n, kind, sums, out):
-    """Add the sums over ``n`` observations of w a, for each row a, to ``out`` (number of rows,).
-
-    rows : (q, m >= n); weights : (at least n,) or None; kind : CHECKED or SIGNED.
-    sums : what `new_sums` has made, lost.
+    Its own rows are those from ``first`` on, the others those from ``second`` on; w may be None.
     """
-    for j in range(0, rows.shape[0], TILE):
-        size = min(TILE, rows.shape[0] - j)
-        _totals(rows[j:], size, weights, n, kind, sums)
-        for i in range(size):
-            out[j + i] += sums[i, 0]
+    body, own, others, unroll = _SHAPES[shape]
+    rows = np.atleast_2d(rows)
+    arrays = [*rows[first : first + own], *rows[second : second + others], w]
+    flags = tuple(flag is not None for flag in kind)
+    for s, found in enumerate(sums_of_row(body, arrays, [], flags, n, unroll)):
+        cells[at + s] += found
 
 
 @helper
-def add_moments(rows, p, weights, n, kind, sums, totals, out):
-    """Add the sums of w a and w a b, for each pair of the first ``p`` rows.
+def new_cells(n):
+    """Room for the sums of ``n`` tiles."""
+    return np.zeros(n * CELLS)
 
-    totals : (p,); out : (p, p); the rest as in `add_totals`.
+
+@helper
+def total(row, n, cells):
+    """The sum of the first ``n`` of a row; cells : of a tile, 0."""
+    _tile(_TOTALS + 1, row, 0, 0, None, n, SIGNED, cells, 0)
+    found = cells[0]
+    cells[0] = 0.0
+    return found
+
+
+@helper
+def totals_tiles(p):
+    """How many tiles `add_totals` needs."""
+    return (p + TILE - 1) // TILE
+
+
+@helper
+def add_totals(rows, first, p, weights, n, kind, cells, at):
+    """Add the sums over ``n`` observations of w a, for ``p`` rows a from ``first`` on.
+
+    rows : (at least first + p, m >= n); weights : (at least n,) or None; kind : CHECKED or SIGNED.
+    at : where the cells of these sums begin.
     """
     for j in range(0, p, TILE):
         size = min(TILE, p - j)
-        _triangles(rows[j:], size, weights, n, kind, sums)
-        cell = size
-        for i in range(size):
-            totals[j + i] += sums[i, 0]
-            for k in range(i + 1):
-                _add_to_both(out, j + i, j + k, sums[cell, 0])
-                cell += 1
+        _tile(_TOTALS + size, rows, first + j, 0, weights, n, kind, cells, at + j // TILE * CELLS)
+
+
+@helper
+def take_totals(cells, at, p, out):
+    """Add what `add_totals` has found to ``out`` (p,); cells become 0."""
+    for j in range(p):
+        out[j] += cells[at + j // TILE * CELLS + j % TILE]
+    cells[at : at + totals_tiles(p) * CELLS] = 0.0
+
+
+@helper
+def moments_tiles(p):
+    """How many tiles `add_moments` needs."""
+    n = (p + TILE - 1) // TILE
+    return n * (n + 1) // 2
+
+
+@helper
+def add_moments(rows, first, p, weights, n, kind, cells, at):
+    """Add the sums of w a and w a b, for each pair of ``p`` rows; the rest as in `add_totals`."""
+    for j in range(0, p, TILE):
+        size = min(TILE, p - j)
+        _tile(_TRIANGLES + size, rows, first + j, 0, weights, n, kind, cells, at)
+        at += CELLS
         for k in range(0, j, TILE):
-            _rectangles(rows[j:], size, rows[k:], weights, n, kind, sums)
+            _tile(_RECTANGLES + size, rows, first + j, first + k, weights, n, kind, cells, at)
+            at += CELLS
+
+
+@helper
+def take_moments(cells, at, p, totals, out):
+    """Add what `add_moments` has found to ``totals`` (p,) and ``out`` (p, p); cells become 0."""
+    for j in range(0, p, TILE):
+        size = min(TILE, p - j)
+        cell = at + size
+        for i in range(size):
+            totals[j + i] += cells[at + i]
+            for k in range(i + 1):
+                _add_to_both(out, j + i, j + k, cells[cell])
+                cell += 1
+        cells[at : at + CELLS] = 0.0
+        at += CELLS
+        for k in range(0, j, TILE):
             for i in range(size):
                 for m in range(TILE):
-                    _add_to_both(out, j + i, k + m, sums[TILE * i + m, 0])
+                    _add_to_both(out, j + i, k + m, cells[at + TILE * i + m])
+            cells[at : at + CELLS] = 0.0
+            at += CELLS
+
+
+@helper
+def products_tiles(q, p):
+    """How many tiles `add_products` needs."""
+    return totals_tiles(q) * totals_tiles(p)
+
+
+@helper
+def add_products(rows, first, q, second, p, weights, n, kind, cells, at):
+    """Add the sums of w a b, for ``q`` rows a from ``first`` and ``p`` rows b from ``second`` on.
+
+    There are as many rows as if p were rounded up to fours; the rest as in `add_totals`.
+    """
+    for j in range(0, q, TILE):
+        size = min(TILE, q - j)
+        for k in range(0, p, TILE):
+            _tile(_RECTANGLES + size, rows, first + j, second + k, weights, n, kind, cells, at)
+            at += CELLS
+
+
+@helper
+def take_products(cells, at, q, p, out):
+    """Add what `add_products` has found to ``out`` (q, p); cells become 0."""
+    for j in range(0, q, TILE):
+        for k in range(0, p, TILE):
+            for i in range(min(TILE, q - j)):
+                for m in range(min(TILE, p - k)):
+                    out[j + i, k + m] += cells[at + TILE * i + m]
+            cells[at : at + CELLS] = 0.0
+            at += CELLS
 
 
 @helper
