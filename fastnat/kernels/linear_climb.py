@@ -31,6 +31,7 @@ from fastnat.kernels.linear_memory import (
     MODEL,
     MOVED,
     NIT,
+    OPEN,
     ORIGIN,
     OWN_START,
     PHASE,
@@ -54,6 +55,7 @@ from fastnat.kernels.linear_memory import (
     WANTED,
 )
 from fastnat.kernels.linear_values import (
+    BOUNDS,
     DONE,
     GRAM,
     HUGE,
@@ -69,7 +71,7 @@ from fastnat.kernels.linear_values import (
     parts,
 )
 
-FRAME, CLIMB, FACE, NOISE, AT_END, MEAT_WANTED, REFRAME = range(7)
+FRAME, CLIMB, FACE, NOISE, AT_END, MEAT_WANTED, REFRAME, PROOF = range(8)
 """Phases of the search: what the values that come next are for."""
 
 ARRIVED = -1
@@ -176,7 +178,7 @@ def proceed(memory, told, theta):
         near = abs(theta[p]) < _NEAR_FACE * abs(memory[START][p])
         if near or code != codes.OK:
             return _begin_face(memory, code, theta)
-    return _arrive(memory, code, theta)
+    return arrive(memory, code, theta)
 
 
 @helper
@@ -299,10 +301,16 @@ def _shorten(memory, theta):
 
 
 @helper
-def _arrive(memory, code, theta):
-    """The ascent has ended: back to (beta, gamma), with the information there."""
+def arrive(memory, code, theta):
+    """The ascent has ended: back to (beta, gamma), with the information there.
+
+    If that is to prove that there is a maximum, this is asked first.
+    """
     cells = memory[CELLS]
     p = memory[ORIGIN].size
+    if cells[OPEN] > 0.0 and code == codes.OK:
+        cells[PHASE] = PROOF
+        return BOUNDS
     if cells[MODEL] == CENSORED:
         leave_chart(memory[INFORMATION], memory[GRAD], theta)
     if cells[MODEL] != SCALED:
@@ -387,4 +395,4 @@ def proceed_on_face(memory, told, theta):
         cells[LOGLIK] = state[ascent.LOGLIK] - cells[DENSE] * math.log(cells[UNIT])
         return stop(memory, codes.SIGMA_INFINITE)
     copy(memory[START], theta)
-    return _arrive(memory, int(cells[STATUS]), theta)
+    return arrive(memory, int(cells[STATUS]), theta)

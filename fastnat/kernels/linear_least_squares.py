@@ -69,7 +69,8 @@ MORE, FITTED, DEPENDENT, NO_UNITS = range(4)
 
 _MOST_PASSES = 6
 _DEPENDENT = 1e-12  # what is left of a column that depends on those before it, relative to it
-_PERFECT = 2.0**-50  # residuals that are rounding, relative to the values
+PERFECT = 2.0**-50  # residuals that are rounding, relative to the values
+SOUND = 2.0**10  # times rounding: a sigma above it is of the data
 ENOUGH = 2.0**-6  # of squares, left by a fit: with less, too many digits have cancelled
 LEAST, MOST = 1e-280, 1e280  # squares of numbers that need no units
 
@@ -304,22 +305,22 @@ def is_perfect(memory, aims):
     cells = memory[CELLS]
     if cells[N_ROWS] <= memory[ORIGIN].size:
         return True
-    return not math.sqrt(cells[RSS] / cells[TOTAL]) * cells[UNIT] > _rounding(memory, aims)
+    return not math.sqrt(cells[RSS] / cells[TOTAL]) * cells[UNIT] > rounding(memory, aims)
 
 
 @helper
 def is_perfect_where_known(memory, aims):
     """Whether a plane goes through all values that are exact, but for rounding."""
     cells = memory[CELLS]
-    return not math.sqrt(cells[REST] / cells[DENSE]) > _rounding(memory, aims)
+    return not math.sqrt(cells[REST] / cells[DENSE]) > rounding(memory, aims)
 
 
 @helper
-def _rounding(memory, aims):
+def rounding(memory, aims):
     """Residuals that are rounding."""
     cells, origin = memory[CELLS], memory[ORIGIN]
     size = cells[SIZE]
     for j in range(origin.size):
         own = origin[j] + cells[UNIT] * memory[GRAD][j]
         size += abs(own) * math.sqrt(aims[j, j] / cells[TOTAL])
-    return _PERFECT * size
+    return PERFECT * size

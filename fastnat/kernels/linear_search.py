@@ -28,6 +28,7 @@ from fastnat.kernels.linear_climb import (
     FRAME,
     MEAT_WANTED,
     NOISE,
+    PROOF,
     REFRAME,
     climb_from,
     end_badly,
@@ -64,6 +65,7 @@ from fastnat.kernels.linear_memory import (
     MOVED,
     NOISE_FREE,
     NOISY,
+    OPEN,
     ORIGIN,
     OWN_START,
     PHASE,
@@ -85,6 +87,7 @@ from fastnat.kernels.linear_memory import (
     UNIT,
     WITH_NOISE,
 )
+from fastnat.kernels.linear_proof import is_proven
 from fastnat.kernels.linear_values import (
     CLUSTERS,
     DONE,
@@ -102,6 +105,7 @@ from fastnat.kernels.outcome import COV_EXPECTED, COV_OBSERVED, NO_COV
 _CERTAIN = 1e-10  # pivots of known values that leave no doubt about their rank
 # Information on the scale that is none, 1e-7 of that of known values, in the terms of `definite`.
 _FLAT = 1e12
+_TINY = 5e-324
 _ESCAPE = 0.3  # how far a saddle is left, in standard deviations of an observation
 _MOST_ESCAPES = 2
 
@@ -124,14 +128,25 @@ def begin(memory, theta):
 @helper
 def proceed(memory, told, theta):
     """Take what was asked for at ``theta`` (p + q,), and say what is wanted next, and where."""
+    cells = memory[CELLS]
+    cells[MOVED] = 0.0
+    answer = _proceed(memory, told, theta)
+    if answer == DONE and cells[OPEN] > 0.0:
+        cells[STATUS] = UNDECIDED
+    return answer
+
+
+@helper
+def _proceed(memory, told, theta):
     phase = memory[CELLS][PHASE]
-    memory[CELLS][MOVED] = 0.0
     if phase == FRAME:
         return _find_frame(memory, told, theta)
     if phase == CLIMB:
         return _take_from_climb(memory, linear_climb.proceed(memory, told, theta), theta)
     if phase == REFRAME:
         return linear_climb.take_frame(memory, told, theta)
+    if phase == PROOF:
+        return _take_proof(memory, told, theta)
     if phase == FACE:
         return linear_climb.proceed_on_face(memory, told, theta)
     if phase == NOISE:
@@ -178,7 +193,9 @@ def _set_out(memory, told, theta):
     _set_start(memory, grad[p:], spread if spread > 0.0 else 1.0)
     doubtful = cells[MODEL] == CENSORED or cells[DENSE] != cells[TOTAL]
     if doubtful and cells[SURE] == 0.0 and not _is_certain(memory, aims):
-        return stop(memory, UNDECIDED)
+        if cells[MODEL] != CENSORED:
+            return stop(memory, UNDECIDED)
+        cells[OPEN] = max(least_squares.rounding(memory, aims), _TINY)
     if cells[MODEL] == NOISY:
         cells[PHASE] = NOISE
         return linear_noise.begin(memory, theta)
@@ -265,6 +282,18 @@ def _restricted_constant(memory):
 def _take_from_climb(memory, answer, theta):
     """Pass on what the ascent wants, or go on where it has ended, with the information there."""
     return _judge(memory, theta) if answer == linear_climb.ARRIVED else answer
+
+
+@helper
+def _take_proof(memory, told, theta):
+    """Whether this is a maximum is clear now, or has to be found by other means."""
+    cells = memory[CELLS]
+    # Through a plane but for rounding, known values have a maximum that is none.
+    spread = cells[UNIT] / theta[memory[ORIGIN].size] if cells[DENSE] > 0.0 else math.inf
+    if spread < least_squares.SOUND * cells[OPEN] or not is_proven(memory, told, theta):
+        return stop(memory, UNDECIDED)
+    cells[OPEN] = 0.0
+    return _take_from_climb(memory, linear_climb.arrive(memory, codes.OK, theta), theta)
 
 
 @helper

@@ -24,7 +24,7 @@ from fastnat.kernels.lanes import WIDTH
 from fastnat.kernels.linalg import cholesky
 from fastnat.kernels.linear_climb import leave_chart
 from fastnat.kernels.linear_frame import is_good, solve_factor
-from fastnat.kernels.linear_least_squares import ENOUGH, LEAST, MOST
+from fastnat.kernels.linear_least_squares import ENOUGH, LEAST, MOST, PERFECT, SOUND
 from fastnat.kernels.linear_memory import (
     BEST,
     CELLS,
@@ -153,6 +153,8 @@ def _fit(given, first, n, tools):
     if not _climb(beyond, memory, tiles, rows, theta):
         return False
     log_prob = _evaluate(True, beyond, memory, tiles, rows, theta)
+    if _is_rounding(theta, memory, design[2], n):
+        return False
     squares, h = _squares_of_known(memory[KNOWN], theta), theta[p]
     if not squares >= ENOUGH * h * h * memory[KNOWN][p, p]:  # too many digits have cancelled
         return False
@@ -368,6 +370,15 @@ def _score_of_known(known, n, theta, grad):
         grad[j] = n / theta[j] if j == k - 1 else 0.0
         for m in range(k):
             grad[j] -= known[j, m] * theta[m]
+
+
+@helper
+def _is_rounding(theta, memory, norms, n):
+    """Whether sigma is so small that a plane may go through all known values, but for rounding."""
+    unit, size = memory[CELLS][UNIT] / theta[norms.size], 0.0
+    for j in range(norms.size):
+        size += abs(memory[ORIGIN][j] + theta[j] * unit) * norms[j]
+    return unit < SOUND * PERFECT * size / math.sqrt(n)
 
 
 @helper

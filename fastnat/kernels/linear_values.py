@@ -38,6 +38,7 @@ from fastnat.kernels.linear_terms import (
     A,
     C,
     find_terms,
+    to_bounds,
     to_derivatives,
     to_expected,
     to_products,
@@ -73,14 +74,15 @@ from fastnat.kernels.tiles import (
     PRODUCTS,
     EXPECTED,
     CLUSTERS,
-) = range(13)
+    BOUNDS,
+) = range(14)
 """What is wanted next: nothing; sums of the sizes of X, the values and Z; sums of squares and
 products of X, the values and Z, also of the exact rows only; log-likelihood, gradient and curvature
 in the charts OLSEN (of all rows but the exact ones, of which those sums say everything), NATURAL
 and SCALE, there with the observed information or its safe part, and VARIANCE, there also with the
 first and the second derivative by the variance of the curvature of known values by location; at the
 maximum, the outer product of the scores, the expected information, and the scores summed up by
-clusters."""
+clusters; in the chart OLSEN, in the place of the curvature, what `linear_proof` asks for."""
 
 VALUE, ROWS, WEIGHT_SUM, DENSITY, NO_NOISE, TINY, SHARP, HUGE, N_CELLS = range(9)
 """Cells of what is told: log-likelihood; how many rows; total weight, that of the rows with a
@@ -172,7 +174,7 @@ def tell(request, theta, shift, share, noisy, rows, p, q, work, told, by_cluster
     """
     cells, ends, x, x_start, z, z_start = rows
     terms, columns, tiles, _ = work
-    n = ends[EXACT] if request == IN_OLSEN else ends[N_KINDS]
+    n = ends[EXACT] if request in (IN_OLSEN, BOUNDS) else ends[N_KINDS]
     if n == 0:
         return
     if request == GRAM:
@@ -270,7 +272,7 @@ def _add_sizes(rows, p, q, told):
 
 @helper
 def _chart_of(request):
-    if request == IN_OLSEN:
+    if request in (IN_OLSEN, BOUNDS):
         return OLSEN
     if request == IN_NATURAL:
         return NATURAL
@@ -284,6 +286,8 @@ def _replace_curvature(request, cells, ends, terms):
         to_products(cells, ends[-1], terms)
     elif request == EXPECTED:
         to_expected(cells, ends, terms)
+    elif request == BOUNDS:
+        to_bounds(cells, ends, terms)
     elif request in (SLOPES, CURVES):
         to_derivatives(request == CURVES, cells, ends[-1], terms)
 
