@@ -3,6 +3,7 @@
 import functools
 
 import numpy as np
+from scipy import special
 
 import fastnat
 
@@ -127,6 +128,31 @@ def _tobit():
     )
 
 
+def _rounded():
+    """The same responses, rounded down to whole numbers: no value is known."""
+    Y, X = linear.tobit_problems(observed.size(5000, 50))
+    low = np.floor(Y)
+    few = 3 if common.QUICK else 20
+    return Work(
+        lambda: _fit(low, X, upper=low + 1.0),
+        {"lbfgs": lambda: [linear.rounded_by_lbfgs(y, X) for y in low[:few]]},
+        {"lbfgs": len(low) / few},
+        items=len(low),
+        on_two_threads=lambda: _fit(low, X, upper=low + 1.0, n_threads=2),
+        score=lambda fit: _rounded_score(fit, low, X),
+    )
+
+
+def _rounded_score(fit, low, X):
+    sigma = np.asarray(fit.sigma)[..., None]
+    a = (low - fit.coef @ X.T) / sigma
+    b = a + 1.0 / sigma
+    p = special.ndtr(b) - special.ndtr(a)
+    of_low, of_high = (np.exp(-0.5 * z * z - linear.LOG_ROOT) / p for z in (a, b))
+    of_log_sigma = (a * of_low - b * of_high).sum(axis=-1)
+    return largest(np.column_stack([(of_low - of_high) @ X / sigma, of_log_sigma]), fit.stderr)
+
+
 def _least_squares(own_designs):
     """The same without censoring: a closed form."""
     n_fits = observed.size(2000 if own_designs else 50_000, 50)
@@ -155,6 +181,7 @@ MANY = {
     "(5e4, 500, 5)": functools.partial(_least_squares, False),
     "(2e3, 500, 5) own designs": functools.partial(_least_squares, True),
     "(5e4, 500, 5) Tobit": _tobit,
+    "(5e3, 500, 5) rounded": _rounded,
 }
 
 

@@ -87,6 +87,27 @@ def tobit_by_lbfgs(y, X):
     return end[:-1], np.exp(end[-1])
 
 
+def rounded_by_lbfgs(low, X, width=1.0):
+    """L-BFGS-B for values known to lie between ``low`` and ``low + width``; (b, sigma)."""
+
+    def objective(theta):
+        sigma = np.exp(theta[-1])
+        a = (low - X @ theta[:-1]) / sigma
+        b = a + width / sigma
+        p = scipy.special.ndtr(b) - scipy.special.ndtr(a)
+        of_low, of_high = (np.exp(-0.5 * z * z - LOG_ROOT) / p for z in (a, b))
+        of_b = X.T @ (of_high - of_low) / sigma
+        return -np.sum(np.log(p)), np.append(of_b, np.sum(b * of_high - a * of_low))
+
+    start = np.linalg.lstsq(X, low + 0.5 * width, rcond=None)[0]
+    start = np.append(start, np.log(np.std(low - X @ start)))
+    options = {"ftol": 1e-15, "gtol": 1e-8 * low.size}
+    how = {"jac": True, "method": "L-BFGS-B", "options": options}
+    with np.errstate(divide="ignore", invalid="ignore"):  # a step may go too far
+        end = scipy.optimize.minimize(objective, start, **how).x
+    return end[:-1], np.exp(end[-1])
+
+
 def tobit_by_lifelines(y, X):
     """The log-normal model of lifelines for exp(y): normal regression, left-censored at 0."""
     import lifelines
