@@ -94,17 +94,17 @@ def rounded_by_lbfgs(low, X, width=1.0):
         sigma = np.exp(theta[-1])
         a = (low - X @ theta[:-1]) / sigma
         b = a + width / sigma
-        p = scipy.special.ndtr(b) - scipy.special.ndtr(a)
-        of_low, of_high = (np.exp(-0.5 * z * z - LOG_ROOT) / p for z in (a, b))
+        far = a > 0.0  # to the side where probabilities keep their digits
+        below, above = (scipy.special.log_ndtr(np.where(far, *z)) for z in ((-b, a), (-a, b)))
+        log_p = above + np.log1p(-np.exp(below - above))
+        of_low, of_high = (np.exp(-0.5 * z * z - LOG_ROOT - log_p) for z in (a, b))
         of_b = X.T @ (of_high - of_low) / sigma
-        return -np.sum(np.log(p)), np.append(of_b, np.sum(b * of_high - a * of_low))
+        return -np.sum(log_p), np.append(of_b, np.sum(b * of_high - a * of_low))
 
     start = np.linalg.lstsq(X, low + 0.5 * width, rcond=None)[0]
     start = np.append(start, np.log(np.std(low - X @ start)))
     options = {"ftol": 1e-15, "gtol": 1e-8 * low.size}
-    how = {"jac": True, "method": "L-BFGS-B", "options": options}
-    with np.errstate(divide="ignore", invalid="ignore"):  # a step may go too far
-        end = scipy.optimize.minimize(objective, start, **how).x
+    end = scipy.optimize.minimize(objective, start, jac=True, method="L-BFGS-B", options=options).x
     return end[:-1], np.exp(end[-1])
 
 
