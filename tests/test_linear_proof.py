@@ -118,6 +118,47 @@ def test_separated_rows_are_no_maximum_wherever_the_search_stops(rng, tol, scale
     assert np.all(fit.status == Status.MU_INFINITE)
 
 
+def test_limits_on_a_plane_but_for_rounding_say_nothing_of_sigma(rng):
+    for n, p, round_x in ((20, 2, False), (60, 3, True)):
+        x, y = designs(rng, N, n, p)
+        x = np.round(x, 1) if round_x else x
+        limit = x @ np.linspace(0.3, -0.7, p)
+        low, high = as_limits(y, limit)
+        fit = fastnat.fit_linear(low, x, upper=high)
+        assert np.all(fit.status == Status.NOT_IDENTIFIED)
+
+
+@pytest.mark.parametrize(
+    ("weight", "shift", "tol"),
+    [(1e10, 100.0, 1e-20), (1e4, 1e5, 1e-300), (1e14, 100.0, 1e-12), (1e12, 0.0, 1e-300)],
+)
+def test_heavy_rows_that_depend_but_for_rounding_hide_no_separation(rng, weight, shift, tol):
+    """A column is a combination of others in all rows but a few, which it separates."""
+    x, _ = designs(rng, N, 30, 3)
+    low, high = rounded(x[..., 1] + rng.normal(size=x.shape[:2]), 1.0)
+    x[..., 1] += shift
+    x[..., 2] = 0.3 * x[..., 1] + 0.7
+    up = rng.random(x.shape[:2]) < 0.5
+    x[:, 22:, 2] += np.where(up, 1.0, -1.0)[:, 22:]
+    low[:, 22:] = np.where(up, low, -INF)[:, 22:]
+    high[:, 22:] = np.where(up, INF, high)[:, 22:]
+    weights = np.full(low.shape, weight)
+    weights[:, 22:] = 1.0
+    fit = fastnat.fit_linear(low, x, upper=high, weights=weights, tol=tol)
+    assert np.all(fit.status == Status.MU_INFINITE)
+
+
+def test_known_values_on_a_plane_but_for_rounding_have_no_sigma(rng):
+    """Also if they come as intervals without width, or some of them are limits."""
+    x, _ = designs(rng, N, 12, 3)
+    y = x @ [0.1, -0.7, 0.3]
+    assert np.all(fastnat.fit_linear(y, x, upper=y).status == Status.SIGMA_ZERO)
+    above = np.where(np.arange(12) < 3, INF, y)
+    assert np.all(
+        fastnat.fit_linear(y - 0.01 * (above == INF), x, upper=above).status == Status.SIGMA_ZERO
+    )
+
+
 def test_densities_at_the_ends_of_an_interval_are_bounded(rng):
     """By what the proof takes for a bound, less what it takes for the largest end."""
     lower = np.concatenate([rng.normal(0.0, 8.0, 2000), rng.normal(0.0, 1.0, 2000)])

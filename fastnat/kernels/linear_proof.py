@@ -10,15 +10,21 @@ ends move apart, so D_i is at most the change of its width.  For a known value, 
 
     1 = sum d'H_i d <= max(c_i D_i) g d <= sqrt(trace(H^-1 M)) sqrt(g'H^-1 g),
 
-with M the sum of c_i**2 times the outer products of the derivatives of what D_i measures, and
-times the weight if it is above 1, so that M bounds what rounding does to g as well.  So a point
-where the product on the right is below 1 proves that there is a maximum.  It is about 1 wherever an
-ascent along such a d stops, and 1e-8 near a maximum: a linear program (`_existence`) has to tell
-only where curvature is nearly lost.
+with M the sum of c_i**2 times the outer products of the derivatives of what D_i measures.  So a
+point where the product on the right is below 1 proves that there is a maximum.  It is about 1
+wherever an ascent along such a d stops, and 1e-8 near a maximum: a linear program (`_existence`)
+has to tell only where curvature is nearly lost.
 
-Below 1 / 16, with 1 added to c, more is true: H changes by less than a third within twice the
-Newton step, which does not take 1 / sigma to 0; so the maximum lies there, and not at a sigma that
-is infinite.  (Rockafellar 1970, Convex Analysis, section 27, for the directions.)
+The maximum shall also be near.  With 1 added to c, and intervals moved as a whole in M as well,
+c_i D_i bounds by how much of itself the curvature of a row changes (for an interval that moves, its
+third cumulant over 1 less its variance is below the largest |t| + 1).  So below 1 / 16 H changes by
+less than a third within twice the Newton step, which does not take 1 / sigma to 0, and the maximum
+lies there: neither far away on a ridge, nor at a sigma that is infinite.
+
+Rounding of X and of sums changes g d by less than 2**-50 sum w_i |s_i| |x_ij| |d_j|, in columns of
+X as they are given.  With d_j**2 <= (H^-1)_jj, and slopes that are curvature on the whole, that is
+2**-50 sqrt(sum w) sqrt(sum_j H_jj (H^-1)_jj), which is added to the last factor.  (Rockafellar
+1970, Convex Analysis, section 27, for the directions.)
 """
 
 import math
@@ -26,12 +32,16 @@ import math
 from fastnat.kernels._jit import helper
 from fastnat.kernels.curvature import copy, copy_matrix
 from fastnat.kernels.linalg import cholesky, cholesky_solve
+from fastnat.kernels.linear_frame import invert_upper
 from fastnat.kernels.linear_memory import (
+    BASIS_X,
     CELLS,
     GRAD,
     INFORMATION,
     METRIC,
+    N_ROWS,
     ORIGIN,
+    PLANE,
     SPARE,
     TOTAL,
 )
@@ -59,12 +69,45 @@ def is_proven(memory, told, theta):
         reach += bounds[j, j]
     step = bounds[0]
     copy(memory[GRAD], step)
-    cholesky_solve(factor, step)
-    decrement = 0.0
-    for j in range(p + 1):
-        decrement += memory[GRAD][j] * step[j]
+    decrement = _square(factor, step)
     if not (decrement >= 0.0 and 0.0 <= reach < math.inf):
         return False
-    reach = math.sqrt(reach)
-    rounding = _ROUNDING * math.sqrt(memory[CELLS][TOTAL]) * reach
-    return (math.sqrt(decrement) + rounding) * reach < _ENOUGH
+    total = max(memory[CELLS][TOTAL], memory[CELLS][N_ROWS])
+    rounding = _ROUNDING * math.sqrt(total * _inflation(memory, factor, step))
+    return (math.sqrt(decrement) + rounding) * math.sqrt(reach) < _ENOUGH
+
+
+@helper
+def _inflation(memory, factor, row):
+    """The sum of H_jj (H^-1)_jj over the columns of X as they are given, and 1 / sigma.
+
+    Columns are combinations of those of the search, here in units in which their own part is 1.
+    """
+    info, basis, root, p = memory[INFORMATION], memory[BASIS_X], memory[PLANE], factor.shape[0] - 1
+    root[:] = 0.0
+    invert_upper(basis, p, root)
+    row[:] = 0.0
+    row[p] = 1.0
+    total = info[p, p] * _square(factor, row)
+    for j in range(p):
+        own = 0.0
+        for k in range(j + 1):
+            for m in range(j + 1):
+                own += basis[k, j] / basis[j, j] * info[k, m] * (basis[m, j] / basis[j, j])
+        row[:] = 0.0
+        for k in range(j, p):
+            row[k] = root[j, k] * basis[j, j]
+        total += own * _square(factor, row)
+    return total
+
+
+@helper
+def _square(factor, row):
+    """row' A^-1 row, of A = U'U; the row is lost."""
+    total = 0.0
+    for j in range(row.size):
+        row[j] /= factor[j, j]
+        total += row[j] * row[j]
+        for k in range(j + 1, row.size):
+            row[k] -= factor[j, k] * row[j]
+    return total

@@ -195,7 +195,10 @@ def _set_out(memory, told, theta):
     if doubtful and cells[SURE] == 0.0 and not _is_certain(memory, aims):
         if cells[MODEL] != CENSORED:
             return stop(memory, UNDECIDED)
-        cells[OPEN] = max(least_squares.rounding(memory, aims), _TINY)
+        rounding = least_squares.rounding(memory, aims)
+        if not rounding < math.inf:
+            return stop(memory, UNDECIDED)
+        cells[OPEN] = max(rounding, _TINY)
     if cells[MODEL] == NOISY:
         cells[PHASE] = NOISE
         return linear_noise.begin(memory, theta)
@@ -288,9 +291,9 @@ def _take_from_climb(memory, answer, theta):
 def _take_proof(memory, told, theta):
     """Whether this is a maximum is clear now, or has to be found by other means."""
     cells = memory[CELLS]
-    # Through a plane but for rounding, known values have a maximum that is none.
-    spread = cells[UNIT] / theta[memory[ORIGIN].size] if cells[DENSE] > 0.0 else math.inf
-    if spread < least_squares.SOUND * cells[OPEN] or not is_proven(memory, told, theta):
+    # On a plane but for rounding, values and limits have a maximum that is none.
+    sigma = cells[UNIT] / theta[memory[ORIGIN].size]
+    if sigma < least_squares.SOUND * cells[OPEN] or not is_proven(memory, told, theta):
         return stop(memory, UNDECIDED)
     cells[OPEN] = 0.0
     return _take_from_climb(memory, linear_climb.arrive(memory, codes.OK, theta), theta)

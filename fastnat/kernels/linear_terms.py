@@ -134,22 +134,20 @@ def to_expected(cells, ends, terms):
 def to_bounds(cells, ends, terms):
     """The curvature becomes c**2 times an outer product, as `linear_proof` has it; chart OLSEN.
 
-    Of the derivatives of t for half-lines, and of the width of intervals.
+    Of the derivatives of t, at the limit or in the middle, and of the width of intervals.
     """
     for i in range(ends[EXACT]):
         low, h, w = cells[LOW, i], terms[C, i], cells[WEIGHT, i]
-        size = abs(low * h - terms[A, i])
+        t, width = low * h - terms[A, i], 0.0
         if ends[BETWEEN] <= i < ends[BETWEEN + 1]:
             width = cells[WIDTH, i]
-            c = 10.0 * (1.0 / h + width * (size + width * h + 1.0))
-            terms[AA, i] = terms[AC, i] = 0.0
-            terms[CC, i] = max(w, 1.0) * c * c
-        else:
-            c = size + abs(terms[BY_A, i]) / w + 1.0
-            square = max(w, 1.0) * c * c
-            terms[AA, i] = square
-            terms[AC, i] = -square * low
-            terms[CC, i] = square * low * low
+        size = max(abs(t), abs(t + width * h))
+        c = size + abs(terms[BY_A, i]) / w + 1.0
+        by_width = 10.0 * (1.0 / h + width * (size + 1.0)) if width > 0.0 else 0.0
+        at, square = low + 0.5 * width, max(w, 1.0) * c * c
+        terms[AA, i] = square
+        terms[AC, i] = -square * at
+        terms[CC, i] = square * at * at + max(w, 1.0) * by_width * by_width
 
 
 # ---- standard deviations ---------------------------------------------------------------------
