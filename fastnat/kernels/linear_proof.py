@@ -3,10 +3,11 @@
 In Olsen's chart the log-likelihood f is concave.  If it has no maximum, there is a direction d
 along which no row ever loses: row i gains s_i >= 0, and g d = sum s_i.  Its curvature along d is at
 most c_i D_i s_i, where D_i is what t = (limit - mu) / sigma changes by, and c_i bounds curvature by
-slope.  For a half-line c_i is |t| and the hazard.  For an interval it is the largest |t|, and the
-densities at its ends over its probability, which are below 10 (1 / width + |t| + 1) together; its
-ends move apart, so D_i is at most the change of its width.  For a known value, along which only
-1 / sigma can change, it is that over 1 / sigma.  Let H be the curvature of f, and d'Hd = 1.  Then
+slope.  For a half-line c_i is |t| and the hazard, together below 2 |t| + 1.  For an interval it is
+the largest |t|, and the densities at its ends over its probability, which are together below
+10 (1 / width + |t| + 1); its ends move apart, so D_i is at most the change of its width.  For a
+known value, along which only 1 / sigma can change, it is that over 1 / sigma.  Let H be the
+curvature of f, and d'Hd = 1.  Then
 
     1 = sum d'H_i d <= max(c_i D_i) g d <= sqrt(trace(H^-1 M)) sqrt(g'H^-1 g),
 

@@ -131,23 +131,22 @@ def to_expected(cells, ends, terms):
 
 
 @helper
-def to_bounds(cells, ends, terms):
-    """The curvature becomes c**2 times an outer product, as `linear_proof` has it; chart OLSEN.
+def find_bounds(cells, ends, terms):
+    """In the place of terms: c**2 times an outer product, as `linear_proof` has it; chart OLSEN.
 
-    Of the derivatives of t, at the limit or in the middle, and of the width of intervals.
+    Of the derivatives of t, at the limit or in the middle, and of the width of intervals.  The
+    hazard is below |t| + 1, the slope of an interval below its largest |t|.
     """
     for i in range(ends[EXACT]):
-        low, h, w = cells[LOW, i], terms[C, i], cells[WEIGHT, i]
-        t, width = low * h - terms[A, i], 0.0
-        if ends[BETWEEN] <= i < ends[BETWEEN + 1]:
-            width = cells[WIDTH, i]
-        size = max(abs(t), abs(t + width * h))
-        c = size + abs(terms[BY_A, i]) / w + 1.0
-        by_width = 10.0 * (1.0 / h + width * (size + 1.0)) if width > 0.0 else 0.0
-        at, square = low + 0.5 * width, max(w, 1.0) * c * c
-        terms[AA, i] = square
-        terms[AC, i] = -square * at
-        terms[CC, i] = square * at * at + max(w, 1.0) * by_width * by_width
+        low, h, most = cells[LOW, i], terms[C, i], max(cells[WEIGHT, i], 1.0)
+        width = cells[WIDTH, i] if ends[BETWEEN] <= i < ends[BETWEEN + 1] else 0.0
+        t = low * h - terms[A, i]
+        size = max(abs(t), abs(t + width * h)) + 1.0
+        by_width = 10.0 * (1.0 / h + width * size) if width > 0.0 else 0.0
+        at, square = low + 0.5 * width, most * 4.0 * size * size
+        terms[LOGLIK, i] = terms[BY_A, i] = terms[BY_C, i] = 0.0
+        terms[AA, i], terms[AC, i] = square, -square * at
+        terms[CC, i] = square * at * at + most * by_width * by_width
 
 
 # ---- standard deviations ---------------------------------------------------------------------

@@ -37,8 +37,8 @@ from fastnat.kernels.linear_terms import (
     VARIANCE,
     A,
     C,
+    find_bounds,
     find_terms,
-    to_bounds,
     to_derivatives,
     to_expected,
     to_products,
@@ -190,7 +190,10 @@ def tell(request, theta, shift, share, noisy, rows, p, q, work, told, by_cluster
         turn(z, z_start, q, q, n, theta[p:], constant, terms[C], columns, p)
     for i in range(n if z.size == 0 else 0):
         terms[C, i] = constant + theta[p]
-    find_terms(chart, noisy, 0.0 if request == SAFE else 1.0, cells, ends, terms)
+    if request == BOUNDS:
+        find_bounds(cells, ends, terms)
+    else:
+        find_terms(chart, noisy, 0.0 if request == SAFE else 1.0, cells, ends, terms)
     if share > 0.0:
         _add_share(share, cells[WEIGHT], terms[BY_C], n)
     if request == CLUSTERS:
@@ -286,8 +289,6 @@ def _replace_curvature(request, cells, ends, terms):
         to_products(cells, ends[-1], terms)
     elif request == EXPECTED:
         to_expected(cells, ends, terms)
-    elif request == BOUNDS:
-        to_bounds(cells, ends, terms)
     elif request in (SLOPES, CURVES):
         to_derivatives(request == CURVES, cells, ends[-1], terms)
 
