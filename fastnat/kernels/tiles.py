@@ -82,9 +82,9 @@ def _tile(
     """
     body, own, others, unroll = _SHAPES[shape]
     rows = np.atleast_2d(rows)
-    arrays = [*rows[first : first + own], *rows[second : second + others], w]
+    arrays = [rows[first + j] for j in range(own)] + [rows[second + j] for j in range(others)]
     flags = tuple(flag is not None for flag in kind)
-    for s, found in enumerate(sums_of_row(body, arrays, [], flags, n, unroll)):
+    for s, found in enumerate(sums_of_row(body, [*arrays, w], [], flags, n, unroll)):
         cells[at + s] += found
 
 
