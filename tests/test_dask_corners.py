@@ -36,6 +36,16 @@ def test_a_long_regression_without_a_maximum(left, status):
     assert fit.loglik == want.loglik
 
 
+def test_programs_say_that_there_is_a_maximum(rng):
+    """With covariates of the scale the search does not; then it goes on."""
+    x = np.column_stack([np.ones(40), np.linspace(-1.0, 1.0, 40)])
+    low = np.floor(2.0 * (x @ [0.3, 1.0] + np.exp(0.3 * x[:, 1]) * rng.normal(size=40))) / 2.0
+    want = fastnat.fit_linear(low, x, x, upper=low + 0.5)
+    fit = fastnat.dask.fit_linear(da.from_array(low, chunks=10), x, x, upper=low + 0.5)
+    assert fit.status == want.status == Status.OK
+    np.testing.assert_allclose(fit.params, want.params, rtol=1e-12)
+
+
 def test_the_weight_of_a_long_sample_with_a_missing_value():
     """Weights in chunks of their own are added up where they are."""
     x, w = np.where(np.arange(6) == 3, np.nan, Y), np.array([1.0, 2.0, 0.5, 3.0, 1.0, 0.0])

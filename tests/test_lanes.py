@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from fastnat.kernels import deviations, lanes, tables
+from fastnat.kernels import _llvm_rows, deviations, lanes, tables
 
 rng = np.random.default_rng(20)
 
@@ -43,6 +43,25 @@ def compiled(sums):
 
 def twin(sums):
     return sums.twin if JIT else sums
+
+
+def many_sums(lanes, values, *_):
+    return [lanes.mul(values[0], lanes.constant(float(2**k))) for k in range(7)]
+
+
+@pytest.mark.skipif(not JIT, reason="needs machine code")
+@pytest.mark.parametrize("most", [5, 1000])
+def test_sums_are_the_same_whatever_registers_hold(most, monkeypatch):
+    """Where they are few, rows and sums are taken in parts."""
+    monkeypatch.setattr(_llvm_rows, "in_registers", lambda _: most)
+    sums = lanes.row_sums(many_sums, 0, rows=8, unroll=1)
+    x, none, out = dyadic(8 * 21), np.zeros((0, 8)), np.full((8, 9), 3.0)
+    compiled(sums)((x,), 0, 21, 21, 6, none, (), out, 1, 0)
+    rows = x.reshape(8, 21).sum(axis=1)
+    rows[7] = rows[6]
+    np.testing.assert_array_equal(out[1:, :8], 2.0 ** np.arange(7)[:, None] * rows)
+    assert np.all(out[0] == 3.0)
+    assert np.all(out[:, 8] == 3.0)
 
 
 def constants(columns):

@@ -7,7 +7,7 @@ from scipy import special
 
 import fastnat
 from fastnat import Status, _existence, _linear
-from fastnat.kernels import linear_memory
+from fastnat.kernels import linear_memory, linear_proof, linear_values
 
 INF = np.inf
 N = scaled(40, 8)
@@ -68,6 +68,41 @@ def test_one_long_problem_asks_nobody_either(rng, monkeypatch):
     short = fastnat.fit_linear(low, x[0], upper=high)
     assert fit.status == short.status == Status.OK
     np.testing.assert_allclose(fit.params, short.params, rtol=1e-10)
+
+
+def test_with_covariates_of_the_scale_programs_are_asked(rng, monkeypatch):
+    """Also of a long problem, whose search then goes on."""
+    x, y = designs(rng, 1, 80, 2)
+    low, high = rounded(y[0], 0.5)
+    short, asked = fastnat.fit_linear(low, x[0], x[0], upper=high), []
+    judge = _linear.judge
+    monkeypatch.setattr(_linear, "LONG", 50)
+    monkeypatch.setattr(_linear, "judge", lambda *problem: asked.append(1) or judge(*problem))
+    fit = fastnat.fit_linear(low, x[0], x[0], upper=high)
+    assert asked == [1]
+    assert fit.status == short.status == Status.OK
+    np.testing.assert_allclose(fit.params, short.params, rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("curvature", "slope", "proven"),
+    [
+        (1.0, 0.01, True),
+        (1.0, 0.1, False),
+        (1.0, np.nan, False),
+        (0.0, 0.01, False),
+        (np.nan, 0.01, False),
+    ],
+)
+def test_slope_and_curvature_decide(curvature, slope, proven):
+    """Of two parameters of which nothing is asked: M is 1 for 1 / sigma, which is 1."""
+    memory = linear_memory.new_memory(1, 1)
+    for matrix in (linear_memory.INFORMATION, linear_memory.BASIS_X):
+        memory[matrix][:] = np.eye(len(memory[matrix]))
+    memory[linear_memory.INFORMATION][0, 0] = curvature
+    memory[linear_memory.GRAD][:] = slope
+    told = np.zeros(linear_values.told_size(1, 1))
+    assert linear_proof.is_proven(memory, told, np.array([0.0, 1.0])) == proven
 
 
 def random_problem(rng):
