@@ -105,6 +105,23 @@ def test_slope_and_curvature_decide(curvature, slope, proven):
     assert linear_proof.is_proven(memory, told, np.array([0.0, 1.0])) == proven
 
 
+@pytest.mark.parametrize(("total", "proven"), [(4e27, True), (2e28, False)])
+def test_rounding_counts_in_the_columns_as_they_are_given(total, proven):
+    """Both H_jj (H^-1)_jj are 1, whatever the units and the basis, and trace(H^-1 M) is 1 / 4."""
+    memory = linear_memory.new_memory(2, 1)
+    memory[linear_memory.INFORMATION][:] = np.diag([9.0, 9.0, 4.0])
+    memory[linear_memory.BASIS_X][:] = np.diag([1e-3, 1e5])
+    memory[linear_memory.GRAD][:] = 0.0
+    memory[linear_memory.CELLS][linear_memory.TOTAL] = total * 2.0 / 3.0
+    told = np.zeros(linear_values.told_size(2, 1))
+    at = np.array([0.0, 0.0, 1.0])
+    assert linear_proof.is_proven(memory, told, at) == proven
+    # A second column that is the first but for 1e-3 of its length has 1e6 of both.
+    memory[linear_memory.BASIS_X][:] = [[1.0, 1.0], [0.0, 1e-3]]
+    memory[linear_memory.CELLS][linear_memory.TOTAL] = total / 1e6
+    assert linear_proof.is_proven(memory, told, at) == proven
+
+
 def random_problem(rng):
     """A few rows of all kinds, with designs that often separate them."""
     n, p = int(rng.integers(3, 13)), int(rng.integers(1, 4))
