@@ -7,7 +7,7 @@ from scipy import special
 
 import fastnat
 from fastnat import Status, _existence, _linear
-from fastnat.kernels import linear_memory, linear_proof, linear_values
+from fastnat.kernels import linear_memory, linear_proof, linear_terms, linear_values
 
 INF = np.inf
 N = scaled(40, 8)
@@ -58,7 +58,7 @@ def test_where_there_is_a_maximum_nothing_else_is_asked(rng, monkeypatch):
 
 
 def test_one_long_problem_asks_nobody_either(rng, monkeypatch):
-    """Rows in segments, and in chunks."""
+    """Its rows are told by segments."""
     monkeypatch.setattr(_linear, "judge", nobody)
     monkeypatch.setattr(_linear, "LONG", 50)
     x, y = designs(rng, 1, 300, 3)
@@ -157,7 +157,7 @@ def test_a_search_never_calls_a_maximum_what_is_none(rng):
 @pytest.mark.parametrize("tol", [1e-3, 1e-12, 1e-300])
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
 def test_separated_rows_are_no_maximum_wherever_the_search_stops(rng, tol, scale):
-    """Half of the problems are separated by a column on which the others depend as well."""
+    """A column separates the rows that have it; the others have intervals."""
     x, y = designs(rng, N, 40, 3)
     x[:, :10, 2] = 0.0
     x[:, 10:, 2] = np.sign(x[:, 10:, 2])
@@ -222,4 +222,4 @@ def test_densities_at_the_ends_of_an_interval_are_bounded(rng):
     log_p = special.log_ndtr(b) + np.log(-np.expm1(special.log_ndtr(a) - special.log_ndtr(b)))
     density = np.exp(-0.5 * np.array([a, b]) ** 2 - 0.5 * np.log(2.0 * np.pi) - log_p)
     assert np.all(np.isfinite(density))
-    assert np.all(size + density.sum(axis=0) <= 10.0 * (1.0 / width + size + 1.0))
+    assert np.all(size + density.sum(axis=0) <= linear_terms.AT_ENDS * (1.0 / width + size + 1.0))

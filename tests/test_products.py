@@ -84,6 +84,9 @@ def test_columns_and_what_they_predict(n, p):
     turn(x, start, step, p, n, coef, 0.5, out, panel, top)
     np.testing.assert_array_equal(panel[top : top + p, :n], rows.T)
     np.testing.assert_array_equal(out[:n], 0.5 + rows @ coef)
+    end = top + -(-p // 8) * 8
+    assert np.all(panel[top + p : end, :n] == 0.0)
+    assert np.all(panel[end:] == 7.0)
     assert np.all(panel[0] == 7.0)
     assert np.all(panel[:, -8:] == 7.0)
     assert out[-1] == 7.0

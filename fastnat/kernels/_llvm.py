@@ -1,4 +1,4 @@
-"""The LLVM side of `lanes` and `products`: eight lanes as ``<8 x double>``, through llvmlite."""
+"""The LLVM side of explicit lanes: eight of them as ``<8 x double>``, through llvmlite."""
 
 import copy
 import itertools

@@ -73,7 +73,7 @@ def is_proven(memory, told, theta):
     decrement = _square(factor, step)
     if not (decrement >= 0.0 and 0.0 <= reach < math.inf):
         return False
-    total = max(memory[CELLS][TOTAL], memory[CELLS][N_ROWS])
+    total = max(memory[CELLS][TOTAL], memory[CELLS][N_ROWS])  # M has no weights below 1
     rounding = _ROUNDING * math.sqrt(total * _inflation(memory, factor, step))
     return (math.sqrt(decrement) + rounding) * math.sqrt(reach) < _ENOUGH
 

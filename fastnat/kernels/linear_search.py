@@ -105,7 +105,7 @@ from fastnat.kernels.outcome import COV_EXPECTED, COV_OBSERVED, NO_COV
 _CERTAIN = 1e-10  # pivots of known values that leave no doubt about their rank
 # Information on the scale that is none, 1e-7 of that of known values, in the terms of `definite`.
 _FLAT = 1e12
-_TINY = 5e-324
+_TINY = 5e-324  # so that what is rounding is not 0
 _ESCAPE = 0.3  # how far a saddle is left, in standard deviations of an observation
 _MOST_ESCAPES = 2
 

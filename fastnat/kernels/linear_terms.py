@@ -52,6 +52,7 @@ _A, _C, _LOGLIK, _BY_A, _BY_C, _AA, _AC, _CC, _INV, _LOG_S, _RATE, _BEND = (
 )
 
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
+AT_ENDS = 10.0  # times (1 / width + |t| + 1): more than the densities at an interval's ends and |t|
 _LARGEST_LOG = 300.0  # of a scale: its square must be a number
 
 
@@ -142,7 +143,7 @@ def find_bounds(cells, ends, terms):
         width = cells[WIDTH, i] if ends[BETWEEN] <= i < ends[BETWEEN + 1] else 0.0
         t = low * h - terms[A, i]
         size = max(abs(t), abs(t + width * h)) + 1.0
-        by_width = 10.0 * (1.0 / h + width * size) if width > 0.0 else 0.0
+        by_width = AT_ENDS * (1.0 / h + width * size) if width > 0.0 else 0.0
         at, square = low + 0.5 * width, most * 4.0 * size * size
         terms[LOGLIK, i] = terms[BY_A, i] = terms[BY_C, i] = 0.0
         terms[AA, i], terms[AC, i] = square, -square * at

@@ -375,10 +375,10 @@ def _score_of_known(known, n, theta, grad):
 @helper
 def _is_rounding(theta, memory, norms, n):
     """Whether sigma is so small that a plane may go through all known values, but for rounding."""
-    unit, size = memory[CELLS][UNIT] / theta[norms.size], 0.0
+    sigma, size = memory[CELLS][UNIT] / theta[norms.size], 0.0
     for j in range(norms.size):
-        size += abs(memory[ORIGIN][j] + theta[j] * unit) * norms[j]
-    return unit < SOUND * PERFECT * size / math.sqrt(n)
+        size += abs(memory[ORIGIN][j] + theta[j] * sigma) * norms[j]
+    return sigma < SOUND * PERFECT * size / math.sqrt(n)
 
 
 @helper

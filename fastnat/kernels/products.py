@@ -97,11 +97,12 @@ def turn(
 ) -> None:
     """`predict`, and column j of the rows becomes ``panel[row + j]``.
 
-    Rows of ``panel`` have room for the next multiple of eight, and there are ROOM rows beyond those
-    of the columns, for junk.
+    Columns are taken by eights: those that are not there become 0, for which there are ROOM rows
+    beyond.  Rows of ``panel`` have room for the next multiple of eight.
     """
     rows = _rows_of(x, start, step, n, columns)
     panel[row : row + columns, :n] = rows.T
+    panel[row + columns : row + WIDTH * (-(-columns // WIDTH)), :n] = 0.0
     out[:n] = shift + rows @ coef[:columns]
 
 
