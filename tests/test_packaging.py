@@ -122,6 +122,7 @@ FLOORS = [
     {"kernels._scalar"},
     {
         "kernels._llvm",
+        "kernels.aligned",
         "kernels.grouping",
         "kernels.linalg",
         "kernels.root",

@@ -59,7 +59,7 @@ class Fisher:
         self.evaluate = _evaluator(functions, p, columns)
         self.data = tuple(common.normal(columns, n))
         self.theta = np.full(p, 0.1)
-        self.scratch = np.zeros((p + 1, STRIDE)), np.empty(BLOCK)
+        self.scratch = likelihood.make_scratch(p)[:2]
         self.told = np.empty(p + 1 + p * p)
         self.rows = np.ascontiguousarray(np.array(self.data).T)  # as NumPy's users have them
         # No weights, and no NaN left out; before there was a second look, kernels had None for it.

@@ -6,6 +6,7 @@ import numpy as np
 
 from fastnat.kernels import deviations, moments
 from fastnat.kernels._jit import helper, kernel
+from fastnat.kernels.aligned import aligned_rows
 
 SEGMENT = 1 << 13
 """Longer columns are cut into segments of this size, whose statistics are merged in a tree."""
@@ -26,10 +27,11 @@ def reduce_columns(
     ``first + a * width + j`` of ``stats``.  The rest as in `reduce_rows`, with limits (2, 1) or
     (2, n_slabs * width), and what is returned.
     """
-    consts, n_doubtful = np.zeros((deviations.N_CONSTS, _TILE)), 0
-    sums = np.empty((deviations.N_SUMS, _TILE))
-    state = np.empty((6, _TILE))
-    outside = np.empty((deviations.N_OUTSIDE, _TILE))
+    consts, n_doubtful = aligned_rows(deviations.N_CONSTS, _TILE), 0
+    consts[:] = 0.0
+    sums = aligned_rows(deviations.N_SUMS, _TILE)
+    state = aligned_rows(6, _TILE)
+    outside = aligned_rows(deviations.N_OUTSIDE, _TILE)
     for a in range(n_slabs):
         for j in range(0, width, _TILE):
             tile = min(_TILE, width - j)

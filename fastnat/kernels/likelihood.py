@@ -23,6 +23,7 @@ from fastnat.kernels._jit import (
     uncached,
 )
 from fastnat.kernels._scalar import weight_at
+from fastnat.kernels.aligned import aligned
 from fastnat.kernels.fisher import BLOCK, STRIDE, accumulate
 from fastnat.kernels.memory import memory_size
 from fastnat.kernels.tuples import at, leading, scatter
@@ -211,4 +212,6 @@ def make_scratch(n_params):
     """Memory for one thread: scores, used, told (of `evaluate`) and that of `search`."""
     n_told = n_params + 1 + n_params * n_params
     memory = np.empty(memory_size(n_params))
-    return np.zeros((n_params + 1, STRIDE)), np.empty(BLOCK), np.empty(n_told), memory
+    scores = aligned(n_params + 1, STRIDE)
+    scores[:] = 0.0
+    return scores, np.empty(BLOCK), np.empty(n_told), memory

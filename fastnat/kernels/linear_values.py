@@ -11,7 +11,8 @@ import numpy as np
 
 from fastnat.kernels._jit import helper
 from fastnat.kernels._scalar import matrix_at
-from fastnat.kernels.fisher import new_rows
+from fastnat.kernels.aligned import aligned_rows
+from fastnat.kernels.fisher import STRIDE
 from fastnat.kernels.linear_rows import (
     CLUSTER,
     EXACT,
@@ -141,7 +142,8 @@ def new_work(p, q):
     lost : room for sums of which nobody asks.
     """
     cells = new_cells(_places(p, q)[5])
-    return new_rows(N_TERMS), new_rows(p + q + ROOM), cells, np.zeros(max(p + 1, q))
+    terms, columns = aligned_rows(N_TERMS, STRIDE), aligned_rows(p + q + ROOM, STRIDE)
+    return terms, columns, cells, np.zeros(max(p + 1, q))
 
 
 @helper

@@ -10,6 +10,7 @@ import numpy as np
 
 from fastnat.kernels._jit import helper, kernel
 from fastnat.kernels._scalar import weight_at
+from fastnat.kernels.aligned import aligned_rows
 from fastnat.kernels.curvature import copy_matrix
 from fastnat.kernels.fisher import BLOCK, STRIDE, accumulate
 from fastnat.kernels.linalg import cholesky, cholesky_solve
@@ -131,7 +132,7 @@ def _set_change_of_covariance(first, second, row):
 def _add_products(x, w, columns, found, mu, root, tools, meat):
     """Add the outer products of the scores of all rows."""
     d, p = mu.size, meat.shape[0]
-    scores, weights, total = np.empty((p, STRIDE)), np.empty(BLOCK), np.zeros(p)
+    scores, weights, total = aligned_rows(p, STRIDE), np.empty(BLOCK), np.zeros(p)
     z, q, terms = tools[WHITE][0], tools[WHITE][1], tools[TERMS]
     filled = 0
     for m in range(found[SIZES].size):

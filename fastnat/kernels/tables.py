@@ -21,6 +21,7 @@ import numpy as np
 from fastnat.kernels import lanes, moments
 from fastnat.kernels._jit import helper, inlined, kernel
 from fastnat.kernels._scalar import borrow, keep, part, weight_at
+from fastnat.kernels.aligned import aligned_rows
 from fastnat.kernels.fisher import BLOCK, STRIDE
 from fastnat.kernels.tiles import CHECKED, add_moments, moments_tiles, new_cells, take_moments
 
@@ -80,7 +81,7 @@ def new_tools(d, small):
     return (
         np.zeros((2, width)),
         np.empty(1 + d + d * (d + 1) // 2),
-        np.empty((width, STRIDE)),
+        aligned_rows(width, STRIDE),
         np.empty(d),
         np.empty((d, d)),
         np.empty(d),
