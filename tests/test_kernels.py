@@ -421,6 +421,44 @@ def test_sums_of_products_stay_in_registers(tmp_path):
     assert moves < 0.3 * multiplications
 
 
+AHEAD = """
+import json
+import re
+from numba import types
+from fastnat.kernels import deviations, lanes, tables
+from fastnat.kernels._jit import kernel
+
+def count(sums):
+    @kernel
+    def row(x, n, consts, out):
+        sums((x, None), 0, 0, n, 0, consts, (None, None, None, None, None), out, 1, 0)
+
+    row.compile((flat, types.int64, table, table))
+    return prefetches(row)
+
+@kernel
+def small_table(x, n, like, consts, out):
+    tables._small_table(x, None, 0, n, like, consts, out, 0)
+
+def prefetches(kernel):
+    return len(re.findall("prefetch|prfm", "".join(kernel.inspect_asm().values())))
+
+flat, table = (types.Array(types.float64, n, "C") for n in (1, 2))
+just_made = lanes.row_sums(deviations._centred, deviations.N_CONSTS, 1, 4, in_memory=False)
+counts = [count(sums) for sums in (deviations.total_of_row, deviations.centred_row, just_made)]
+small_table.compile((flat, types.int64, types.UniTuple(types.float64, 3), table, flat))
+print(json.dumps([*counts, prefetches(small_table)]))
+"""
+
+
+def test_rows_in_memory_are_asked_for_in_advance(tmp_path):
+    """A long row as well: its reader, which is alone, follows too late on some processors."""
+    total, centred, just_made, small_table = run(AHEAD, tmp_path)
+    assert min(total, centred) >= 4  # vectors a step
+    assert just_made == 0
+    assert small_table >= 3  # vectors of eight rows
+
+
 # ---- warmup ----------------------------------------------------------------------------------
 
 WARM = """

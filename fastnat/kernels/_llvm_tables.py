@@ -68,7 +68,9 @@ def emit_table(body: TableBody, context: Any, builder: Any, signature: Any, args
                 mask = lanes_below(
                     builder, builder.sub(builder.mul(active, integer(d)), integer(u * WIDTH))
                 )
-            vectors.append(x.load(builder.add(first, integer(u * WIDTH)), mask))
+            place = builder.add(first, integer(u * WIDTH))
+            x.prefetch(builder.add(place, integer(AHEAD)))
+            vectors.append(x.load(place, mask))
         inside = None if active is None else lanes_below(builder, active)
         weight = None if w is None else w.load(row, inside)
         terms = body(lanes, _columns(builder, vectors), weight, rows)

@@ -13,6 +13,7 @@ one entry a sum: a vector to be added, a pair whose product is added with one ro
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -39,18 +40,22 @@ from fastnat.kernels._numpy_lanes import (
 __all__ = ["WIDTH", "Count", "centre_transposed", "column_sums", "row_sums", "table_sums"]
 
 
-def row_sums(body: Body, n_consts: int, rows: int, unroll: int) -> Callable[..., None]:
+def row_sums(
+    body: Body, n_consts: int, rows: int, unroll: int, in_memory: bool
+) -> Callable[..., None]:
     """Make ``sums(arrays, start, stride, n, last, consts, flags, out, top, column)``.
 
     Row r, for r < ``rows``, is the ``n`` elements from ``start + min(r, last) * stride`` of each
     flat array.  Its constants are ``consts[:, r]`` (of eight columns), its sums go to
     ``out[top:, column + r]``.  Each sum is held in ``unroll`` vectors, so the order of summation
-    depends on ``n`` and ``unroll`` alone, not on how many rows are taken at a time.
+    depends on ``n`` and ``unroll`` alone, not on how many rows are taken at a time.  What follows
+    is asked for while rows are read, if they are ``in_memory`` and not just made.
     """
+    emit = partial(emit_rows, body, n_consts, rows, unroll, in_memory)
 
     def kinds_of(*kinds: Any) -> Any:
         check_types(kinds[0], kinds[5], kinds[7])
-        return call_of(kinds), lambda *call: emit_rows(body, n_consts, rows, unroll, *call)
+        return call_of(kinds), emit
 
     @with_twin(kinds_of)
     def sums(
