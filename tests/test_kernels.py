@@ -444,14 +444,14 @@ def prefetches(kernel):
     return len(re.findall("prefetch|prfm", "".join(kernel.inspect_asm().values())))
 
 flat, table = (types.Array(types.float64, n, "C") for n in (1, 2))
-just_made = lanes.row_sums(deviations._centred, deviations.N_CONSTS, 1, 4, in_memory=False)
+just_made = lanes.row_sums(deviations._centred, deviations.N_CONSTS, 1, 4, prefetch=False)
 counts = [count(sums) for sums in (deviations.total_of_row, deviations.centred_row, just_made)]
 small_table.compile((flat, types.int64, types.UniTuple(types.float64, 3), table, flat))
 print(json.dumps([*counts, prefetches(small_table)]))
 """
 
 
-def test_rows_in_memory_are_asked_for_in_advance(tmp_path):
+def test_rows_are_prefetched(tmp_path):
     """A long row as well: its reader, which is alone, follows too late on some processors."""
     total, centred, just_made, small_table = run(AHEAD, tmp_path)
     assert min(total, centred) >= 4  # vectors a step

@@ -54,7 +54,7 @@ def many_sums(lanes, values, *_):
 def test_sums_are_the_same_whatever_registers_hold(most, monkeypatch):
     """Where they are few, rows and sums are taken in parts."""
     monkeypatch.setattr(_llvm_rows, "in_registers", lambda _: most)
-    sums = lanes.row_sums(many_sums, 0, rows=8, unroll=1, in_memory=True)
+    sums = lanes.row_sums(many_sums, 0, rows=8, unroll=1, prefetch=True)
     x, none, out = dyadic(8 * 21), np.zeros((0, 8)), np.full((8, 9), 3.0)
     compiled(sums)((x,), 0, 21, 21, 6, none, (), out, 1, 0)
     rows = x.reshape(8, 21).sum(axis=1)

@@ -154,7 +154,7 @@ def emit_rows(
     n_consts: int,
     rows: int,
     unroll: int,
-    in_memory: bool,
+    prefetch: bool,
     context: Any,
     builder: Any,
     signature: Any,
@@ -176,7 +176,7 @@ def emit_rows(
             starts.append(builder.add(start, builder.mul(row, stride)))
             cells = [builder.add(r, integer(WIDTH * c)) for c in range(n_consts)]
             constants.append([splat(builder, consts.scalar(c)) for c in cells])
-        found = [part.run(starts, constants, n, ahead if in_memory else None) for part in parts]
+        found = [part.run(starts, constants, n, ahead if prefetch else None) for part in parts]
         return list(itertools.chain(*found))
 
     if parts[0].rows == rows:

@@ -92,11 +92,11 @@ def _outside(v, x, w, consts, omit):
     return [*sums, v.select(v.le(x, x), zero, weight)] if omit else sums
 
 
-total_of_rows = lanes.row_sums(_total, N_CONSTS, rows=8, unroll=1, in_memory=True)
-total_of_row = lanes.row_sums(_total, N_CONSTS, rows=1, unroll=4, in_memory=True)
+total_of_rows = lanes.row_sums(_total, N_CONSTS, rows=8, unroll=1, prefetch=True)
+total_of_row = lanes.row_sums(_total, N_CONSTS, rows=1, unroll=4, prefetch=True)
 total_of_columns = lanes.column_sums(_total, N_CONSTS)
-centred_rows = lanes.row_sums(_centred, N_CONSTS, rows=8, unroll=1, in_memory=True)
-centred_row = lanes.row_sums(_centred, N_CONSTS, rows=1, unroll=4, in_memory=True)
+centred_rows = lanes.row_sums(_centred, N_CONSTS, rows=8, unroll=1, prefetch=True)
+centred_row = lanes.row_sums(_centred, N_CONSTS, rows=1, unroll=4, prefetch=True)
 centred_columns = lanes.column_sums(_centred, N_CONSTS)
 
 BELOW, ABOVE, MISSING, N_OUTSIDE = range(4)

@@ -41,17 +41,17 @@ __all__ = ["WIDTH", "Count", "centre_transposed", "column_sums", "row_sums", "ta
 
 
 def row_sums(
-    body: Body, n_consts: int, rows: int, unroll: int, in_memory: bool
+    body: Body, n_consts: int, rows: int, unroll: int, prefetch: bool
 ) -> Callable[..., None]:
     """Make ``sums(arrays, start, stride, n, last, consts, flags, out, top, column)``.
 
     Row r, for r < ``rows``, is the ``n`` elements from ``start + min(r, last) * stride`` of each
     flat array.  Its constants are ``consts[:, r]`` (of eight columns), its sums go to
     ``out[top:, column + r]``.  Each sum is held in ``unroll`` vectors, so the order of summation
-    depends on ``n`` and ``unroll`` alone, not on how many rows are taken at a time.  What follows
-    is asked for while rows are read, if they are ``in_memory`` and not just made.
+    depends on ``n`` and ``unroll`` alone, not on how many rows are taken at a time.  With
+    ``prefetch`` what follows is asked for while rows are read; not for rows that were just made.
     """
-    emit = partial(emit_rows, body, n_consts, rows, unroll, in_memory)
+    emit = partial(emit_rows, body, n_consts, rows, unroll, prefetch)
 
     def kinds_of(*kinds: Any) -> Any:
         check_types(kinds[0], kinds[5], kinds[7])

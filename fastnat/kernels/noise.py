@@ -113,8 +113,8 @@ def _of_residuals(v, values, consts, flags):
     return [u, (u, t), once, (once, r), (v.mul(once, r), t)]
 
 
-_mean_sums = lanes.row_sums(_of_means, _N_CONSTS, rows=1, unroll=1, in_memory=False)
-_residual_sums = lanes.row_sums(_of_residuals, _N_CONSTS, rows=1, unroll=1, in_memory=False)
+_mean_sums = lanes.row_sums(_of_means, _N_CONSTS, rows=1, unroll=1, prefetch=False)
+_residual_sums = lanes.row_sums(_of_residuals, _N_CONSTS, rows=1, unroll=1, prefetch=False)
 
 
 @inlined

@@ -45,7 +45,7 @@ def _terms(v, values, consts, flags):
     return [(weight, log_prob), score, (score, limit), curvature, both, (both, limit)]
 
 
-_add_terms = lanes.row_sums(_terms, 1, rows=1, unroll=1, in_memory=False)
+_add_terms = lanes.row_sums(_terms, 1, rows=1, unroll=1, prefetch=False)
 
 
 @helper
