@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from fastnat.kernels import _stop
 
-DIRECT_BYTES = 1 << 22
-"""What a block of an array that kernels can read as it is may hold."""
+DIRECT_BYTES = 1 << 22, 1 << 25
+"""What a block of an array that kernels can read as it is may hold: at least, at most."""
 
 SCRATCH_BYTES = 1 << 18
 """What a block that must be copied first may hold: the copy stays in the second-level cache."""
@@ -76,14 +76,31 @@ def _get_pool() -> ThreadPoolExecutor:
         return _pool
 
 
+def direct_bytes(n_bytes: int, n_threads: int | None) -> int:
+    """What a block of so many bytes, that kernels can read as they are, may hold.
+
+    Between two blocks Python finds nothing of its own in the cache, and takes ten times as long: so
+    they are large.  But a thread has some eight of them, for the last ones to end together.
+    """
+    n_threads, (least, most) = _threads_for(n_threads, n_bytes), DIRECT_BYTES
+    share = n_bytes // (8 * n_threads) if n_threads > 1 else n_bytes
+    return min(max(share, least), most)
+
+
+def _threads_for(n_threads: int | None, n_bytes: int) -> int:
+    """How many threads read so much: as many as are asked for and there are processors."""
+    if n_threads is None:
+        return 1 if n_bytes < SERIAL_BYTES else cpu_count()
+    return min(n_threads, cpu_count())
+
+
 def run(work: Callable[[int], None], n_blocks: int, n_threads: int | None, n_bytes: int) -> None:
     """Call ``work(i)`` for i < n_blocks, on up to ``n_threads`` threads, the caller's included.
 
     By default (None), all processors, or one thread if there are fewer than SERIAL_BYTES to read.
     A call from a thread of the pool runs serially.  The first exception ends all and is raised.
     """
-    if n_threads is None:
-        n_threads = 1 if n_bytes < SERIAL_BYTES else cpu_count()
+    n_threads = _threads_for(n_threads, n_bytes)
     stop = threading.Event()
     long = n_bytes > n_blocks * LONG_BYTES
     if long and threading.current_thread() is threading.main_thread():
@@ -143,7 +160,7 @@ def _starts(thread: threading.Thread) -> bool:
 def _run(work: Callable[[int], None], n_blocks: int, n_threads: int, stop: threading.Event) -> None:
     """Work on blocks, until ``stop`` is set, in this thread and those of the pool."""
     numbers = iter(range(n_blocks))  # next() on it is atomic
-    n_helpers = min(n_threads, cpu_count(), n_blocks) - 1
+    n_helpers = min(n_threads, n_blocks) - 1
     if n_helpers < 1 or getattr(_worker, "busy", False):
         _take_blocks(work, numbers, n_blocks, stop)
         return

@@ -30,7 +30,9 @@ class Normal:
             stats.update(given["x"], weights=weights, groups=codes)
             return stats
         shape = np.broadcast_shapes(*(np.shape(value) for value in given.values()))
-        x = np.broadcast_to(given["x"], shape)
+        x = given["x"]
+        if np.shape(x) != shape:
+            x = np.broadcast_to(x, shape)
         first = tuple(0 if a in self.reduced else slice(None) for a in range(-len(shape), 0))
         for name, limit in limits.items():
             if np.ndim(limit):

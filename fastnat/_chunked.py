@@ -1,6 +1,7 @@
 """Arguments that are Dask arrays: labels of their dimensions, chunks, blocks of problems, trees."""
 
 import copy
+import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import product
@@ -12,6 +13,7 @@ import numpy as np
 from dask.array.core import unify_chunks
 from dask.base import compute_as_if_collection
 from dask.highlevelgraph import HighLevelGraph
+from dask.utils import key_split
 
 from fastnat._arrays import Array, as_array, as_integers
 from fastnat._lazy import Blocks, Get
@@ -57,9 +59,18 @@ class Sources(NamedTuple):
         }
         return self._replace(arrays=whole).unified()
 
-    def blocks(self, function: Callable[..., Any], out: tuple[Any, ...]) -> da.Array:
-        """What ``function`` makes of each chunk, given its arguments by name."""
+    def blocks(
+        self, function: Callable[..., Any], out: tuple[Any, ...], *, once: bool = False
+    ) -> da.Array:
+        """What ``function`` makes of each chunk, given its arguments by name.
+
+        The name begins with that of the first array: if Dask fuses a chunk with what makes it, and
+        their names differ, it hands every result on by one more task.
+
+        once : whether nobody will ask for the same again, so that the name need not be a hash.
+        """
         pairs = [v for name in self.arrays for v in (self.arrays[name], self.labels[name])]
+        prefix = key_split(next(iter(self.arrays.values())).name)
         axes = {
             name: tuple(k for k, label in enumerate(self.labels[name]) if label not in out)
             for name in self.arrays
@@ -68,6 +79,8 @@ class Sources(NamedTuple):
             _ByName(function, axes, self.numbers),
             out,
             *pairs,
+            name=f"{prefix}-{uuid.uuid4().hex}" if once else None,
+            token=prefix,
             dtype=object,
             meta=np.empty((0,) * len(out), object),
         )
@@ -190,13 +203,13 @@ def merged(
         rest = product(*(range(n) for n in n_blocks[n_batch:]))
         level: list[Any] = [(parts.name, *place, *other) for other in rest]
         depth = 0
-        while len(level) > 1:
+        while len(level) > _FAN_IN:
             depth += 1
             groups = [level[k : k + _FAN_IN] for k in range(0, len(level), _FAN_IN)]
             level = [(name, depth, *place, k) for k in range(len(groups))]
             graph |= {key: (_merge, group) for key, group in zip(level, groups, strict=True)}
         ends.append((name, 0, *place, 0))
-        graph[ends[-1]] = (finish, level[0])
+        graph[ends[-1]] = (_finish, finish, level)
     whole = HighLevelGraph.from_collections(name, graph, dependencies=[parts])
     done = np.empty(len(ends), object)
     done[:] = compute_as_if_collection(da.Array, whole, ends)
@@ -204,6 +217,11 @@ def merged(
     if fit is None:
         fit = kind(done.reshape(n_blocks[:n_batch]), parts.chunks[:n_batch], sample)
     return cast("F", fit)
+
+
+def _finish(finish: Callable[[Any], Any], parts: list[Any]) -> Any:
+    """The root of a tree: as a task of its own, it would cost as much as a chunk."""
+    return finish(_merge(parts))
 
 
 def _merge(parts: list[Any]) -> Any:

@@ -158,7 +158,7 @@ def check_other(mine: Any, other: Any, *options: str) -> None:
         raise TypeError(f"other must be a {name}, not {type(other).__name__}")
     for option in options:
         own, found = getattr(mine, option), getattr(other, option)
-        if not np.array_equal(np.asarray(own), np.asarray(found)):
+        if own is not found and not np.array_equal(np.asarray(own), np.asarray(found)):
             raise ValueError(
                 f"other was made with {option}={shown(found)}, these statistics with {shown(own)}"
             )

@@ -213,7 +213,8 @@ def _solve(
         np.empty((1, k, k)),
     )
     out, options = tuple(array[0] for array in found), problem.options
-    chunks = _Chunks(sources.blocks(_Cut(options.omit), labels), options.n_threads)
+    rows = sources.blocks(_Cut(options.omit), labels, once=True)
+    chunks = _Chunks(rows, options.n_threads)
     clustered, noisy = "clusters" in sources.arrays, problem.given.noise is not None
     search = _long.Search(
         problem.p,

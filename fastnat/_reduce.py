@@ -74,14 +74,15 @@ def reduce_moments(
     segment = columns.SEGMENT if problems.inner else rows.SEGMENT
     n_segments = -(-n_obs // segment)
     n_bytes = 8 * n_obs * n_fits * (1 if problems.weights is None else 2)
+    size = _block_bytes(problems, n_bytes, n_threads)
     if n_segments <= 1:
         cut = _columns if problems.inner else _rows
-        work, n_blocks = cut(problems, use, tallied, finish)
+        work, n_blocks = cut(problems, size, use, tallied, finish)
         _blocks.run(work, n_blocks, n_threads, n_bytes)
     else:
         parts = use.new(n_segments * n_fits, tallied)
         cut_segments = _column_segments if problems.inner else _row_segments
-        work, n_blocks = cut_segments(problems, use, parts)
+        work, n_blocks = cut_segments(problems, size, use, parts)
         _blocks.run(work, n_blocks, n_threads, n_bytes)
         stats, tally = use.new(n_fits, tallied)
         steps = (1, n_fits) if problems.inner else (n_segments, 1)
@@ -159,8 +160,10 @@ def _look_again(
     )
 
 
-def _block_bytes(problems: Problems) -> int:
-    return _blocks.DIRECT_BYTES if _direct(problems) else _blocks.SCRATCH_BYTES
+def _block_bytes(problems: Problems, n_bytes: int, n_threads: int | None) -> int:
+    if _direct(problems):
+        return _blocks.direct_bytes(n_bytes, n_threads)
+    return _blocks.SCRATCH_BYTES
 
 
 def _direct(problems: Problems) -> bool:
@@ -172,9 +175,9 @@ def _flat(x: Array, w: Array | None, index: Any) -> tuple[Array, Array | None]:
     return _blocks.flat(x[index]), None if w is None else _blocks.flat(w[index], float32=False)
 
 
-def _rows(problems: Problems, use: Use, tallied: bool, finish: Finish) -> Work:
+def _rows(problems: Problems, block_bytes: int, use: Use, tallied: bool, finish: Finish) -> Work:
     """Each block is a number of whole rows."""
-    limit = max(1, min(_MAX_FITS, _block_bytes(problems) // (8 * problems.n_obs + 1)))
+    limit = max(1, min(_MAX_FITS, block_bytes // (8 * problems.n_obs + 1)))
     blocks = list(_blocks.cut(problems.batch, limit))
 
     def work(i: int) -> None:
@@ -188,11 +191,13 @@ def _rows(problems: Problems, use: Use, tallied: bool, finish: Finish) -> Work:
     return work, len(blocks)
 
 
-def _row_segments(problems: Problems, use: Use, parts: tuple[Stats, Tally]) -> Work:
+def _row_segments(
+    problems: Problems, block_bytes: int, use: Use, parts: tuple[Stats, Tally]
+) -> Work:
     """Each block is a number of segments of one row; segment s of row f is f * n_segments + s."""
     x, w, n_obs, size = problems.x, problems.weights, problems.n_obs, rows.SEGMENT
     n_segments = -(-n_obs // size)
-    step = max(1, _block_bytes(problems) // (8 * size))
+    step = max(1, block_bytes // (8 * size))
     blocks = [(f, s) for f in range(problems.n_fits) for s in range(0, n_segments, step)]
 
     def work(i: int) -> None:
@@ -215,9 +220,9 @@ def _stretch(row: Array, begin: int, stop: int) -> Array:
     return stretch
 
 
-def _columns(problems: Problems, use: Use, tallied: bool, finish: Finish) -> Work:
+def _columns(problems: Problems, block_bytes: int, use: Use, tallied: bool, finish: Finish) -> Work:
     """Each block is a number of columns, or of whole slabs of columns."""
-    blocks, reduce = _column_blocks(problems, use)
+    blocks, reduce = _column_blocks(problems, block_bytes, use)
 
     def work(i: int) -> None:
         first, n_fits = blocks[i][:2]
@@ -228,9 +233,11 @@ def _columns(problems: Problems, use: Use, tallied: bool, finish: Finish) -> Wor
     return work, len(blocks)
 
 
-def _column_segments(problems: Problems, use: Use, parts: tuple[Stats, Tally]) -> Work:
+def _column_segments(
+    problems: Problems, block_bytes: int, use: Use, parts: tuple[Stats, Tally]
+) -> Work:
     """Each block is one segment of columns; segment s of column f is s * n_fits + f."""
-    blocks, reduce = _column_blocks(problems, use)
+    blocks, reduce = _column_blocks(problems, block_bytes, use)
     n_obs, size = problems.n_obs, columns.SEGMENT
     n_segments = -(-n_obs // size)
 
@@ -242,15 +249,15 @@ def _column_segments(problems: Problems, use: Use, parts: tuple[Stats, Tally]) -
     return work, n_segments * len(blocks)
 
 
-def _column_blocks(problems: Problems, use: Use) -> tuple[list[Any], Any]:
+def _column_blocks(problems: Problems, block_bytes: int, use: Use) -> tuple[list[Any], Any]:
     """Blocks (first, n_fits, index of slabs, first slab, columns) and how to reduce one."""
     x, w = problems.x, problems.weights
     *outer, n_obs, width = x.shape
     n_rows = min(n_obs, columns.SEGMENT)
-    direct, n_bytes = _direct(problems), _block_bytes(problems)
-    slabs_at_once = n_bytes // (8 * n_rows * width + 1)
+    direct = _direct(problems)
+    slabs_at_once = block_bytes // (8 * n_rows * width + 1)
     least = _COLUMNS if direct else _COPIED_COLUMNS
-    step = width if slabs_at_once else max(least, n_bytes // (8 * n_rows) // least * least)
+    step = width if slabs_at_once else max(least, block_bytes // (8 * n_rows) // least * least)
     blocks = []
     for index, slab, n_slabs in _blocks.cut(tuple(outer), max(1, slabs_at_once)):
         for j in range(0, width, step):

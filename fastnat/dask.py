@@ -119,7 +119,7 @@ def fit_normal(
     plain = not given.limited and given.noise is None
     if plain or _observed.limits_are_common(given, axis):
         gather = _chunk_stats.Normal(_moments(cov_type), nan_policy, reduced)
-        parts = sources.blocks(gather, (*batch, *reduced))
+        parts = sources.blocks(gather, (*batch, *reduced), once=True)
         return _chunked.merged(
             NormalBlocks, parts, len(batch), _chunk_stats.finish(options), sample
         )
@@ -174,7 +174,7 @@ def _fit_groups(
     gather = _chunk_stats.Normal(
         _moments(options["cov_type"]), options["nan_policy"], n_groups=n_groups
     )
-    parts = sources.unified().blocks(gather, (-1,))
+    parts = sources.unified().blocks(gather, (-1,), once=True)
     return _chunked.merged(NormalBlocks, parts, 0, _chunk_stats.finish(options), sample)
 
 
@@ -252,7 +252,7 @@ def fit_linear(
     rows = sources.without("start")
     if problem.complete and Z is None and cov_type in _CLOSED:
         finish = _chunk_stats.finish(options, "reml", "cov_type")
-        parts = rows.blocks(_chunk_stats.Linear(nan_policy), (*batch, -1))
+        parts = rows.blocks(_chunk_stats.Linear(nan_policy), (*batch, -1), once=True)
         return _chunked.merged(LinearBlocks, parts, len(batch), finish, sample)
     if all(size == 1 for size in problem.batch):
         alone = _map_reduce.fit_linear(rows, problem, start, nan_policy)
@@ -345,7 +345,7 @@ def fit_mvn(
     if sources.count((-1,)) == 1:
         return _chunked.lazy(MvnBlocks, sources, fastnat.fit_mvn, options, sample, batch)
     if start is None and cov_type in _CLOSED:
-        parts = sources.blocks(_chunk_stats.Mvn(nan_policy), (*batch, -1))
+        parts = sources.blocks(_chunk_stats.Mvn(nan_policy), (*batch, -1), once=True)
         finish = _chunk_stats.finish(options, "cov_type", "max_iter", "tol", "n_threads")
         return _chunked.merged(MvnBlocks, parts, len(batch), finish, sample)
     return _chunked.together(MvnBlocks, sources, fastnat.fit_mvn, options, sample, batch, (-1,))

@@ -88,6 +88,15 @@ def test_a_call_from_a_worker_runs_serially():
     _blocks.run(work, 200, 8, 1 << 30)
 
 
+def test_blocks_are_large_but_leave_some_for_every_thread(monkeypatch):
+    monkeypatch.setattr(_blocks, "cpu_count", lambda: 4)
+    least, most = _blocks.DIRECT_BYTES
+    assert _blocks.direct_bytes(1, None) == _blocks.direct_bytes(16 * least, 4) == least
+    assert _blocks.direct_bytes(1 << 40, 4) == _blocks.direct_bytes(most + 1, 1) == most
+    between = 32 * (least + 8)  # eight blocks for each of four threads, even if more are asked for
+    assert {_blocks.direct_bytes(between, n) for n in (None, 4, 99)} == {least + 8}
+
+
 def test_progress_is_reported_in_the_calling_thread():
     seen = []
 

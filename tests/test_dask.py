@@ -19,6 +19,7 @@ import distributed
 import numpy as np
 import pytest
 from conftest import refused, scaled
+from dask.callbacks import Callback
 from dask.core import flatten
 from dask.highlevelgraph import HighLevelGraph
 
@@ -203,6 +204,16 @@ def test_single_chunks_are_not_copied():
     assert _chunked._join([[x]], (0, 1)) is x
     both = _chunked._join([[x, x + 1], [x + 2, x + 3]], (0, 1))
     np.testing.assert_array_equal(both, np.block([[x, x + 1], [x + 2, x + 3]]))
+
+
+@pytest.mark.parametrize("n_chunks", [8, 20])
+def test_a_chunk_is_a_task_and_so_is_the_root(n_chunks):
+    """None of which hands on what another has done: each takes as long as a million numbers."""
+    x, done = da.from_array(np.arange(4.0 * n_chunks), chunks=4), []
+    with Callback(posttask=lambda key, *_: done.append(key)), dask.config.set(scheduler="threads"):
+        fit = fastnat.dask.fit_normal(x)
+    assert fit.nobs == x.size
+    assert len(done) == n_chunks + (0 if n_chunks <= _chunked._FAN_IN else 3) + 1
 
 
 def test_designs_in_chunks(rng):
