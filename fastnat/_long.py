@@ -7,6 +7,7 @@ up, on however many threads or machines.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,19 +71,25 @@ class Rows:
     def tell(self, question: Question, n_threads: int | None) -> Answer:
         """Answer for these rows, segment by segment on threads."""
         n, k, clustered = len(self.finite), question.theta.size, question.request == values.CLUSTERS
-        members = self.members[: None if clustered else 0]
-        told = np.zeros((n, values.told_size(self.x.shape[1], k - self.x.shape[1])))
+        members, p = self.members[: None if clustered else 0], self.x.shape[1]
+        told = np.zeros((n, values.told_size(p, k - p)))
         scores = np.zeros((n, members.size, k))
         found: list[tuple[int, float]] = [(codes.NO_DATA, 0.0)] * n
+        rooms = SimpleQueue[Any]()  # of threads between two segments
 
         def work(i: int) -> None:
             columns, x, z = self.read(slice(i * _SEGMENT, (i + 1) * _SEGMENT))
             finite = self.finite[i]
             if finite is None:
                 finite = self.finite[i] = _all_finite(x) and _all_finite(z)
+            try:
+                room = rooms.get_nowait()
+            except Empty:
+                room = linear.new_room(p, k - p, z.shape[1])
             found[i] = linear.tell_segment(
-                *question, columns, x, z, self.omit, not finite, told[i], scores[i]
+                *question, columns, x, z, self.omit, not finite, room, told[i], scores[i]
             )
+            rooms.put(room)
 
         _blocks.run(work, n, n_threads, 8 * len(self.x) * _WORK)
         sums = np.sum(told, axis=0), members, np.sum(scores, axis=0)

@@ -324,20 +324,26 @@ def fold_clusters(by_cluster, p, q, told):
 
 
 @kernel
-def tell_segment(request, theta, memory, columns, x, z, omit, careful, told, by_cluster):
+def new_room(p, q, z_columns):
+    """What `tell_segment` works with: one segment after the other, for what is freed may go far.
+
+    Workers of distributed give free memory back to the system, which clears each page anew.
+    """
+    return new_blocks(1, p, z_columns), new_scratch(p), new_work(p, q)
+
+
+@kernel
+def tell_segment(request, theta, memory, columns, x, z, omit, careful, room, told, by_cluster):
     """Add the values of a segment of the rows of one long problem to ``told``.
 
     columns, x, z, omit : as in `fit_rows`, all of the segment.
     careful : whether X and Z may have numbers that are not finite.
     memory : of the search; only read.
+    room : of nobody else at the time.
     Returns (status, total weight) of the segment.
     """
     p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
-    owners = (
-        (new_blocks(1, p, z.shape[1]), new_scratch(p), new_work(p, q)),
-        (columns, x, z),
-        (theta, memory, told, by_cluster),
-    )
+    owners = room, (columns, x, z), (theta, memory, told, by_cluster)
     (blocks, scratch, work), (columns, x, z), (theta, memory, told, by_cluster) = borrow(owners)
     limited = _is_limited(columns)
     code, total = np.int64(codes.NO_DATA), 0.0
