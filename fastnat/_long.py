@@ -14,10 +14,11 @@ import numpy as np
 
 from fastnat import _blocks
 from fastnat._arrays import Array, check_weights
-from fastnat.kernels import codes, linear, linear_memory, linear_outcome, linear_rows
+from fastnat.kernels import codes, linear, linear_long, linear_memory, linear_outcome, linear_rows
 from fastnat.kernels import linear_values as values
 
-_SEGMENT = 1 << 14  # rows that are evaluated at a time
+_SEGMENT = 1 << 14  # rows that are added up by themselves, whoever does it
+_UNKNOWN, _FINITE, _ODD = range(3)
 _WORK = 400  # so much more is done with a byte than reading it, about
 NO_MATRIX = np.empty((0, 0))
 """A matrix that is not given, as kernels take it."""
@@ -58,7 +59,7 @@ class Rows:
     z: Array | None
     members: Array  # the codes of the clusters that have these numbers
     omit: bool
-    finite: list[bool | None]  # whether X and Z are, by segment; None if nobody has looked
+    finite: Array  # whether X and Z are, by segment
 
     def read(self, part: slice) -> tuple[tuple[Array, ...], Array, Array]:
         """(columns, X, Z) as kernels read them."""
@@ -74,33 +75,50 @@ class Rows:
         members, p = self.members[: None if clustered else 0], self.x.shape[1]
         told = np.zeros((n, values.told_size(p, k - p)))
         scores = np.zeros((n, members.size, k))
-        found: list[tuple[int, float]] = [(codes.NO_DATA, 0.0)] * n
-        rooms = SimpleQueue[Any]()  # of threads between two segments
+        each = self._segments_of_a_task(n_threads)
+        found: list[tuple[int, float]] = [(codes.NO_DATA, 0.0)] * -(-n // each)
+        rooms = SimpleQueue[Any]()  # of threads between two tasks
 
         def work(i: int) -> None:
-            columns, x, z = self.read(slice(i * _SEGMENT, (i + 1) * _SEGMENT))
-            finite = self.finite[i]
-            if finite is None:
-                finite = self.finite[i] = _all_finite(x) and _all_finite(z)
+            own = slice(i * each, min(n, (i + 1) * each))
+            columns, x, z = self.read(slice(own.start * _SEGMENT, own.stop * _SEGMENT))
+            self._look(own, x, z)
             try:
                 room = rooms.get_nowait()
             except Empty:
-                room = linear.new_room(p, k - p, z.shape[1])
-            found[i] = linear.tell_segment(
-                *question, columns, x, z, self.omit, not finite, room, told[i], scores[i]
-            )
+                room = linear_long.new_room(p, k - p, z.shape[1])
+            finite = self.finite[own] == _FINITE
+            rest = columns, x, z, self.omit, finite, _SEGMENT, room, told[own], scores[own]
+            found[i] = linear_long.tell(*question, *rest)
             rooms.put(room)
 
-        _blocks.run(work, n, n_threads, 8 * len(self.x) * _WORK)
+        _blocks.run(work, len(found), n_threads, 8 * len(self.x) * _WORK)
         sums = np.sum(told, axis=0), members, np.sum(scores, axis=0)
         return Answer(*sums, *_survey(found))
+
+    def _segments_of_a_task(self, n_threads: int | None) -> int:
+        """Several if kernels can read the rows as they are, for what is copied is to be little."""
+        matrices = [self.x] if self.z is None else [self.x, self.z]
+        if not all(_blocks.readable(matrix, float32=False) for matrix in matrices):
+            return 1
+        row = sum(matrix.shape[1] for matrix in matrices) * self.x.itemsize
+        return max(1, _blocks.direct_bytes(row * len(self.x), n_threads) // (row * _SEGMENT))
+
+    def _look(self, own: slice, x: Array, z: Array) -> None:
+        """See whether X and Z are finite in segments at which nobody has looked."""
+        for i in range(own.start, own.stop):
+            if self.finite[i] == _UNKNOWN:
+                first = (i - own.start) * _SEGMENT
+                parts = [matrix[first : first + _SEGMENT] for matrix in (x, z)]
+                self.finite[i] = _FINITE if all(map(_all_finite, parts)) else _ODD
 
 
 def rows_of(
     columns: tuple[Array | None, ...], x: Array, z: Array | None, members: Array, omit: bool
 ) -> Rows:
     """Rows at which nobody has looked."""
-    return Rows(columns, x, z, members, omit, [None] * max(1, -(-len(x) // _SEGMENT)))
+    finite = np.full(max(1, -(-len(x) // _SEGMENT)), _UNKNOWN)
+    return Rows(columns, x, z, members, omit, finite)
 
 
 def _flat(matrix: Array | None, part: slice) -> Array:
@@ -149,7 +167,7 @@ class Search(NamedTuple):
         """
         memory, theta = linear_memory.new_memory(self.p, self.q), np.empty(self.p + self.q)
         memory[linear_memory.START][:] = self.start
-        request = linear.begin_long(memory, theta, self.numbers, sure, self.lost)
+        request = linear_long.begin(memory, theta, self.numbers, sure, self.lost)
         while request != values.DONE:
             told, _, scores, status, total = ask(Question(request, theta, memory))
             check_weights(status < 0)
@@ -158,5 +176,5 @@ class Search(NamedTuple):
                 return
             if request == values.CLUSTERS:
                 linear.fold_clusters(scores, self.p, self.q, told)
-            request = linear.proceed_long(memory, told, theta)
-        linear.finish_long(memory, theta, *out)
+            request = linear_long.proceed(memory, told, theta)
+        linear_long.finish(memory, theta, *out)

@@ -721,7 +721,7 @@ def test_a_worker_is_killed_in_the_middle_of_a_search(client, rng, monkeypatch):
     data = da.from_array(y[0], chunks=8)
     with dask.config.set(scheduler="sync"):
         undisturbed = fastnat.dask.fit_linear(data, X, **cases["scale"])
-    proceed, steps = _long.linear.proceed_long, []
+    proceed, steps = _long.linear_long.proceed, []
 
     def watch(*arguments):
         steps.append(1)
@@ -729,7 +729,7 @@ def test_a_worker_is_killed_in_the_middle_of_a_search(client, rng, monkeypatch):
             kill_a_worker(client)
         return proceed(*arguments)
 
-    monkeypatch.setattr(_long.linear, "proceed_long", watch)
+    monkeypatch.setattr(_long.linear_long, "proceed", watch)
     fit = fastnat.dask.fit_linear(data, X, **cases["scale"])
     assert len(steps) > 3
     np.testing.assert_array_equal(fit.params, undisturbed.params)

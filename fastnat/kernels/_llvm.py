@@ -115,7 +115,8 @@ def splat(builder: Any, scalar: Any) -> Any:
 
 
 def shuffle(builder: Any, a: Any, b: Any, lanes: list[int]) -> Any:
-    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), lanes))
+    kind = ir.VectorType(ir.IntType(32), len(lanes))
+    return builder.shuffle_vector(a, b, ir.Constant(kind, lanes))
 
 
 def eight_rows(builder: Any, first: Any, last: Any) -> list[Any]:
@@ -124,13 +125,13 @@ def eight_rows(builder: Any, first: Any, last: Any) -> list[Any]:
     return [builder.select(builder.icmp_signed("<", r, last), r, last) for r in rows]
 
 
-def lanes_below(builder: Any, active: Any) -> Any:
-    """Lanes below ``active``, as ``<8 x i1>``."""
-    wide = ir.VectorType(INDEX, WIDTH)
+def lanes_below(builder: Any, active: Any, width: int = WIDTH) -> Any:
+    """Lanes below ``active``, as ``<8 x i1>``, or so many."""
+    wide = ir.VectorType(INDEX, width)
     undefined = ir.Constant(wide, ir.Undefined)
     one = builder.insert_element(undefined, active, ir.Constant(ir.IntType(32), 0))
-    limit = shuffle(builder, one, undefined, [0] * WIDTH)
-    return builder.icmp_signed("<", ir.Constant(wide, list(range(WIDTH))), limit)
+    limit = shuffle(builder, one, undefined, [0] * width)
+    return builder.icmp_signed("<", ir.Constant(wide, list(range(width))), limit)
 
 
 class Argument:
@@ -144,28 +145,29 @@ class Argument:
         self.align = kind.dtype.bitwidth // 8
         self.columns = builder.extract_value(array.shape, kind.ndim - 1)
 
-    def _pointer(self, index: Any) -> Any:
-        kind = ir.VectorType(self.element, WIDTH).as_pointer()
+    def _pointer(self, index: Any, width: int = WIDTH) -> Any:
+        kind = ir.VectorType(self.element, width).as_pointer()
         return self.builder.bitcast(self.builder.gep(self.data, [index]), kind)
 
     def scalar(self, index: Any) -> Any:
         return self.builder.load(self.builder.gep(self.data, [index]))
 
-    def load(self, index: Any, mask: Any = None) -> Any:
-        """Eight elements from ``index`` as doubles; masked lanes are not read and are zero."""
-        builder, kind = self.builder, ir.VectorType(self.element, WIDTH)
-        pointer = self._pointer(index)
+    def load(self, index: Any, mask: Any = None, width: int = WIDTH) -> Any:
+        """So many elements from ``index`` as doubles; masked lanes are not read and are zero."""
+        builder, kind = self.builder, ir.VectorType(self.element, width)
+        pointer = self._pointer(index, width)
         if mask is None:
             value = builder.load(pointer, align=self.align)
         else:
-            name = f"llvm.masked.load.v8f{self.align * 8}.p0v8f{self.align * 8}"
+            name = f"llvm.masked.load.v{width}f{self.align * 8}.p0v{width}f{self.align * 8}"
             masked = _declare(
                 builder.module, name, kind, [pointer.type, ir.IntType(32), mask.type, kind]
             )
-            zero = ir.Constant(kind, [0.0] * WIDTH)
+            zero = ir.Constant(kind, [0.0] * width)
             align = ir.Constant(ir.IntType(32), self.align)
             value = builder.call(masked, [pointer, align, mask, zero])
-        return value if self.element == DOUBLE else builder.fpext(value, VECTOR)
+        double = ir.VectorType(DOUBLE, width)
+        return value if self.element == DOUBLE else builder.fpext(value, double)
 
     def row(self, number: Any) -> "Argument":
         """This row, from its first element on; an array of one dimension is a row."""
@@ -259,3 +261,18 @@ def transpose(builder: Any, vectors: list[Any]) -> list[Any]:
 
 _QUARTERS = [0, 1, 4, 5, 8, 9, 12, 13], [2, 3, 6, 7, 10, 11, 14, 15]
 _TURNS = (_PAIRS[1], _QUARTERS, _QUARTERS)
+
+
+def transpose_four(builder: Any, vectors: list[Any]) -> list[Any]:
+    """Eight vectors of four, of as many rows: vector i becomes lane i of four vectors of eight.
+
+    Halves are put together as they are loaded; no shuffle needs a vector of indices.
+    """
+    halves = [shuffle(builder, vectors[a], vectors[b], list(range(WIDTH))) for a, b in _HALVES]
+    for even, odd in _TURNS[:2]:
+        pairs = list(zip(halves[::2], halves[1::2], strict=True))
+        halves = [shuffle(builder, a, b, lanes) for lanes in (even, odd) for a, b in pairs]
+    return halves
+
+
+_HALVES = (0, 2), (1, 3), (4, 6), (5, 7)

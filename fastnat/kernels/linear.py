@@ -1,4 +1,4 @@
-"""Regressions: rows of many problems -> estimates; and blocks of rows of a long one -> values."""
+"""Regressions: rows of many problems -> estimates."""
 
 import math
 
@@ -141,7 +141,7 @@ def _fit_all(given, problems, how, tools, found):
         prepare(memory, options, sure, float(p) if reml else 0.0, lone)
         for j in range(p + q):
             memory[START][j] = starts[b % starts.shape[0], j]
-        _search(rows, n_used, _is_limited(columns), tools)
+        _search(rows, n_used, is_limited(columns), tools)
         linear_outcome.finish(memory, theta, *out)
     return bad
 
@@ -155,11 +155,11 @@ def _search(rows, n_blocks, limited, tools):
     while request != DONE and not stopped():
         if memory[CELLS][MOVED] > 0.0:
             for i in range(n_blocks):
-                _move(memory, STEPS, rows, limited, scratch, i, blocks)
+                move_block(memory, STEPS, rows, limited, scratch, i, blocks)
         told[:] = 0.0
         by_cluster[:] = 0.0
         for i in range(n_blocks):
-            _tell(request, theta, memory, rows, i, blocks, work, told, by_cluster)
+            tell_block(request, theta, memory, rows, i, blocks, work, told, by_cluster)
         if request == CLUSTERS:
             fold_clusters(by_cluster, p, q, told)
         collect(p, q, work, told)
@@ -167,7 +167,7 @@ def _search(rows, n_blocks, limited, tools):
 
 
 @helper
-def _is_limited(columns):
+def is_limited(columns):
     """Whether more is known, or less, than values: limits, bounds or noise."""
     limited = False
     for column in columns[1:7]:
@@ -275,7 +275,7 @@ WHOLE = (BASIS_X, BASIS_Z, ORIGIN, UNIT)
 
 
 @helper
-def _move(memory, change, rows, limited, scratch, i, blocks):
+def move_block(memory, change, rows, limited, scratch, i, blocks):
     """Block ``i`` goes to other coordinates, which its rows do in a copy of theirs."""
     x, z, flat, _, x_first, z_first = rows
     to_x, to_z, origin, unit = change
@@ -296,7 +296,7 @@ def _move(memory, change, rows, limited, scratch, i, blocks):
 
 
 @helper
-def _tell(request, theta, memory, rows, i, blocks, work, told, by_cluster):
+def tell_block(request, theta, memory, rows, i, blocks, work, told, by_cluster):
     cells = memory[CELLS]
     p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
     shift, share = -math.log(cells[UNIT]), 0.0
@@ -321,60 +321,3 @@ def fold_clusters(by_cluster, p, q, told):
                 zx[j, k] += row[p + j] * row[k]
             for k in range(q):
                 zz[j, k] += row[p + j] * row[p + k]
-
-
-@kernel
-def new_room(p, q, z_columns):
-    """What `tell_segment` works with: one segment after the other, for what is freed may go far.
-
-    Workers of distributed give free memory back to the system, which clears each page anew.
-    """
-    return new_blocks(1, p, z_columns), new_scratch(p), new_work(p, q)
-
-
-@kernel
-def tell_segment(request, theta, memory, columns, x, z, omit, careful, room, told, by_cluster):
-    """Add the values of a segment of the rows of one long problem to ``told``.
-
-    columns, x, z, omit : as in `fit_rows`, all of the segment.
-    careful : whether X and Z may have numbers that are not finite.
-    memory : of the search; only read.
-    room : of nobody else at the time.
-    Returns (status, total weight) of the segment.
-    """
-    p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
-    owners = room, (columns, x, z), (theta, memory, told, by_cluster)
-    (blocks, scratch, work), (columns, x, z), (theta, memory, told, by_cluster) = borrow(owners)
-    limited = _is_limited(columns)
-    code, total = np.int64(codes.NO_DATA), 0.0
-    for skip in range(0, columns[0].size, BLOCK):
-        size = min(BLOCK, columns[0].size - skip)
-        rows = x, z, x.reshape(x.size), z.reshape(z.size), skip, skip
-        found, weight = pack(
-            columns, x, z, skip, size, skip, skip, omit, careful, scratch, 0, blocks
-        )
-        code, total = worse(code, found), total + weight
-        _move(memory, WHOLE, rows, limited, scratch, 0, blocks)
-        _tell(request, theta, memory, rows, 0, blocks, work, told, by_cluster)
-    collect(p, q, work, told)
-    keep(owners)
-    return code, total
-
-
-@kernel
-def begin_long(memory, theta, options, sure, lost):
-    """Begin the search for the maximum of a long problem; see `linear_search`."""
-    prepare(memory, options, sure, lost, False)
-    return linear_search.begin(memory, theta)
-
-
-@kernel
-def proceed_long(memory, told, theta):
-    """Go on with it, told the values of all rows; returns the next request."""
-    return linear_search.proceed(memory, told, theta)
-
-
-@kernel
-def finish_long(memory, theta, result, params, stderr, corr):
-    """What it has found; see `linear_outcome.finish`."""
-    linear_outcome.finish(memory, theta, result, params, stderr, corr)

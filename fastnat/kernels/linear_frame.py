@@ -124,3 +124,28 @@ def invert_upper(upper, k, out):
             for m in range(i, j):
                 total += out[i, m] * upper[m, j]
             out[i, j] = -total * inverse
+
+
+@helper
+def lead_of(origin, sizes, rest):
+    """(place, coefficient) of the largest part of a fit; ``rest`` (p,) becomes the others.
+
+    sizes : (p,), of the columns.  The largest part is taken from the values first and on its own:
+    as a rule that is a constant, which leaves exact differences, and what comes then is no longer
+    small beside the values.  The coefficient is 0 if there is nothing to take.
+    """
+    lead, largest = 0, 0.0
+    for j in range(origin.size):
+        rest[j] = origin[j]
+        size = abs(origin[j]) * sizes[j]
+        if size > largest:
+            largest, lead = size, j
+    rest[lead] = 0.0
+    return lead, origin[lead] if largest > 0.0 else 0.0
+
+
+@helper
+def factors_of(unit):
+    """Two powers of two whose product is the inverse of one, which may not be a number."""
+    first = 2.0**100 if unit < 2.0**-1000 else 1.0
+    return first, 1.0 / (unit * first)

@@ -38,7 +38,7 @@ of `linear_noise`, and the best point of its search; squares of X and the values
 where to start if no start is given."""
 
 READ = (CELLS, NORMS, BASIS_X, ORIGIN, BASIS_Z, SQUARES_Z)
-"""Those that rows look at, by `linear.tell_segment`."""
+"""Those that rows look at, by `linear_long.tell`."""
 
 (
     PHASE,

@@ -15,6 +15,7 @@ from fastnat.kernels._jit import helper, kernel
 from fastnat.kernels._scalar import fma
 from fastnat.kernels.compression import verdict
 from fastnat.kernels.fisher import BLOCK, STRIDE
+from fastnat.kernels.linear_frame import factors_of, lead_of
 from fastnat.kernels.products import predict
 
 LOW, WIDTH, NOISE, LEAST, MOST, WEIGHT, CLUSTER, N_CELLS = range(8)
@@ -340,23 +341,14 @@ def move(cells, n, x, start, p, origin, sizes, unit, limited, scratch):
 
     cells : of one block, of n rows; x, start : `x_of` it, in the new coordinates, as ``origin``
     (p,) is.  sizes : (p,), of the columns.  limited : whether there is more than values.
-
-    The largest part of the fit goes first and on its own: as a rule that is a constant, which
-    leaves exact differences, and what comes then is no longer small beside the values.
     """
     fit, rest = scratch[2][2], scratch[3]
-    largest, lead = 0.0, 0
-    for j in range(p):
-        rest[j] = origin[j]
-        size = abs(origin[j]) * sizes[j]
-        if size > largest:
-            largest, lead = size, j
-    if largest > 0.0:
-        rest[lead] = 0.0
+    lead, factor = lead_of(origin, sizes, rest)
+    if factor != 0.0:
         predict(x, start, p, p, n, rest, 0.0, fit)
         for cell in (LOW, LEAST, MOST):
             if limited or cell == LOW:
-                _take_column(origin[lead], x, start + lead, p, n, cells[cell])
+                _take_column(factor, x, start + lead, p, n, cells[cell])
                 _subtract(fit, n, cells[cell])
     if unit != 1.0:
         _scale(unit, n, cells[LOW])
@@ -379,8 +371,7 @@ def _subtract(fit, n, row):
 
 @helper
 def _scale(unit, n, row):
-    first = 2.0**100 if unit < 2.0**-1000 else 1.0  # its inverse may not be a number
-    second = 1.0 / (unit * first)
+    first, second = factors_of(unit)
     for i in range(n):
         row[i] = row[i] * first * second
 

@@ -53,7 +53,7 @@ _A, _C, _LOGLIK, _BY_A, _BY_C, _AA, _AC, _CC, _INV, _LOG_S, _RATE, _BEND = (
 
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 AT_ENDS = 10.0  # times (1 / width + |t| + 1): more than the densities at an interval's ends and |t|
-_LARGEST_LOG = 300.0  # of a scale: its square must be a number
+_LARGEST_LOG = 300.0
 
 
 @helper
@@ -153,11 +153,17 @@ def find_bounds(cells, ends, terms):
 # ---- standard deviations ---------------------------------------------------------------------
 
 
+@inlined
+def bounded(log_sigma):
+    """The logarithm of a scale of which the square is a number."""
+    value = select(log_sigma < -_LARGEST_LOG, -_LARGEST_LOG, log_sigma)
+    return select(log_sigma > _LARGEST_LOG, _LARGEST_LOG, value)
+
+
 @helper
 def _spread(n, terms):
     for i in range(np.uint64(n)):
-        c = terms[i + _C]
-        value = select(c > _LARGEST_LOG, _LARGEST_LOG, select(c < -_LARGEST_LOG, -_LARGEST_LOG, c))
+        value = bounded(terms[i + _C])
         terms[i + _INV] = exp(-value, 0.0)
         terms[i + _LOG_S] = value
         terms[i + _RATE] = 1.0
@@ -167,8 +173,7 @@ def _spread(n, terms):
 @helper
 def _spread_with_noise(cells, n, terms):
     for i in range(np.uint64(n)):
-        c, noise = terms[i + _C], cells[i + _NOISE]
-        value = select(c > _LARGEST_LOG, _LARGEST_LOG, select(c < -_LARGEST_LOG, -_LARGEST_LOG, c))
+        value, noise = bounded(terms[i + _C]), cells[i + _NOISE]
         variance = exp(2.0 * value, 0.0)
         total = variance + noise * noise
         share = variance / total

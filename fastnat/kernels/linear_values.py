@@ -91,7 +91,8 @@ density, and that of those without noise; the weight of rows whose sigma is almo
 among them whose density grows without bound, and of those that do not lose though their sigma is
 almost infinite, in this unit."""
 
-_TINY, _HUGE = -30.0, 30.0  # log sigma beyond which the scale has left the data behind
+SMALLEST, LARGEST = -30.0, 30.0
+"""Log sigma beyond which the scale has left the data behind."""
 
 
 @helper
@@ -315,13 +316,13 @@ def _note_extremes(cells, ends, log_sigma, told):
     n, weights, noise = ends[N_KINDS], cells[WEIGHT], cells[NOISE]
     count = 0
     for i in range(n):
-        count += log_sigma[i] < _TINY
-        count += log_sigma[i] > _HUGE
+        count += log_sigma[i] < SMALLEST
+        count += log_sigma[i] > LARGEST
     for i in range(n if count > 0 else 0):
-        tiny = weights[i] if log_sigma[i] < _TINY else 0.0
+        tiny = weights[i] if log_sigma[i] < SMALLEST else 0.0
         told[TINY] += tiny
         told[SHARP] += tiny if i >= ends[TRUNCATED] and noise[i] == 0.0 else 0.0
-        told[HUGE] += weights[i] if log_sigma[i] > _HUGE and i < ends[EXACT] else 0.0
+        told[HUGE] += weights[i] if log_sigma[i] > LARGEST and i < ends[EXACT] else 0.0
 
 
 @helper

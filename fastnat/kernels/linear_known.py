@@ -1,0 +1,158 @@
+"""Known values with a scale of their own: all that their rows say is one symmetric product.
+
+With r = (y - x'b) / sigma and log sigma = z'g, the observed information of a row is the outer
+product of (x / sigma, r z) with itself, but for a factor of 2 wherever z is.  So columns are
+weighed once, and nothing but their products is left: three quarters of the operations of rows of
+any kind, whose columns have weights of their own in each product (`linear_values`).  Rows are read
+where the caller's are, in pieces that stay in the first-level cache.
+"""
+
+import math
+
+import numpy as np
+
+from fastnat.kernels._jit import helper
+from fastnat.kernels._numpy_lanes import WIDTH
+from fastnat.kernels._scalar import fma
+from fastnat.kernels.aligned import aligned_rows
+from fastnat.kernels.linear_frame import factors_of, lead_of
+from fastnat.kernels.linear_terms import bounded
+from fastnat.kernels.linear_values import OBSERVED, SHARP, SMALLEST, TINY, VALUE, parts
+from fastnat.kernels.panels import (
+    CELLS,
+    ROWS,
+    add_squares,
+    new_panel,
+    squares_tiles,
+    take_column,
+    take_squares,
+    take_sums,
+    turn,
+    weigh,
+)
+from fastnat.kernels.special import exp
+
+A, C, FIT, LEAD, LOGLIK, BY_A, BY_C, TO_X, TO_Z, WEIGHT, ROOT, N_TERMS = range(12)
+"""Rows of the terms of a piece: both predictors; the fit that is taken from the values, and the
+column of its largest part; log-likelihood, of all pieces, and its derivatives by the predictors; by
+what X and Z are weighed; weights and their roots.  And how many they are."""
+
+_A, _C, _FIT, _LEAD, _LOGLIK, _BY_A, _BY_C, _TO_X, _TO_Z, _WEIGHT, _ROOT = (
+    np.uint64(row * ROWS) for row in range(N_TERMS)
+)
+
+_HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
+
+
+@helper
+def new_tools(p, q):
+    """(terms, panel, cells, squares, coefficients): what `add_rows` works with."""
+    cells = np.zeros(WIDTH * (p + q) + CELLS * squares_tiles(p + q))
+    terms, panel = aligned_rows(N_TERMS, ROWS), new_panel(p + q, ROWS)
+    return terms, panel, cells, np.zeros((p + q, p + q)), np.empty(p)
+
+
+@helper
+def are_known(request, columns, z, first, last):
+    """Whether `add_rows` can answer for rows: values and weights are given, and none of them odd.
+
+    columns, z : as in `linear_long.tell`, of which the rows first, ..., last - 1 are asked about.
+    """
+    if request != OBSERVED or z.size == 0 or first == last:
+        return False
+    for column in columns[1:7]:
+        if column.size > 0:
+            return False
+    y, w, odd = columns[0], columns[7], np.int64(0)
+    for i in range(np.uint64(first), np.uint64(last)):
+        odd += not abs(y[i]) < math.inf
+    for i in range(np.uint64(first), np.uint64(last if w.size > 0 else first)):
+        odd += not 0.0 < w[i] < math.inf
+    return odd == 0
+
+
+@helper
+def add_rows(theta, shift, frame, rows, tools, told):
+    """Add values at ``theta`` of rows that `are_known` to ``told``, or to the cells of ``tools``.
+
+    shift : what is added to Z theta.
+    frame : (origin, sizes of the columns, unit): values lose X origin, and their unit.
+    rows : (y, w, X, Z), each of as many; w may be (0,); X and Z have finite numbers only.
+    """
+    y, w, x, z = rows
+    terms, panel, cells, _, rest = tools
+    origin, sizes, unit = frame
+    (n, p), q, found = x.shape, z.shape[1], terms.reshape(terms.size)
+    flat_x, flat_z = x.reshape(x.size), z.reshape(z.size)
+    lead, factor = lead_of(origin, sizes, rest)
+    change = -factor, *factors_of(unit)
+    terms[LOGLIK] = 0.0
+    terms[WEIGHT] = terms[ROOT] = 1.0
+    for first in range(0, n, ROWS):
+        m, then, outs = min(ROWS, n - first), first + ROWS, (terms[A], terms[FIT])
+        turn(flat_x, first * p, p, p, m, (theta, rest), 0.0, outs, panel, 0, then * p)
+        turn(flat_z, first * q, q, q, m, (theta[p:],), shift, (terms[C],), panel, p, then * q)
+        take_column(panel, lead, m, terms[LEAD])
+        _read_weights(w, first, m, found)
+        _find_terms(y, first, m, change, found)
+        _note_extremes(m, found, told)
+        weigh(panel, 0, 0, p, m, terms[TO_X], terms[BY_A], cells, 0)
+        weigh(panel, p, p, q, m, terms[TO_Z], terms[BY_C], cells, WIDTH * p)
+        # The turn asks for a quarter of what comes next, and the products for the rest.
+        ahead, end = then * p + ROWS * p // 4, (then + ROWS) * p
+        add_squares(panel, 0, 0, p + q, m, cells, WIDTH * (p + q), flat_x, ahead, end)
+    for i in range(ROWS):
+        told[VALUE] += terms[LOGLIK, i]
+
+
+@helper
+def _read_weights(w, first, n, terms):
+    begin = np.uint64(first)
+    for i in range(np.uint64(n) if w.size > 0 else np.uint64(0)):
+        terms[i + _WEIGHT] = w[begin + i]
+        terms[i + _ROOT] = math.sqrt(w[begin + i])
+
+
+@helper
+def _find_terms(y, first, n, change, terms):
+    begin, (factor, unit, more) = np.uint64(first), change
+    for i in range(np.uint64(n)):
+        log_sigma, w = bounded(terms[i + _C]), terms[i + _WEIGHT]
+        inv = exp(-log_sigma, 0.0)
+        value = (fma(factor, terms[i + _LEAD], y[begin + i]) - terms[i + _FIT]) * unit * more
+        r = (value - terms[i + _A]) * inv
+        terms[i + _LOGLIK] += w * (-0.5 * r * r - log_sigma - _HALF_LOG_2PI)
+        terms[i + _BY_A] = w * inv * r
+        terms[i + _BY_C] = w * (r * r - 1.0)
+        terms[i + _TO_X] = terms[i + _ROOT] * inv
+        terms[i + _TO_Z] = terms[i + _ROOT] * r
+
+
+@helper
+def _note_extremes(n, terms, told):
+    """As in `linear_values`: all rows have a density, without noise."""
+    count = np.int64(0)
+    for i in range(np.uint64(n)):
+        count += terms[i + _C] < SMALLEST
+    for i in range(np.uint64(n if count > 0 else 0)):
+        tiny = terms[i + _WEIGHT] if terms[i + _C] < SMALLEST else 0.0
+        told[TINY] += tiny
+        told[SHARP] += tiny
+
+
+@helper
+def collect(p, q, tools, told):
+    """After the last row: what has been summed goes to ``told``."""
+    _, _, cells, squares, _ = tools
+    grad, _, by_x, zx, zz = parts(told, p, q)
+    take_sums(cells, 0, p + q, grad)
+    take_squares(cells, WIDTH * (p + q), p + q, squares)
+    for j in range(p):
+        for k in range(p):
+            by_x[j, k] += squares[j, k]
+    for j in range(q):
+        for k in range(p):
+            zx[j, k] += 2.0 * squares[p + j, k]
+        for k in range(q):
+            zz[j, k] += 2.0 * squares[p + j, p + k]
+    squares[:] = 0.0

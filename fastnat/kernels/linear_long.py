@@ -1,0 +1,96 @@
+"""Regressions: segments of the rows of one long problem -> values, for which a search asks."""
+
+import math
+
+import numpy as np
+
+from fastnat.kernels import codes, linear_known, linear_outcome, linear_search
+from fastnat.kernels._jit import helper, kernel
+from fastnat.kernels._scalar import borrow, keep
+from fastnat.kernels.fisher import BLOCK
+from fastnat.kernels.linear import WHOLE, is_limited, move_block, tell_block, worse
+from fastnat.kernels.linear_memory import CELLS, NORMS, ORIGIN, SQUARES_Z, TURNED, UNIT, prepare
+from fastnat.kernels.linear_rows import new_blocks, new_scratch, pack
+from fastnat.kernels.linear_values import collect, new_work
+from fastnat.kernels.tiles import total as total_of
+
+
+@kernel
+def new_room(p, q, z_columns):
+    """What `tell` works with: for one task after the other, for what is freed may go far.
+
+    Workers of distributed give free memory back to the system, which clears each page anew.
+    """
+    return new_blocks(1, p, z_columns), new_scratch(p), new_work(p, q), linear_known.new_tools(p, q)
+
+
+@kernel
+def tell(request, theta, memory, columns, x, z, omit, finite, size, room, told, by_cluster):
+    """Add the values of segments of the rows of one long problem to ``told``.
+
+    columns, x, z, omit : as in `linear.fit_rows`, of all segments, which have ``size`` rows each.
+    finite : (segments,), whether X and Z have nothing but finite numbers there.
+    memory : of the search; only read.
+    room : of nobody else at the time.
+    told, by_cluster : of each segment, so that sums do not depend on who tells how many.
+    Returns (status, total weight).
+    """
+    owners = room, (columns, x, z), (theta, memory, told, by_cluster)
+    tools, (columns, x, z), (theta, memory, told, by_cluster) = borrow(owners)
+    code, total = np.int64(codes.NO_DATA), 0.0
+    for s in range(told.shape[0]):
+        first, last = s * size, min((s + 1) * size, columns[0].size)
+        rows = columns, x, z, first, last
+        found, weight = _tell_segment(
+            request, theta, memory, rows, omit, finite[s], tools, told[s], by_cluster[s]
+        )
+        code, total = worse(code, found), total + weight
+    keep(owners)
+    return code, total
+
+
+@helper
+def _tell_segment(request, theta, memory, rows, omit, finite, tools, told, by_cluster):
+    columns, x, z, first, last = rows
+    blocks, scratch, work, known = tools
+    cells, p, q = memory[CELLS], memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
+    if finite and cells[TURNED] == 0.0:
+        if linear_known.are_known(request, columns, z, first, last):
+            frame, shift = (memory[ORIGIN], memory[NORMS], cells[UNIT]), -math.log(cells[UNIT])
+            own = columns[0][first:last], columns[7][first:last], x[first:last], z[first:last]
+            linear_known.add_rows(theta, shift, frame, own, known, told)
+            linear_known.collect(p, q, known, told)
+            weighted, n = columns[7].size > 0, last - first
+            return np.int64(codes.OK), total_of(own[1], n, work[2]) if weighted else float(n)
+    limited, flat = is_limited(columns), (x.reshape(x.size), z.reshape(z.size))
+    code, total = np.int64(codes.NO_DATA), 0.0
+    for skip in range(first, last, BLOCK):
+        size = min(BLOCK, last - skip)
+        found, weight = pack(
+            columns, x, z, skip, size, skip, skip, omit, not finite, scratch, 0, blocks
+        )
+        code, total = worse(code, found), total + weight
+        block = x, z, *flat, skip, skip
+        move_block(memory, WHOLE, block, limited, scratch, 0, blocks)
+        tell_block(request, theta, memory, block, 0, blocks, work, told, by_cluster)
+    collect(p, q, work, told)
+    return code, total
+
+
+@kernel
+def begin(memory, theta, options, sure, lost):
+    """Begin the search for the maximum of a long problem; see `linear_search`."""
+    prepare(memory, options, sure, lost, False)
+    return linear_search.begin(memory, theta)
+
+
+@kernel
+def proceed(memory, told, theta):
+    """Go on with it, told the values of all rows; returns the next request."""
+    return linear_search.proceed(memory, told, theta)
+
+
+@kernel
+def finish(memory, theta, result, params, stderr, corr):
+    """What it has found; see `linear_outcome.finish`."""
+    linear_outcome.finish(memory, theta, result, params, stderr, corr)
