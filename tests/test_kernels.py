@@ -378,6 +378,13 @@ for n in (1, 5, 8, 31, 100, 1000, 4097, 20_000):
             for options in ({}, {"weights": w}, {"nan_policy": "omit", "cov_type": "opg"}):
                 fit = fastnat.fit_normal(x, axis=axis, **options)
                 digest.update(fit.params.tobytes() + fit.stderr.tobytes())
+for p in (1, 5, 8, 20):
+    X, w = rng.standard_normal((9, 61, p)), rng.uniform(0.1, 3.0, (9, 61))
+    y = rng.standard_normal((9, 61)) + 9.0 * X[..., 0]
+    for design in (X, X[0]):
+        for weights in (None, w):
+            fit = fastnat.fit_linear(y, design, weights=weights)
+            digest.update(fit.params.tobytes() + fit.stderr.tobytes())
 print(json.dumps(digest.hexdigest()))
 """
 
