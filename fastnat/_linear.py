@@ -10,7 +10,7 @@ from fastnat._arrays import Array, check_weights
 from fastnat._existence import Limit, Problem, judge
 from fastnat._linear_arguments import Samples, arrange, only_numbers
 from fastnat._observed import Given
-from fastnat._rows import WORK, Rows
+from fastnat._rows import BLOCK, WORK, Rows
 from fastnat.kernels import (
     codes,
     linear,
@@ -24,6 +24,7 @@ from fastnat.kernels.outcome import COV_EXPECTED, COV_OBSERVED, NO_COV
 LONG = 1 << 16
 """Longer problems are evaluated in segments of rows, on threads, the sums merged in order."""
 
+_MANY = 1 << 17  # observations in a block of plain problems: in a small one Python takes a third
 _ENOUGH = 30  # steps, after which it is asked what a climb was heading for
 
 
@@ -152,7 +153,7 @@ class _Job:
         samples = self.samples
         matrices = [m if m is not None and m.ndim > 2 else None for m in (samples.x, samples.z)]
         columns = (*samples.columns, *matrices)
-        rows = Rows(columns, samples.batch)
+        rows = Rows(columns, samples.batch, _MANY if self._is_plain else BLOCK)
 
         def fit(flat: Any, offsets: Any, at: int) -> None:
             x, z = self._matrix(samples.x, flat[-2]), self._matrix(samples.z, flat[-1])
@@ -198,15 +199,21 @@ class _Job:
         )
         check_weights(bad)
 
+    @property
+    def _is_plain(self) -> bool:
+        """Whether `linear_plain` is asked first: least squares, as a rule."""
+        model, cov = self.options.model, self.options.cov
+        known = model == linear_memory.COMPLETE and self.samples.z is None
+        return known and cov in (NO_COV, COV_OBSERVED, COV_EXPECTED)
+
     def _fit_plain(self, given: Any, x: Array, offsets: Any, x_step: int, out: Any) -> int | None:
         """How many the kernel of such plain problems leaves PENDING; None if they have none."""
         model, cov, head = self.options.model, self.options.cov, (x, offsets, x_step)
-        if self.samples.z is not None:
-            return None
-        if model == linear_memory.COMPLETE and cov in (NO_COV, COV_OBSERVED, COV_EXPECTED):
+        if self._is_plain:
             how = self.options.reml, cov
             return int(linear_plain.fit_rows(given[0], given[7], *head, *how, *out))
-        if model == linear_memory.CENSORED and cov in (NO_COV, COV_OBSERVED):
+        censored = model == linear_memory.CENSORED and self.samples.z is None
+        if censored and cov in (NO_COV, COV_OBSERVED):
             if not self.is_started:
                 return int(linear_tobit.fit_rows(given, *head, self.numbers, *out))
         return None

@@ -14,16 +14,20 @@ from fastnat.kernels import grouping
 Columns = tuple[Array | None, ...]
 Fit = Callable[[Columns, NDArray[np.int64], int], None]
 
-_OBSERVATIONS = 1 << 15  # in a block of rows, unless a single row has more
+BLOCK = 1 << 15  # observations
 WORK = 64  # how much more is done with a byte than reading it, about
 
 
 class Rows:
-    """Arrays of one shape, None for an array not given, whose reduced axes are the last ones."""
+    """Arrays of one shape, None for an array not given, whose reduced axes are the last ones.
 
-    def __init__(self, columns: Columns, batch: tuple[int, ...]) -> None:
+    most : observations in a block of rows, unless a single row has more.
+    """
+
+    def __init__(self, columns: Columns, batch: tuple[int, ...], most: int = BLOCK) -> None:
         self.columns = columns
         self.batch = batch
+        self.most = most
         self.n_fits = math.prod(batch)
         first = next(column for column in columns if column is not None)
         self.n_obs = math.prod(first.shape[len(batch) :])
@@ -33,7 +37,7 @@ class Rows:
         return flat.reshape(flat.shape[:-1] + self.batch)
 
     def _cut(self) -> list[tuple[Any, int, int]]:
-        limit = max(1, _OBSERVATIONS // max(self.n_obs, 1))
+        limit = max(1, self.most // max(self.n_obs, 1))
         return list(_blocks.cut(self.batch, limit))
 
     def _read(self, column: Array, index: Any) -> Array:
@@ -83,7 +87,7 @@ class Groups(Rows):
         blocks, first = [], 0
         while first < self.n_fits:
             start = self.offsets[first]
-            end = int(np.searchsorted(self.offsets, start + _OBSERVATIONS, side="right")) - 1
+            end = int(np.searchsorted(self.offsets, start + self.most, side="right")) - 1
             end = min(max(end, first + 1), self.n_fits)
             blocks.append((slice(start, self.offsets[end]), first, end - first))
             first = end

@@ -378,6 +378,13 @@ for n in (1, 5, 8, 31, 100, 1000, 4097, 20_000):
             for options in ({}, {"weights": w}, {"nan_policy": "omit", "cov_type": "opg"}):
                 fit = fastnat.fit_normal(x, axis=axis, **options)
                 digest.update(fit.params.tobytes() + fit.stderr.tobytes())
+for p in (1, 5, 8, 20):
+    X, w = rng.standard_normal((9, 61, p)), rng.uniform(0.1, 3.0, (9, 61))
+    y = rng.standard_normal((9, 61)) + 9.0 * X[..., 0]
+    for design in (X, X[0]):
+        for weights in (None, w):
+            fit = fastnat.fit_linear(y, design, weights=weights)
+            digest.update(fit.params.tobytes() + fit.stderr.tobytes())
 print(json.dumps(digest.hexdigest()))
 """
 
@@ -405,27 +412,35 @@ from fastnat.kernels._jit import kernel
 def squares(x, w, n, p, out):
     products.add_squares(x, 0, p, w, n, out, 0)
 
+@kernel
+def together(x, w, n, p, out):
+    products.add_squares_and_row(w, x, 0, p, None, n, out, 0)
+
+def count(kernel):
+    kernel.compile((flat, flat, types.int64, types.int64, flat))
+    asm = "".join(kernel.inspect_asm().values())
+    stack = "ymm[0-9]+, *-?[0-9]*[(]%r[sb]p|[(]%r[sb]p[)], *%ymm"
+    return [len(re.findall(what, asm)) for what in ("vfmadd[0-9]+pd", stack, "vfmadd[0-9]+sd")]
+
 flat = types.Array(types.float64, 1, "C")
-squares.compile((flat, flat, types.int64, types.int64, flat))
-asm = "".join(squares.inspect_asm().values())
-stack = re.findall("ymm[0-9]+, *-?[0-9]*[(]%r[sb]p|[(]%r[sb]p[)], *%ymm", asm)
-print(json.dumps([len(re.findall("vfmadd[0-9]+pd", asm)), len(stack)]))
+print(json.dumps([count(squares), count(together)]))
 """
 
 
 def test_sums_of_products_stay_in_registers(tmp_path):
     """Of 16 registers of 256 bits: far more multiply-adds than moves to the stack and back."""
     target = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma"}
-    multiplications, moves = run(SQUARES, tmp_path, **target)
-    assert multiplications > 500
-    assert moves < 0.3 * multiplications
+    for multiplications, moves, scalars in run(SQUARES, tmp_path, **target):
+        assert multiplications > 500
+        assert moves < 0.3 * multiplications
+        assert scalars == 0
 
 
 AHEAD = """
 import json
 import re
 from numba import types
-from fastnat.kernels import deviations, lanes, tables
+from fastnat.kernels import deviations, lanes, products, tables
 from fastnat.kernels._jit import kernel
 
 def count(sums):
@@ -440,6 +455,14 @@ def count(sums):
 def small_table(x, n, like, consts, out):
     tables._small_table(x, None, 0, n, like, consts, out, 0)
 
+@kernel
+def row(y, x, p, n, out):
+    products.add_row(y, x, 0, p, None, n, out, 0)
+
+@kernel
+def squares_and_row(y, x, p, n, out):
+    products.add_squares_and_row(y, x, 0, p, None, n, out, 0)
+
 def prefetches(kernel):
     return len(re.findall("prefetch|prfm", "".join(kernel.inspect_asm().values())))
 
@@ -447,16 +470,19 @@ flat, table = (types.Array(types.float64, n, "C") for n in (1, 2))
 just_made = lanes.row_sums(deviations._centred, deviations.N_CONSTS, 1, 4, prefetch=False)
 counts = [count(sums) for sums in (deviations.total_of_row, deviations.centred_row, just_made)]
 small_table.compile((flat, types.int64, types.UniTuple(types.float64, 3), table, flat))
-print(json.dumps([*counts, prefetches(small_table)]))
+for sums in (row, squares_and_row):
+    sums.compile((flat, flat, types.int64, types.int64, flat))
+print(json.dumps([*counts, *map(prefetches, (small_table, row, squares_and_row))]))
 """
 
 
 def test_rows_are_prefetched(tmp_path):
     """A long row as well: its reader, which is alone, follows too late on some processors."""
-    total, centred, just_made, small_table = run(AHEAD, tmp_path)
+    total, centred, just_made, small_table, row, squares_and_row = run(AHEAD, tmp_path)
     assert min(total, centred) >= 4  # vectors a step
-    assert just_made == 0
+    assert just_made == row == 0  # nor what has just been read
     assert small_table >= 3  # vectors of eight rows
+    assert squares_and_row >= 8 * 4  # numbers of columns, rows together
 
 
 # ---- warmup ----------------------------------------------------------------------------------

@@ -334,6 +334,23 @@ def test_bad_problems_do_not_touch_their_neighbours(p, rng):
     assert np.all(np.isnan(b[:, places]))
 
 
+@pytest.mark.parametrize(("p", "n"), [(1, 1), (2, 9), (5, 64), (13, 3)])
+def test_inverses_of_many_factors(p, n, rng):
+    """Each is what scaling leaves, whatever is below the diagonal, and no lane knows of others."""
+    units = 2.0 ** rng.integers(-100, 100, (n, p))
+    uppers = [scipy.linalg.cholesky(definite(rng, p)) for _ in range(n)]
+    factors = lanes([upper_only(u * unit) for u, unit in zip(uppers, units, strict=True)])
+    out = np.full((p, p, n), 7.0)
+    linalg.invert_many(factors, out)
+    for t in range(n):
+        inverse = np.triu(out[:, :, t]) * units[t][:, None]
+        np.testing.assert_allclose(inverse @ uppers[t], np.eye(p), atol=1e-13)
+        assert np.all(below(out[:, :, t]) == 7.0)
+        alone = np.full((p, p, 1), 7.0)
+        linalg.invert_many(factors[:, :, [t]].copy(), alone)
+        assert same_bits(alone[:, :, 0], out[:, :, t])
+
+
 # ---- curvature -------------------------------------------------------------------------------
 
 

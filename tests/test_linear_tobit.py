@@ -191,6 +191,7 @@ def test_only_pending_problems_are_fitted_again(rng):
     out = [np.empty(s) for s in [(2, linear_outcome.R_SIZE), (2, 3), (2, 3), (2, 3, 3)]]
     options = (linear_memory.COMPLETE, 1, 1e-12, 100, 0, 0, 0)
     weights = np.concatenate([np.ones(20), np.full(20, 3.0)])
+    weights[33] = 0.0  # which is not plain
     ends = np.array([0, 20, 40])
     head = Y.ravel(), weights, X, ends, 0
     assert linear_plain.fit_rows(*head, False, 1, 0, *out) == 1
@@ -202,4 +203,5 @@ def test_only_pending_problems_are_fitted_again(rng):
     assert linear.fit_rows(columns, X, none, ends, 0, 0, *how, *out) == 0
     assert out[0][:, linear_outcome.R_STATUS].tolist() == [codes.OK, codes.OK]
     assert out[1][0].tolist() == [7.0] * 3
-    np.testing.assert_allclose(out[1][1], fastnat.fit_linear(y, X).params, rtol=1e-13)
+    fit = fastnat.fit_linear(y, X, weights=weights[20:] / 3.0)
+    np.testing.assert_allclose(out[1][1], fit.params, rtol=1e-13)

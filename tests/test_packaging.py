@@ -182,6 +182,7 @@ FLOORS = [
     {"kernels.linear_proof"},
     {"kernels.linear_climb", "kernels.linear_least_squares", "kernels.linear_noise"},
     {"kernels.linear_search"},
+    {"kernels.linear_design"},
     {"kernels.linear_plain"},
     {
         "kernels.censored",

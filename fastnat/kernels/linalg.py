@@ -179,6 +179,29 @@ def cholesky_solve_many(factor, b):
 
 
 @helper
+def invert_many(factor, out):
+    """The inverses of upper triangular matrices, to the upper triangles of ``out``.
+
+    factor, out : (p, p, n), contiguous; what is below the diagonals is not touched.
+    """
+    p = factor.shape[0]
+    for j in range(p):
+        pivot, inverse = factor[j, j], out[j, j]
+        for t in range(pivot.size):
+            inverse[t] = 1.0 / pivot[t]
+        for i in range(j):
+            cell = out[i, j]
+            for t in range(cell.size):
+                cell[t] = 0.0
+            for m in range(i, j):
+                left, above = out[i, m], factor[m, j]
+                for t in range(cell.size):
+                    cell[t] -= left[t] * above[t]
+            for t in range(cell.size):
+                cell[t] *= inverse[t]
+
+
+@helper
 def reflect(a, k, n):
     """Reflect rows k to n - 1 of ``a``, so that column k ends at row k: a step of a QR.
 

@@ -23,6 +23,7 @@ from fastnat.kernels.fisher import BLOCK
 from fastnat.kernels.lanes import WIDTH
 from fastnat.kernels.linalg import cholesky
 from fastnat.kernels.linear_climb import leave_chart
+from fastnat.kernels.linear_design import are_ones, find_squares
 from fastnat.kernels.linear_frame import is_good, solve_factor
 from fastnat.kernels.linear_least_squares import ENOUGH, LEAST, MOST, PERFECT, SOUND
 from fastnat.kernels.linear_memory import (
@@ -47,7 +48,6 @@ from fastnat.kernels.linear_memory import (
     prepare,
 )
 from fastnat.kernels.linear_outcome import R_STATUS
-from fastnat.kernels.linear_plain import are_ones, find_squares, new_work
 from fastnat.kernels.linear_rows import EXACT, LEFT, RIGHT, find_kinds, new_scratch
 from fastnat.kernels.products import wide
 from fastnat.kernels.special import hazards, tail
@@ -56,6 +56,8 @@ from fastnat.kernels.tiles import (
     SIGNED,
     add_moments,
     add_totals,
+    moments_tiles,
+    new_cells,
     take_moments,
     take_totals,
     total,
@@ -85,7 +87,7 @@ def fit_rows(columns, x, offsets, x_step, options, first, results, params, stder
     owners = (
         new_memory(p, 1),
         new_scratch(p),
-        new_work(p),
+        (np.zeros(p * wide(p)), new_cells(moments_tiles(p + 1))),
         np.empty(p + 1),
         (np.empty((p, p)), np.empty((p, p)), np.empty(p)),
         (np.empty((p + 1, room)), np.empty((p + 1, room)), np.empty((N_VECTORS, room))),
@@ -105,13 +107,13 @@ def _fit_all(given, problems, options, tools, found):
     """`fit_rows`, with nothing left to allocate, and references that nobody counts."""
     columns, x = given
     offsets, x_step, first = problems
-    memory, _, work, theta, (squares, upper, norms), rows = tools
+    memory, _, work, theta, design, rows = tools
     results, params, stderr, corr = found
     p, flat, pending, good = x.shape[1], x.reshape(x.size), 0, False
     for b in range(offsets.size - 1):
         start, n, at, row = offsets[b], offsets[b + 1] - offsets[b], b * x_step * p, first + b
         if b == 0 or x_step > 0:
-            good = p < n <= MOST_ROWS and find_squares(flat, at, n, work, squares, upper, norms)
+            good = p < n <= MOST_ROWS and find_squares(flat, at, n, work[0], *design)
             if good:
                 _lay_out(flat, at, n, rows[0])
         prepare(memory, options, False, 0.0, False)
@@ -142,7 +144,7 @@ def _fit(given, first, n, tools):
     memory : of a search that has just begun; what `linear_outcome.finish` needs, out.
     """
     memory, scratch, work, theta, design, rows = tools
-    cells, tiles, p = memory[CELLS], work[2], design[2].size
+    cells, tiles, p = memory[CELLS], work[1], design[2].size
     beyond = _sort(given, first, n, scratch, rows)
     if beyond < 0 or not _begin(design, n, memory, tiles, rows, theta):
         return False

@@ -6,6 +6,7 @@ transposed, and many sums are in flight.  Order of summation: the rows of a call
 other, then calls.
 """
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -22,18 +23,19 @@ def _rows_of(flat: Any, start: int, step: int, n: int, columns: int) -> Any:
     return flat[at]
 
 
-def _make_tile(most: int) -> Callable[..., None]:
-    """Make a function of (size, a, start, step, b, start, step, columns, w, n, out, at, step).
+def _make_tile(sizes: range, most: int) -> Callable[..., None]:
+    """Make ``tile(size, a, start, step, b, start, step, columns, w, y, n, out, at, step)``.
 
-    Row i of a is the ``size`` elements, at most ``most``, of the flat ``a`` from its start + i *
-    step on, that of b so many ``columns`` of the flat ``b``, at most MOST_VECTORS vectors.  The sum
-    over i < n of w[i] a[i, j] b[i, c] is added to ``out[at + j * step + c]``, where there is room
-    for whole vectors; w may be None.
+    Row i of a is the ``size`` elements, of ``sizes``, of the flat ``a`` from its start + i * step
+    on, that of b so many ``columns`` of the flat ``b``, at most ``most`` vectors.  The sum over i <
+    n of w[i] a[i, j] b[i, c] is added to ``out[at + j * step + c]``, and that of w[i] y[i] b[i, c]
+    to what would be row ``size``, where there is room for whole vectors.  w and y may be None.
     """
+    shapes = list(itertools.product(sizes, range(1, most + 1)))
 
     def kinds_of(*kinds: Any) -> Any:
-        check_types((kinds[1], kinds[8]), kinds[4], kinds[10])
-        return call_of(kinds), lambda *call: emit_tiles(most, *call)
+        check_types((kinds[1], kinds[8], kinds[9]), kinds[4], kinds[11])
+        return call_of(kinds), lambda *call: emit_tiles(shapes, *call)
 
     @with_twin(kinds_of)
     def tile(
@@ -46,6 +48,7 @@ def _make_tile(most: int) -> Callable[..., None]:
         b_step: int,
         columns: int,
         w: Any,
+        y: Any,
         n: int,
         out: Any,
         at: int,
@@ -53,9 +56,10 @@ def _make_tile(most: int) -> Callable[..., None]:
     ) -> None:
         left = _rows_of(a, a_start, a_step, n, size)
         right = _rows_of(b, b_start, b_step, n, columns)
-        sums = left.T @ (right if w is None else w[:n, None] * right)
-        for j in range(size):
-            out[at + j * out_step : at + j * out_step + columns] += sums[j]
+        right = right if w is None else w[:n, None] * right
+        sums = [*(left.T @ right), *([] if y is None else [y[:n] @ right])]
+        for j, row in enumerate(sums):
+            out[at + j * out_step : at + j * out_step + columns] += row
 
     return tile
 
@@ -109,7 +113,9 @@ def turn(
 ROOM = WIDTH
 """Rows of a panel that `turn` may fill beyond those that are wanted."""
 
-_tile, _row = _make_tile(WIDTH), _make_tile(1)
+_tile = _make_tile(range(1, WIDTH + 1), MOST_VECTORS)
+_row = _make_tile(range(1), MOST_VECTORS)
+_tile_and_row = _make_tile(range(1, WIDTH + 1), 1)
 _MOST = MOST_VECTORS * WIDTH
 
 
@@ -123,7 +129,7 @@ def wide(p):
 def add_squares(x, start, p, w, n, out, at):
     """Add X' W X to ``out``, from ``at`` on in rows of `wide(p)`: on and below the diagonal.
 
-    x : flat, of which n rows of p columns begin at ``start``; w : (at least n,).
+    x : flat, of which n rows of p columns begin at ``start``; w : (at least n,), or None.
     Above the diagonal there is junk.
     """
     step = wide(p)
@@ -131,11 +137,22 @@ def add_squares(x, start, p, w, n, out, at):
         size, end = min(WIDTH, p - j), min(j + WIDTH, p)
         for c in range(0, end, _MOST):
             here, to = min(_MOST, end - c), at + j * step + c
-            _tile(size, x, start + j, p, x, start + c, p, here, w, n, out, to, step)
+            _tile(size, x, start + j, p, x, start + c, p, here, w, None, n, out, to, step)
 
 
 @helper
-def add_row(a, x, start, p, n, out, at):
-    """Add a' X to ``out``, from ``at`` on; a : (at least n,), the rest as in `add_squares`."""
+def add_row(y, x, start, p, w, n, out, at):
+    """Add y' W X to ``out``, from ``at`` on; w may be None, the rest is as in `add_squares`."""
     for c in range(0, p, _MOST):
-        _row(1, a, 0, 1, x, start + c, p, min(_MOST, p - c), None, n, out, at + c, 0)
+        here = min(_MOST, p - c)
+        _row(0, x, start, p, x, start + c, p, here, w, y, n, out, at + c, 0)
+
+
+@helper
+def add_squares_and_row(y, x, start, p, w, n, out, at):
+    """`add_squares`, and below it what `add_row` adds: bit for bit, and X is read once."""
+    if p <= WIDTH:
+        _tile_and_row(p, x, start, p, x, start, p, p, w, y, n, out, at, WIDTH)
+    else:
+        add_squares(x, start, p, w, n, out, at)
+        add_row(y, x, start, p, w, n, out, at + p * wide(p))
