@@ -144,6 +144,8 @@ class _Chunks:
         self.keys = list(flatten(self.blocks.__dask_keys__()))
         self.n_threads = n_threads
         self.last_tasks = time.monotonic()
+        # Who holds them, while all of these answer and no task may have moved any.
+        self.workers: _workers.Workers | None = None
 
     def ask(self, question: _long.Question) -> _long.Answer:
         """Ask all rows: workers where they lie, and in tasks of those that nobody has told of.
@@ -151,8 +153,8 @@ class _Chunks:
         Now and then, or always if a step takes long, all in tasks: a scheduler that sees none
         takes its workers for idle, and may send them away.
         """
-        tell = _Tell(question.brief(), self.n_threads)
-        workers, told = _workers.who_holds(self.blocks), dict[Any, _long.Answer]()
+        tell, told = _Tell(question.brief(), self.n_threads), dict[Any, _long.Answer]()
+        self.workers = workers = self.workers or _workers.who_holds(self.blocks)
         if time.monotonic() - self.last_tasks < _SILENCE:
             told |= workers.apply(tell)
         left = [key for key in self.keys if key not in told]
@@ -171,7 +173,7 @@ class _Chunks:
         name = f"{what}-{uuid.uuid4().hex}"
         graph = {(name, k): task for k, task in enumerate(tasks)}
         whole = HighLevelGraph.from_collections(name, graph, dependencies=[self.blocks])
-        self.last_tasks = time.monotonic()
+        self.last_tasks, self.workers = time.monotonic(), None
         return list(compute_as_if_collection(Delayed, whole, list(graph)))
 
 

@@ -563,6 +563,21 @@ def test_chunks_remember_that_they_are_finite(rng, monkeypatch):
     assert len(looks) == 2 * 4  # X, and a Z that is not there
 
 
+def test_segments_share_their_room(rng, monkeypatch):
+    """Workers of distributed give back what is freed: in a new room each page is cleared anew."""
+    rooms, new_room = [], _long.linear.new_room
+    monkeypatch.setattr(_long, "_SEGMENT", 5)
+    monkeypatch.setattr(_long.linear, "new_room", lambda *a: rooms.append(1) or new_room(*a))
+    x = np.column_stack([np.ones(40), rng.normal(size=40)])
+    columns = (x @ [1.0, 2.0], *[None] * 8)
+    rows = _long.rows_of(columns, x, None, np.empty(0, np.int64), False)
+    memory = _long.linear_memory.new_memory(2, 1)
+    memory[_long.linear_memory.CELLS][_long.linear_memory.UNIT] = 1.0
+    rows.tell(_long.Question(_long.values.GRAM, np.zeros(3), memory), 1)
+    assert len(rows.finite) == 8
+    assert len(rooms) == 1
+
+
 @pytest.fixture
 def tasks(monkeypatch):
     """The tasks that searches have made."""
@@ -577,10 +592,13 @@ def tasks(monkeypatch):
 def test_a_step_is_a_message_to_each_worker(rng, tasks, monkeypatch):
     """And no task, which takes longer than many steps do."""
     monkeypatch.setattr(_map_reduce, "_SILENCE", math.inf)
+    look, looks = _workers.who_holds, []
+    monkeypatch.setattr(_workers, "who_holds", lambda blocks: looks.append(1) or look(blocks))
     y, X, cases = linear_cases(rng)
     data = da.from_array(y[0], chunks=5)
     fit = fastnat.dask.fit_linear(data, X, **cases["scale"])
     assert not tasks
+    assert len(looks) == 1
     with dask.config.set(scheduler="threads"):
         on_threads = fastnat.dask.fit_linear(data, X, **cases["scale"])
     assert len(tasks) > fit.nit * (N // 5)
@@ -614,13 +632,12 @@ def test_after_a_long_step_the_next_is_tasks_as_well(rng, tasks, monkeypatch):
 
     def watch(self, function, *args, **options):
         asked.append(function)
+        time.sleep(0.25)
         return run(self, function, *args, **options)
 
     monkeypatch.setattr(_map_reduce, "compute_as_if_collection", take_long)
     monkeypatch.setattr(distributed.Client, "run", watch)
     monkeypatch.setattr(_map_reduce, "_SILENCE", 0.2)
-    look = _workers.who_holds
-    monkeypatch.setattr(_workers, "who_holds", lambda blocks: time.sleep(0.15) or look(blocks))
     fit = fastnat.dask.fit_linear(da.from_array(y[0], chunks=8), X, **cases["scale"])
     assert fit.nit > 2
     assert len(asked) <= 1  # the first one, before any has taken long
@@ -742,6 +759,8 @@ def test_a_worker_is_killed_when_it_is_asked(client, rng, monkeypatch, tasks):
     client.wait_for_workers(2)
     monkeypatch.setattr(_map_reduce, "_SILENCE", math.inf)
     run, asked = distributed.Client.run, []
+    look, looks = _workers.who_holds, []
+    monkeypatch.setattr(_workers, "who_holds", lambda blocks: looks.append(1) or look(blocks))
 
     def kill_first(self, function, *args, **options):
         if function is _workers._apply_here:
@@ -755,6 +774,7 @@ def test_a_worker_is_killed_when_it_is_asked(client, rng, monkeypatch, tasks):
     with dask.config.set({"distributed.comm.timeouts.connect": "5s"}):
         fit = fastnat.dask.fit_linear(data, X, **cases["scale"])
     assert len(asked) > 2
+    assert len(looks) == 2  # at first, and when not all have answered
     assert 0 < len(tasks) < len(data.chunks[0])  # those of one step, for what the dead one held
     assert_same(fit, fastnat.fit_linear(y[0], X, **cases["scale"]))
 
