@@ -102,7 +102,7 @@ class Rows:
         if not all(_blocks.readable(matrix, float32=False) for matrix in matrices):
             return 1
         row = sum(matrix.shape[1] for matrix in matrices) * self.x.itemsize
-        return max(1, _blocks.direct_bytes(row * len(self.x), n_threads) // (row * _SEGMENT))
+        return int(max(1, _blocks.direct_bytes(row * len(self.x), n_threads) // (row * _SEGMENT)))
 
     def _look(self, own: slice, x: Array, z: Array) -> None:
         """See whether X and Z are finite in segments at which nobody has looked."""

@@ -5,6 +5,8 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+from numba.core import types
+
 from fastnat.kernels._llvm import (
     ZERO,
     Argument,
@@ -98,7 +100,8 @@ def emit_weigh(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     """Code of ``weigh(panel, first, second, columns, n, w, by, sums, at)``."""
     kinds = signature.args
     panel = Panel(context, builder, kinds[0], args[0])
-    w, by, out = (Argument(context, builder, kinds[i], args[i]) for i in (5, 6, 7))
+    w, out = (Argument(context, builder, kinds[i], args[i]) for i in (5, 7))
+    by = None if kinds[6] == types.none else Argument(context, builder, kinds[6], args[6])
     first, second, columns, n, at = (args[i] for i in (1, 2, 3, 4, 8))
     lanes = LlvmLanes(builder)
 
@@ -112,23 +115,25 @@ def emit_weigh(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         )
 
         def add(k: Any, sums: list[Any], mask: Any = None) -> list[Any]:
-            weights, factors, new = w.load(k), by.load(k, mask), []
-            for source, target, total in zip(sources, targets, sums, strict=True):
-                values = source.load(k)
-                target.store(lanes.mul(values, weights), k)
-                if mask is not None:
-                    values = lanes.select(mask, values, ZERO)
-                new.append(lanes.fma(values, factors, total))
-            return new
+            weights = w.load(k)
+            values = [source.load(k) for source in sources]
+            for value, target in zip(values, targets, strict=True):
+                target.store(lanes.mul(value, weights), k)
+            if by is None:
+                return []
+            factors = by.load(k, mask)
+            if mask is not None:
+                values = [lanes.select(mask, value, ZERO) for value in values]
+            return [lanes.fma(v, factors, s) for v, s in zip(values, sums, strict=True)]
 
         def tail(k: Any, sums: list[Any]) -> list[Any]:
             return add(k, sums, lanes_below(builder, builder.sub(n, k)))
 
-        sums = [out.load(place) for place in places]
+        sums = [] if by is None else [out.load(place) for place in places]
         whole = builder.and_(n, integer(-WIDTH))
         k, sums = loop(builder, integer(0), whole, WIDTH, sums, add)
         _, sums = loop(builder, k, n, WIDTH, sums, tail)
-        for place, total in zip(places, sums, strict=True):
+        for place, total in zip(places, sums, strict=False):  # there may be no sums
             out.store(total, place)
         return []
 

@@ -94,10 +94,11 @@ def weigh(
 ) -> None:
     """Columns from ``second`` on become those from ``first`` on times w, which may be the same.
 
-    The sums of ``by`` times what was there are added to ``sums``, lane by lane, from ``at`` on.
+    The sums of ``by`` times what was there are added to ``sums``, lane by lane, from ``at`` on;
+    ``by`` may be None.
     """
     values = _columns(panel, first, columns, n)
-    for j, row in enumerate(values * by[:n]):
+    for j, row in enumerate([] if by is None else values * by[:n]):
         for lane in range(min(WIDTH, n)):
             for value in row[lane::WIDTH]:
                 sums[at + WIDTH * j + lane] += value

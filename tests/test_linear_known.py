@@ -1,0 +1,129 @@
+"""Known values with a scale of their own: the quick sums beside those of rows of any kind.
+
+What is summed for rows of any kind is compared elsewhere with references; here long problems are
+told by both, and a whole fit is at a maximum by NumPy.
+"""
+
+import math
+
+import numpy as np
+import pytest
+
+import fastnat
+from fastnat import _linear, _long
+from fastnat.kernels import codes, linear_known, linear_long, linear_memory
+from fastnat.kernels import linear_values as values
+
+NONE = np.empty(0)
+
+
+def problem(rng, n, p, q, weighted):
+    X, Z = rng.normal(size=(n, p)), 0.3 * rng.normal(size=(n, q))
+    X[:, 0] = 1.0
+    Z[:, 0] = 1.0
+    y = 1000.0 + 3.0 * rng.normal(size=n)
+    return y, X, Z, 0.1 + rng.random(n) if weighted else NONE
+
+
+def memory_of(rng, p, q, unit):
+    memory = linear_memory.new_memory(p, q)
+    memory[linear_memory.ORIGIN][:] = rng.normal(size=p)
+    memory[linear_memory.ORIGIN][0] = 1000.0
+    memory[linear_memory.NORMS][:] = 1.0
+    memory[linear_memory.CELLS][linear_memory.UNIT] = unit
+    return memory
+
+
+def tell(memory, theta, data, finite, request=values.OBSERVED):
+    """(values, status, weight), by the kernel for known values if rows are said to be finite."""
+    y, X, Z, w = data
+    p, q, n = X.shape[1], Z.shape[1], len(y)
+    columns = (y, *[NONE] * 6, w, NONE)
+    told, scores = np.zeros((1, values.told_size(p, q))), np.zeros((1, 0, p + q))
+    looked, room = np.array([finite]), linear_long.new_room(p, q, q)
+    rest = columns, X, Z, False, looked, n, room, told, scores
+    status, total = linear_long.tell(request, theta, memory, *rest)
+    assert all(np.all(cells == 0.0) for cells in (room[2][2], room[3][2], room[3][3]))
+    return told[0], status, total
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("unit", [1.0, 4.0, 2.0**-1040])
+@pytest.mark.parametrize(("n", "p", "q"), [(1, 1, 1), (95, 2, 1), (97, 5, 3), (513, 20, 5)])
+def test_sums_are_those_of_rows_of_any_kind(n, p, q, unit, weighted, rng):
+    data = problem(rng, n, p, q, weighted)
+    theta = 0.1 * rng.normal(size=p + q)
+    if unit < 1.0:  # values are as small
+        data = data[0] * unit, *data[1:]
+    memory = memory_of(rng, p, q, unit)
+    memory[linear_memory.ORIGIN][:] *= unit if unit < 1.0 else 1.0
+    quick, status, total = tell(memory, theta, data, True)
+    slow, status_of_slow, total_of_slow = tell(memory, theta, data, False)
+    assert status == status_of_slow == codes.OK
+    assert total == pytest.approx(total_of_slow, rel=1e-13)
+    scale = np.abs(slow).max()  # rounding is that of sums whose terms cancel
+    np.testing.assert_allclose(quick, slow, rtol=1e-11, atol=1e-13 * scale)
+
+
+def test_sums_are_quick_only_where_they_may_be(rng):
+    """Requests, columns and numbers that `add_rows` does not know are left to the others."""
+    y, _, Z, w = problem(rng, 60, 2, 2, True)
+    columns = [y, *[NONE] * 6, w, NONE]
+    known = values.OBSERVED, tuple(columns), Z, 0, 60
+    assert linear_known.are_known(*known)
+    assert not linear_known.are_known(values.SAFE, *known[1:])
+    assert not linear_known.are_known(*known[:2], np.empty((0, 0)), 0, 60)
+    assert not linear_known.are_known(*known[:3], 7, 7)
+    for k in range(1, 7):
+        given = [*columns[:k], y, *columns[k + 1 :]]
+        assert not linear_known.are_known(values.OBSERVED, tuple(given), Z, 0, 60)
+    for k, odd in ((0, np.nan), (0, np.inf), (7, 0.0), (7, -1.0), (7, np.nan), (7, np.inf)):
+        given = [column.copy() for column in columns]
+        given[k][50] = odd
+        assert not linear_known.are_known(values.OBSERVED, tuple(given), Z, 0, 60)
+        assert linear_known.are_known(values.OBSERVED, tuple(given), Z, 0, 50)
+        assert linear_known.are_known(values.OBSERVED, tuple(given), Z, 51, 60)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_scale_that_has_left_the_data_behind_is_noted(weighted, rng):
+    data = problem(rng, 120, 2, 2, weighted)
+    data[2][::7, 1] = -100.0
+    memory, theta = memory_of(rng, 2, 2, 1.0), np.array([0.0, 0.0, 0.5, 0.7])
+    quick, slow = (tell(memory, theta, data, finite)[0] for finite in (True, False))
+    tiny = data[3][::7].sum() if weighted else 18.0
+    assert quick[values.TINY] == pytest.approx(tiny, rel=1e-13)
+    for cell in (values.TINY, values.SHARP, values.HUGE):
+        assert quick[cell] == pytest.approx(slow[cell], rel=1e-13)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("kind", ["plain", "weights", "float32", "reversed", "a NaN", "a 0"])
+def test_a_long_fit_is_at_a_maximum(kind, n_threads, rng, monkeypatch):
+    """Of several segments, some of which are told by other kernels."""
+    monkeypatch.setattr(_long, "_SEGMENT", 500)
+    monkeypatch.setattr(_linear, "LONG", 1000)
+    y, X, Z, w = problem(rng, 2300, 3, 2, kind in ("weights", "a 0"))
+    weights, policy = (w if w.size else None), "omit" if kind == "a NaN" else "propagate"
+    used = np.ones(2300, bool)
+    used[[700, 1999]] = kind not in ("a NaN", "a 0")
+    if kind == "float32":
+        X, Z = np.float32(X), np.float32(Z)
+    elif kind == "reversed":
+        y, X, Z = y[::-1], X[::-1], Z[::-1]
+    elif kind == "a NaN":
+        y[~used] = np.nan
+    elif kind == "a 0":
+        weights[~used] = 0.0
+        y[~used] = np.inf
+    options = {"weights": weights, "nan_policy": policy, "n_threads": n_threads}
+    fit = fastnat.fit_linear(y, X, Z, **options)
+    assert fit.status == codes.OK
+    y, X, Z = (np.float64(a)[used] for a in (y, X, Z))
+    w = np.ones(len(y)) if weights is None else weights[used]
+    log_sigma = Z @ fit.scale_coef
+    r = (y - X @ fit.coef) * np.exp(-log_sigma)
+    scores = np.append(X.T @ (w * r * np.exp(-log_sigma)), Z.T @ (w * (r * r - 1.0)))
+    np.testing.assert_allclose(scores * fit.stderr, 0.0, atol=1e-7)
+    loglik = np.sum(w * (-0.5 * r * r - log_sigma - 0.5 * math.log(2.0 * math.pi)))
+    assert fit.loglik == pytest.approx(loglik, rel=1e-12)

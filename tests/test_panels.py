@@ -1,0 +1,206 @@
+"""Columns of a few rows, weighed and multiplied: against NumPy, of values whose sums are exact."""
+
+from functools import cache
+
+import numba
+import numpy as np
+import pytest
+from numba import njit
+from test_lanes import before_guard_page, dyadic
+
+from fastnat.kernels import panels
+from fastnat.kernels.aligned import aligned
+
+JIT = not numba.config.DISABLE_JIT
+SHAPES = [(0, 1), (1, 1), (3, 2), (7, 3), (9, 4), (16, 5), (33, 8), (40, 9), (21, 17), (96, 26)]
+CELL = -3.0  # what is in cells that nobody should touch
+
+
+@cache  # of what compiles once
+def compiled():
+    """The intrinsics as Python can call them; ``turn`` with none, one or two predictors."""
+    lay, scale = panels.turn, panels.weigh
+    if not JIT:
+        return lay, scale
+
+    @njit
+    def turn(x, start, step, columns, n, coefs, shift, outs, panel, first, ahead):
+        lay(x, start, step, columns, n, coefs, shift, outs, panel, first, ahead)
+
+    @njit
+    def weigh(panel, first, second, columns, n, w, by, sums, at):
+        scale(panel, first, second, columns, n, w, by, sums, at)
+
+    return turn, weigh
+
+
+def column(panel, j, n):
+    return np.array([panel[i // 8, 8 * j + i % 8] for i in range(n)])
+
+
+def new_panel(columns, rows=panels.ROWS):
+    panel = panels.new_panel(columns, rows)
+    panel[:] = np.nan
+    return panel
+
+
+def filled(values):
+    """A panel with these columns, and NaN wherever there is none."""
+    p, n = values.shape
+    panel = new_panel(p)
+    for j in range(p):
+        panels.put_column(np.append(values[j], np.full(-n % 8, np.nan)), n, panel, j)
+    return panel
+
+
+def coefficients(p, count):
+    return tuple(dyadic(p) for _ in range(count))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+@pytest.mark.parametrize(("n", "p"), SHAPES)
+def test_columns_and_what_they_predict(n, p, count):
+    """Of a matrix whose rows are a part of longer ones; coefficients end where the columns do."""
+    turn, _ = compiled()
+    step, start, top = p + 2, 3, 1
+    x, coefs = dyadic(n * step + start + 1), coefficients(p, count)
+    rows = np.array([x[start + i * step :][:p] for i in range(n)]).reshape(n, p)
+    panel = new_panel(top + p)
+    panel[:] = 7.0
+    outs = tuple(np.full(-(-n // 8) * 8 + 1, 7.0) for _ in coefs)
+    turn(x, start, step, p, n, coefs, 0.5, outs, panel, top, 0)
+    for coef, out in zip(coefs, outs, strict=True):
+        np.testing.assert_array_equal(out[:n], 0.5 + rows @ coef)
+        assert out[-1] == 7.0
+    for j in range(p):
+        np.testing.assert_array_equal(column(panel, top + j, n), rows[:, j])
+    end = top + -(-p // 4) * 4
+    for j in range(top + p, end):
+        np.testing.assert_array_equal(column(panel, j, n), 0.0)
+    assert np.all(panel[:, :8] == 7.0)
+    assert np.all(panel[:, 8 * end :] == 7.0)
+    assert np.all(panel[-(-n // 8) :] == 7.0)
+
+
+@pytest.mark.parametrize(("n", "p"), SHAPES[1:])
+def test_nothing_is_read_beyond_the_end_of_a_matrix(n, p):
+    turn, _ = compiled()
+    n = min(n, 512 // p)  # a page
+    x, memory = before_guard_page(n * p, np.float64)
+    x[:] = 1.0
+    panel, out = new_panel(p), np.zeros(n + 8)
+    turn(x, 0, p, p, n, (np.ones(p),), 0.0, (out,), panel, 0, n * p)
+    assert np.all(out[:n] == p)
+    assert np.all(column(panel, p - 1, n) == 1.0)
+    del x
+    assert not memory.closed
+
+
+@pytest.mark.skipif(not JIT, reason="needs machine code")
+def test_predictors_do_not_depend_on_how_rows_are_aligned(rng):
+    turn, _ = compiled()
+    x, coef = rng.normal(size=40 * 11), rng.normal(size=11)
+    found = set()
+    for shift in range(4):
+        moved = np.concatenate([rng.normal(size=shift), x, rng.normal(size=20)])
+        out = np.zeros(40)
+        turn(moved, shift, 11, 11, 40, (coef,), 0.0, (out,), new_panel(11), 0, 0)
+        found.add(out.tobytes())
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+@pytest.mark.parametrize(("n", "p"), SHAPES)
+def test_columns_are_weighed_and_summed(n, p, in_place):
+    """What is beyond the rows is read, but is in no sum, whatever it is."""
+    _, weigh = compiled()
+    values = dyadic(2 * p * n).reshape(2 * p, n)
+    panel, target = filled(values), 0 if in_place else p
+    w, by = (np.append(dyadic(n), np.full(8, np.nan)) for _ in range(2))
+    sums = np.full(8 * p + 16, CELL)
+    sums[8:-8] = 0.0
+    for _ in range(2 - in_place):
+        weigh(panel, 0, target, p, n, w, by, sums, 8)
+    for j in range(p):
+        np.testing.assert_array_equal(column(panel, target + j, n), w[:n] * values[j])
+        kept = p + j if in_place else j
+        np.testing.assert_array_equal(column(panel, kept, n), values[kept])
+    out = np.ones(p)
+    panels.take_sums(sums, 8, p, out)
+    np.testing.assert_array_equal(out, 1.0 + (2 - in_place) * values[:p] @ by[:n])
+    assert np.all(sums[8:-8] == 0.0)
+    assert np.all(sums[:8] == CELL)
+    assert np.all(sums[-8:] == CELL)
+
+
+def cells_for(n_tiles):
+    cells = np.zeros((n_tiles + 2) * panels.CELLS)
+    cells[: panels.CELLS] = cells[-panels.CELLS :] = CELL
+    return cells
+
+
+def check_cells(cells):
+    """They are 0 again, and none beyond has changed."""
+    assert np.all(cells[: panels.CELLS] == CELL)
+    assert np.all(cells[-panels.CELLS :] == CELL)
+    assert np.all(cells[panels.CELLS : -panels.CELLS] == 0.0)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("n", [0, 1, 7, 8, 40, 53])
+@pytest.mark.parametrize("p", [1, 2, 3, 4, 5, 6, 9, 12, 26])
+def test_squares_equal_numpy(p, n, apart):
+    """Of columns with themselves, or with as many others: on and below the diagonal."""
+    values = dyadic(2 * p * n).reshape(2 * p, n)
+    a, b = values[:p], values[p:] if apart else values[:p]
+    panel, cells = filled(values), cells_for(panels.squares_tiles(p))
+    out, at = np.ones((p, p)), panels.CELLS
+    for _ in range(2):
+        panels.add_squares(panel, 0, p if apart else 0, p, n, cells, at, cells, 0, 0)
+    panels.take_squares(cells, at, p, out)
+    check_cells(cells)
+    lower = np.tril(2.0 * a @ b.T)
+    np.testing.assert_array_equal(out, 1.0 + lower + np.tril(lower, -1).T)
+
+
+@pytest.mark.parametrize("n", [0, 1, 8, 53])
+@pytest.mark.parametrize(("q", "p"), [(1, 1), (2, 3), (5, 5), (6, 4), (7, 12), (12, 1)])
+def test_products_equal_numpy(q, p, n):
+    values = dyadic((q + p) * n).reshape(q + p, n)
+    panel, cells = filled(values), cells_for(panels.products_tiles(q, p))
+    out, at = np.ones((q, p)), panels.CELLS
+    for _ in range(2):
+        panels.add_products(panel, 0, q, q, p, n, cells, at, cells, 0, 0)
+    panels.take_products(cells, at, q, p, out)
+    check_cells(cells)
+    np.testing.assert_array_equal(out, 1.0 + 2.0 * values[:q] @ values[q:].T)
+
+
+@pytest.mark.parametrize("n", [1, 21])
+def test_columns_may_be_weighed_alone(n):
+    _, weigh = compiled()
+    values, w, sums = dyadic(12 * n).reshape(12, n), dyadic(n + 8), np.full(8, CELL)
+    panel = filled(values)
+    weigh(panel, 0, 6, 6, n, w, None, sums, 0)
+    for j in range(6):
+        np.testing.assert_array_equal(column(panel, 6 + j, n), w[:n] * values[j])
+    assert np.all(sums == CELL)
+
+
+@pytest.mark.parametrize("n", [0, 1, 8, 21])
+def test_a_column_goes_there_and_back(n):
+    values = dyadic(3 * n).reshape(3, n)
+    panel, row = filled(values), np.full(n + 8, 7.0)
+    panels.take_column(panel, 1, n, row)
+    np.testing.assert_array_equal(row[:n], values[1])
+    assert np.all(row[-(-n // 8) * 8 :] == 7.0)
+
+
+@pytest.mark.parametrize("columns", [1, 2, 24, 25, 60])
+def test_groups_begin_with_different_lines(columns):
+    """Else those of one column would all be in the same few places of the cache."""
+    panel = panels.new_panel(columns, 40)
+    assert panel.shape[0] == 5
+    assert panel.shape[1] // 8 % 2 == 1
+    assert panel.shape[1] >= 8 * (columns + 3)
+    assert aligned(1, 8).ctypes.data % 64 == panel.ctypes.data % 64 == 0
