@@ -14,11 +14,10 @@ import numpy as np
 
 from fastnat import _blocks
 from fastnat._arrays import Array, check_weights
-from fastnat.kernels import codes, linear, linear_long, linear_memory, linear_outcome, linear_rows
+from fastnat.kernels import codes, linear, linear_long, linear_memory, linear_outcome
 from fastnat.kernels import linear_values as values
 
 _SEGMENT = 1 << 14  # rows that are added up by themselves, whoever does it
-_UNKNOWN, _FINITE, _ODD = range(3)
 _WORK = 400  # so much more is done with a byte than reading it, about
 NO_MATRIX = np.empty((0, 0))
 """A matrix that is not given, as kernels take it."""
@@ -51,7 +50,7 @@ class Answer(NamedTuple):
 class Rows:
     """Rows of one problem that are in one place.
 
-    Not a tuple, of which Dask makes a new one for each task, which knows no more what is finite.
+    Not a tuple, of which Dask makes a new one for each task, which knows no more what it has seen.
     """
 
     columns: tuple[Array | None, ...]  # (n,) as in `Samples`; clusters are numbered
@@ -59,7 +58,7 @@ class Rows:
     z: Array | None
     members: Array  # the codes of the clusters that have these numbers
     omit: bool
-    finite: Array  # whether X and Z are, by segment
+    seen: Array  # what the rows of each segment are, as `linear_long.look` says, or UNSEEN
 
     def read(self, part: slice) -> tuple[tuple[Array, ...], Array, Array]:
         """(columns, X, Z) as kernels read them."""
@@ -71,7 +70,7 @@ class Rows:
 
     def tell(self, question: Question, n_threads: int | None) -> Answer:
         """Answer for these rows, segment by segment on threads."""
-        n, k, clustered = len(self.finite), question.theta.size, question.request == values.CLUSTERS
+        n, k, clustered = len(self.seen), question.theta.size, question.request == values.CLUSTERS
         members, p = self.members[: None if clustered else 0], self.x.shape[1]
         told = np.zeros((n, values.told_size(p, k - p)))
         scores = np.zeros((n, members.size, k))
@@ -82,13 +81,12 @@ class Rows:
         def work(i: int) -> None:
             own = slice(i * each, min(n, (i + 1) * each))
             columns, x, z = self.read(slice(own.start * _SEGMENT, own.stop * _SEGMENT))
-            self._look(own, x, z)
+            self._look(own, columns, x, z)
             try:
                 room = rooms.get_nowait()
             except Empty:
                 room = linear_long.new_room(p, k - p, z.shape[1])
-            finite = self.finite[own] == _FINITE
-            rest = columns, x, z, self.omit, finite, _SEGMENT, room, told[own], scores[own]
+            rest = columns, x, z, self.omit, self.seen[own], _SEGMENT, room, told[own], scores[own]
             found[i] = linear_long.tell(*question, *rest)
             rooms.put(room)
 
@@ -104,31 +102,27 @@ class Rows:
         row = sum(matrix.shape[1] for matrix in matrices) * self.x.itemsize
         return int(max(1, _blocks.direct_bytes(row * len(self.x), n_threads) // (row * _SEGMENT)))
 
-    def _look(self, own: slice, x: Array, z: Array) -> None:
-        """See whether X and Z are finite in segments at which nobody has looked."""
+    def _look(self, own: slice, columns: tuple[Array, ...], x: Array, z: Array) -> None:
+        """Look at the segments of a task, if nobody has."""
         for i in range(own.start, own.stop):
-            if self.finite[i] == _UNKNOWN:
+            if self.seen[i] == linear_long.UNSEEN:
                 first = (i - own.start) * _SEGMENT
-                parts = [matrix[first : first + _SEGMENT] for matrix in (x, z)]
-                self.finite[i] = _FINITE if all(map(_all_finite, parts)) else _ODD
+                last = min(first + _SEGMENT, len(x))
+                self.seen[i] = linear_long.look(columns, x, z, first, last)
 
 
 def rows_of(
     columns: tuple[Array | None, ...], x: Array, z: Array | None, members: Array, omit: bool
 ) -> Rows:
     """Rows at which nobody has looked."""
-    finite = np.full(max(1, -(-len(x) // _SEGMENT)), _UNKNOWN)
-    return Rows(columns, x, z, members, omit, finite)
+    seen = np.full(max(1, -(-len(x) // _SEGMENT)), linear_long.UNSEEN)
+    return Rows(columns, x, z, members, omit, seen)
 
 
 def _flat(matrix: Array | None, part: slice) -> Array:
     if matrix is None:
         return NO_MATRIX
     return _blocks.flat(matrix[part], float32=False).reshape(-1, matrix.shape[-1])
-
-
-def _all_finite(matrix: Array) -> bool:
-    return bool(linear_rows.all_finite(matrix, 0, len(matrix)))
 
 
 def _survey(found: Sequence[tuple[int, float]]) -> tuple[int, float]:

@@ -550,31 +550,31 @@ def test_searches_on_two_processes(rng):
 
 
 @pytest.mark.usefixtures("client")
-def test_chunks_remember_that_they_are_finite(rng, monkeypatch):
+def test_chunks_remember_what_they_are(rng, monkeypatch):
     """Dask hands the same rows to every step, so X is looked at once."""
     looks = []
-    look = _long._all_finite
-    monkeypatch.setattr(_long, "_all_finite", lambda matrix: looks.append(1) or look(matrix))
+    look = _long.linear_long.look
+    monkeypatch.setattr(_long.linear_long, "look", lambda *rows: looks.append(1) or look(*rows))
     y, X = rng.normal(size=40), rng.normal(size=(40, 2))
     parts = da.from_array(y, chunks=10), da.from_array(X, chunks=(10, 2))
     with dask.config.set(scheduler="threads"):
         fit = fastnat.dask.fit_linear(*parts, left=-0.5)
     assert fit.nit > 1
-    assert len(looks) == 2 * 4  # X, and a Z that is not there
+    assert len(looks) == 4
 
 
 def test_segments_share_their_room(rng, monkeypatch):
     """Workers of distributed give back what is freed: in a new room each page is cleared anew."""
-    rooms, new_room = [], _long.linear.new_room
+    rooms, new_room = [], _long.linear_long.new_room
     monkeypatch.setattr(_long, "_SEGMENT", 5)
-    monkeypatch.setattr(_long.linear, "new_room", lambda *a: rooms.append(1) or new_room(*a))
+    monkeypatch.setattr(_long.linear_long, "new_room", lambda *a: rooms.append(1) or new_room(*a))
     x = np.column_stack([np.ones(40), rng.normal(size=40)])
     columns = (x @ [1.0, 2.0], *[None] * 8)
     rows = _long.rows_of(columns, x, None, np.empty(0, np.int64), False)
     memory = _long.linear_memory.new_memory(2, 1)
     memory[_long.linear_memory.CELLS][_long.linear_memory.UNIT] = 1.0
     rows.tell(_long.Question(_long.values.GRAM, np.zeros(3), memory), 1)
-    assert len(rows.finite) == 8
+    assert len(rows.seen) == 8
     assert len(rooms) == 1
 
 

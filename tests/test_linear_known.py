@@ -11,7 +11,7 @@ import pytest
 
 import fastnat
 from fastnat import _linear, _long
-from fastnat.kernels import codes, linear_known, linear_long, linear_memory
+from fastnat.kernels import codes, linear_long, linear_memory
 from fastnat.kernels import linear_values as values
 
 NONE = np.empty(0)
@@ -34,13 +34,13 @@ def memory_of(rng, p, q, unit):
     return memory
 
 
-def tell(memory, theta, data, finite, request=values.OBSERVED):
-    """(values, status, weight), by the kernel for known values if rows are said to be finite."""
+def tell(memory, theta, data, seen, request=values.OBSERVED):
+    """(values, status, weight), by the kernel for known values if rows are said to be KNOWN."""
     y, X, Z, w = data
     p, q, n = X.shape[1], Z.shape[1], len(y)
     columns = (y, *[NONE] * 6, w, NONE)
     told, scores = np.zeros((1, values.told_size(p, q))), np.zeros((1, 0, p + q))
-    looked, room = np.array([finite]), linear_long.new_room(p, q, q)
+    looked, room = np.array([seen]), linear_long.new_room(p, q, q)
     rest = columns, X, Z, False, looked, n, room, told, scores
     status, total = linear_long.tell(request, theta, memory, *rest)
     assert all(np.all(cells == 0.0) for cells in (room[2][2], room[3][2], room[3][3]))
@@ -57,32 +57,47 @@ def test_sums_are_those_of_rows_of_any_kind(n, p, q, unit, weighted, rng):
         data = data[0] * unit, *data[1:]
     memory = memory_of(rng, p, q, unit)
     memory[linear_memory.ORIGIN][:] *= unit if unit < 1.0 else 1.0
-    quick, status, total = tell(memory, theta, data, True)
-    slow, status_of_slow, total_of_slow = tell(memory, theta, data, False)
+    quick, status, total = tell(memory, theta, data, linear_long.KNOWN)
+    slow, status_of_slow, total_of_slow = tell(memory, theta, data, linear_long.FINITE)
     assert status == status_of_slow == codes.OK
     assert total == pytest.approx(total_of_slow, rel=1e-13)
     scale = np.abs(slow).max()  # rounding is that of sums whose terms cancel
     np.testing.assert_allclose(quick, slow, rtol=1e-11, atol=1e-13 * scale)
 
 
-def test_sums_are_quick_only_where_they_may_be(rng):
-    """Requests, columns and numbers that `add_rows` does not know are left to the others."""
-    y, _, Z, w = problem(rng, 60, 2, 2, True)
-    columns = [y, *[NONE] * 6, w, NONE]
-    known = values.OBSERVED, tuple(columns), Z, 0, 60
-    assert linear_known.are_known(*known)
-    assert not linear_known.are_known(values.SAFE, *known[1:])
-    assert not linear_known.are_known(*known[:2], np.empty((0, 0)), 0, 60)
-    assert not linear_known.are_known(*known[:3], 7, 7)
+def test_rows_are_known_only_if_there_is_nothing_else(rng):
+    """Limits, odd numbers and weights of 0 are left to the kernels of rows of any kind."""
+    y, X, Z, w = problem(rng, 60, 2, 2, True)
+    columns, look = [y, *[NONE] * 6, w, NONE], linear_long.look
+    assert look(tuple(columns), X, Z, 0, 60) == linear_long.KNOWN
+    assert look((y, *[NONE] * 8), X, Z, 0, 60) == linear_long.KNOWN
+    assert look(tuple(columns), X, np.empty((0, 0)), 0, 60) == linear_long.FINITE
+    assert look(tuple(columns), X, Z, 7, 7) == linear_long.FINITE
     for k in range(1, 7):
         given = [*columns[:k], y, *columns[k + 1 :]]
-        assert not linear_known.are_known(values.OBSERVED, tuple(given), Z, 0, 60)
+        assert look(tuple(given), X, Z, 0, 60) == linear_long.FINITE
     for k, odd in ((0, np.nan), (0, np.inf), (7, 0.0), (7, -1.0), (7, np.nan), (7, np.inf)):
         given = [column.copy() for column in columns]
         given[k][50] = odd
-        assert not linear_known.are_known(values.OBSERVED, tuple(given), Z, 0, 60)
-        assert linear_known.are_known(values.OBSERVED, tuple(given), Z, 0, 50)
-        assert linear_known.are_known(values.OBSERVED, tuple(given), Z, 51, 60)
+        assert look(tuple(given), X, Z, 0, 60) == linear_long.FINITE
+        assert look(tuple(given), X, Z, 0, 50) == linear_long.KNOWN
+        assert look(tuple(given), X, Z, 51, 60) == linear_long.KNOWN
+    for k in range(2):
+        given = [X.copy(), Z.copy()]
+        given[k][50, 1] = -np.inf
+        assert look(tuple(columns), *given, 0, 60) == linear_long.ODD
+        assert look(tuple(columns), *given, 51, 60) == linear_long.KNOWN
+
+
+@pytest.mark.parametrize("request_", [values.SAFE, values.GRAM, values.PRODUCTS])
+def test_other_sums_are_those_of_rows_of_any_kind(request_, rng):
+    data = problem(rng, 130, 3, 2, True)
+    memory, theta = memory_of(rng, 3, 2, 4.0), 0.1 * rng.normal(size=5)
+    known, finite = (
+        tell(memory, theta, data, seen, request_)[0]
+        for seen in (linear_long.KNOWN, linear_long.FINITE)
+    )
+    np.testing.assert_array_equal(known, finite)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -90,7 +105,9 @@ def test_a_scale_that_has_left_the_data_behind_is_noted(weighted, rng):
     data = problem(rng, 120, 2, 2, weighted)
     data[2][::7, 1] = -100.0
     memory, theta = memory_of(rng, 2, 2, 1.0), np.array([0.0, 0.0, 0.5, 0.7])
-    quick, slow = (tell(memory, theta, data, finite)[0] for finite in (True, False))
+    quick, slow = (
+        tell(memory, theta, data, seen)[0] for seen in (linear_long.KNOWN, linear_long.FINITE)
+    )
     tiny = data[3][::7].sum() if weighted else 18.0
     assert quick[values.TINY] == pytest.approx(tiny, rel=1e-13)
     for cell in (values.TINY, values.SHARP, values.HUGE):

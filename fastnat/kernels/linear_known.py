@@ -17,7 +17,7 @@ from fastnat.kernels._scalar import fma
 from fastnat.kernels.aligned import aligned_rows
 from fastnat.kernels.linear_frame import factors_of, lead_of
 from fastnat.kernels.linear_terms import bounded
-from fastnat.kernels.linear_values import OBSERVED, SHARP, SMALLEST, TINY, VALUE, parts
+from fastnat.kernels.linear_values import SHARP, SMALLEST, TINY, VALUE, parts
 from fastnat.kernels.panels import (
     CELLS,
     ROWS,
@@ -53,31 +53,12 @@ def new_tools(p, q):
 
 
 @helper
-def are_known(request, columns, z, first, last):
-    """Whether `add_rows` can answer for rows: values and weights are given, and none of them odd.
-
-    columns, z : as in `linear_long.tell`, of which the rows first, ..., last - 1 are asked about.
-    """
-    if request != OBSERVED or z.size == 0 or first == last:
-        return False
-    for column in columns[1:7]:
-        if column.size > 0:
-            return False
-    y, w, odd = columns[0], columns[7], np.int64(0)
-    for i in range(np.uint64(first), np.uint64(last)):
-        odd += not abs(y[i]) < math.inf
-    for i in range(np.uint64(first), np.uint64(last if w.size > 0 else first)):
-        odd += not 0.0 < w[i] < math.inf
-    return odd == 0
-
-
-@helper
 def add_rows(theta, shift, frame, rows, tools, told):
-    """Add values at ``theta`` of rows that `are_known` to ``told``, or to the cells of ``tools``.
+    """Add values at ``theta`` of rows that are KNOWN to ``told``, or to the cells of ``tools``.
 
     shift : what is added to Z theta.
     frame : (origin, sizes of the columns, unit): values lose X origin, and their unit.
-    rows : (y, w, X, Z), each of as many; w may be (0,); X and Z have finite numbers only.
+    rows : (y, w, X, Z), each of as many, all of them finite; w may be (0,), and is never 0.
     """
     y, w, x, z = rows
     terms, panel, cells, _, rest = tools
@@ -93,7 +74,8 @@ def add_rows(theta, shift, frame, rows, tools, told):
         turn(flat_x, first * p, p, p, m, (theta, rest), 0.0, outs, panel, 0, then * p)
         turn(flat_z, first * q, q, q, m, (theta[p:],), shift, (terms[C],), panel, p, then * q)
         take_column(panel, lead, m, terms[LEAD])
-        _read_weights(w, first, m, found)
+        if w.size > 0:
+            _read_weights(w, first, m, found)
         _find_terms(y, first, m, change, found)
         _note_extremes(m, found, told)
         weigh(panel, 0, 0, p, m, terms[TO_X], terms[BY_A], cells, 0)
@@ -108,7 +90,7 @@ def add_rows(theta, shift, frame, rows, tools, told):
 @helper
 def _read_weights(w, first, n, terms):
     begin = np.uint64(first)
-    for i in range(np.uint64(n) if w.size > 0 else np.uint64(0)):
+    for i in range(np.uint64(n)):
         terms[i + _WEIGHT] = w[begin + i]
         terms[i + _ROOT] = math.sqrt(w[begin + i])
 
@@ -120,12 +102,14 @@ def _find_terms(y, first, n, change, terms):
         log_sigma, w = bounded(terms[i + _C]), terms[i + _WEIGHT]
         inv = exp(-log_sigma, 0.0)
         value = (fma(factor, terms[i + _LEAD], y[begin + i]) - terms[i + _FIT]) * unit * more
-        r = (value - terms[i + _A]) * inv
-        terms[i + _LOGLIK] += w * (-0.5 * r * r - log_sigma - _HALF_LOG_2PI)
-        terms[i + _BY_A] = w * inv * r
-        terms[i + _BY_C] = w * (r * r - 1.0)
-        terms[i + _TO_X] = terms[i + _ROOT] * inv
-        terms[i + _TO_Z] = terms[i + _ROOT] * r
+        to_x = terms[i + _ROOT] * inv
+        to_z = (value - terms[i + _A]) * to_x
+        square = to_z * to_z
+        terms[i + _LOGLIK] += -0.5 * square - w * (log_sigma + _HALF_LOG_2PI)
+        terms[i + _BY_A] = to_x * to_z
+        terms[i + _BY_C] = square - w
+        terms[i + _TO_X] = to_x
+        terms[i + _TO_Z] = to_z
 
 
 @helper

@@ -10,9 +10,32 @@ from fastnat.kernels._scalar import borrow, keep
 from fastnat.kernels.fisher import BLOCK
 from fastnat.kernels.linear import WHOLE, is_limited, move_block, tell_block, worse
 from fastnat.kernels.linear_memory import CELLS, NORMS, ORIGIN, SQUARES_Z, TURNED, UNIT, prepare
-from fastnat.kernels.linear_rows import new_blocks, new_scratch, pack
-from fastnat.kernels.linear_values import collect, new_work
+from fastnat.kernels.linear_rows import all_finite, new_blocks, new_scratch, pack
+from fastnat.kernels.linear_values import OBSERVED, collect, new_work
 from fastnat.kernels.tiles import total as total_of
+
+UNSEEN, ODD, FINITE, KNOWN = range(4)
+"""What the rows of a segment are: X or Z have numbers that are not finite; they have not; and
+nothing but values and weights is given, and all of these are finite, and no weight is 0."""
+
+
+@kernel
+def look(columns, x, z, first, last):
+    """What the rows first, ..., last - 1 are: ODD, FINITE or KNOWN.
+
+    columns, x, z : as in `linear.fit_rows`.
+    """
+    n = last - first
+    if not (all_finite(x, first, n) and all_finite(z, first, n if z.size > 0 else 0)):
+        return np.int64(ODD)
+    if is_limited(columns) or z.size == 0 or n == 0:
+        return np.int64(FINITE)
+    y, w, odd = columns[0], columns[7], np.int64(0)
+    for i in range(np.uint64(first), np.uint64(last)):
+        odd += not abs(y[i]) < math.inf
+    for i in range(np.uint64(first), np.uint64(last if w.size > 0 else first)):
+        odd += not 0.0 < w[i] < math.inf
+    return np.int64(FINITE if odd > 0 else KNOWN)
 
 
 @kernel
@@ -25,11 +48,11 @@ def new_room(p, q, z_columns):
 
 
 @kernel
-def tell(request, theta, memory, columns, x, z, omit, finite, size, room, told, by_cluster):
+def tell(request, theta, memory, columns, x, z, omit, seen, size, room, told, by_cluster):
     """Add the values of segments of the rows of one long problem to ``told``.
 
     columns, x, z, omit : as in `linear.fit_rows`, of all segments, which have ``size`` rows each.
-    finite : (segments,), whether X and Z have nothing but finite numbers there.
+    seen : (segments,), what `look` says of each.
     memory : of the search; only read.
     room : of nobody else at the time.
     told, by_cluster : of each segment, so that sums do not depend on who tells how many.
@@ -42,7 +65,7 @@ def tell(request, theta, memory, columns, x, z, omit, finite, size, room, told, 
         first, last = s * size, min((s + 1) * size, columns[0].size)
         rows = columns, x, z, first, last
         found, weight = _tell_segment(
-            request, theta, memory, rows, omit, finite[s], tools, told[s], by_cluster[s]
+            request, theta, memory, rows, omit, seen[s], tools, told[s], by_cluster[s]
         )
         code, total = worse(code, found), total + weight
     keep(owners)
@@ -50,24 +73,23 @@ def tell(request, theta, memory, columns, x, z, omit, finite, size, room, told, 
 
 
 @helper
-def _tell_segment(request, theta, memory, rows, omit, finite, tools, told, by_cluster):
+def _tell_segment(request, theta, memory, rows, omit, seen, tools, told, by_cluster):
     columns, x, z, first, last = rows
     blocks, scratch, work, known = tools
     cells, p, q = memory[CELLS], memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
-    if finite and cells[TURNED] == 0.0:
-        if linear_known.are_known(request, columns, z, first, last):
-            frame, shift = (memory[ORIGIN], memory[NORMS], cells[UNIT]), -math.log(cells[UNIT])
-            own = columns[0][first:last], columns[7][first:last], x[first:last], z[first:last]
-            linear_known.add_rows(theta, shift, frame, own, known, told)
-            linear_known.collect(p, q, known, told)
-            weighted, n = columns[7].size > 0, last - first
-            return np.int64(codes.OK), total_of(own[1], n, work[2]) if weighted else float(n)
+    if seen == KNOWN and request == OBSERVED and cells[TURNED] == 0.0:
+        frame, shift = (memory[ORIGIN], memory[NORMS], cells[UNIT]), -math.log(cells[UNIT])
+        own = columns[0][first:last], columns[7][first:last], x[first:last], z[first:last]
+        linear_known.add_rows(theta, shift, frame, own, known, told)
+        linear_known.collect(p, q, known, told)
+        weighted, n = columns[7].size > 0, last - first
+        return np.int64(codes.OK), total_of(own[1], n, work[2]) if weighted else float(n)
     limited, flat = is_limited(columns), (x.reshape(x.size), z.reshape(z.size))
     code, total = np.int64(codes.NO_DATA), 0.0
     for skip in range(first, last, BLOCK):
         size = min(BLOCK, last - skip)
         found, weight = pack(
-            columns, x, z, skip, size, skip, skip, omit, not finite, scratch, 0, blocks
+            columns, x, z, skip, size, skip, skip, omit, seen == ODD, scratch, 0, blocks
         )
         code, total = worse(code, found), total + weight
         block = x, z, *flat, skip, skip
