@@ -18,7 +18,8 @@ from fastnat.kernels import codes, linear, linear_long, linear_memory, linear_ou
 from fastnat.kernels import linear_values as values
 
 _SEGMENT = 1 << 14  # rows that are added up by themselves, whoever does it
-_WORK = 400  # so much more is done with a byte than reading it, about
+# How many bytes could be read while a row is looked at, about, beside a quarter for each product.
+_KNOWN_WORK, _OTHER_WORK = 400, 3600
 NO_MATRIX = np.empty((0, 0))
 """A matrix that is not given, as kernels take it."""
 
@@ -74,7 +75,7 @@ class Rows:
         members, p = self.members[: None if clustered else 0], self.x.shape[1]
         told = np.zeros((n, values.told_size(p, k - p)))
         scores = np.zeros((n, members.size, k))
-        each = self._segments_of_a_task(n_threads)
+        each = self._segments_of_a_task(self._work(k), n_threads)
         found: list[tuple[int, float]] = [(codes.NO_DATA, 0.0)] * -(-n // each)
         rooms = SimpleQueue[Any]()  # of threads between two tasks
 
@@ -90,17 +91,25 @@ class Rows:
             found[i] = linear_long.tell(*question, *rest)
             rooms.put(room)
 
-        _blocks.run(work, len(found), n_threads, 8 * len(self.x) * _WORK)
+        _blocks.run(work, len(found), n_threads, self._work(k) * len(self.x))
         sums = np.sum(told, axis=0), members, np.sum(scores, axis=0)
         return Answer(*sums, *_survey(found))
 
-    def _segments_of_a_task(self, n_threads: int | None) -> int:
+    def _work(self, k: int) -> int:
+        """What is done with a row, as bytes that could be read meanwhile."""
+        known = all(column is None for column in self.columns[1:7])
+        return (_KNOWN_WORK if known else _OTHER_WORK) + k * k // 4
+
+    def _segments_of_a_task(self, work: int, n_threads: int | None) -> int:
         """Several if kernels can read the rows as they are, for what is copied is to be little."""
         matrices = [self.x] if self.z is None else [self.x, self.z]
         if not all(_blocks.readable(matrix, float32=False) for matrix in matrices):
             return 1
         row = sum(matrix.shape[1] for matrix in matrices) * self.x.itemsize
-        return int(max(1, _blocks.direct_bytes(row * len(self.x), n_threads) // (row * _SEGMENT)))
+        rows = min(
+            _blocks.direct_bytes(row * len(self.x), n_threads) // row, _blocks.LONG_BYTES // work
+        )
+        return max(1, int(rows) // _SEGMENT)
 
     def _look(self, own: slice, columns: tuple[Array, ...], x: Array, z: Array) -> None:
         """Look at the segments of a task, if nobody has."""

@@ -57,10 +57,15 @@ def emit_turn(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     start, step, columns, n, shift, first, ahead = (args[i] for i in (1, 2, 3, 4, 6, 9, 10))
     lanes = LlvmLanes(builder)
     last = builder.sub(n, integer(1))
+    skips = [builder.mul(step, integer(row)) for row in range(WIDTH)]
 
-    def eight(i: Any, _: list[Any]) -> list[Any]:
-        rows = eight_rows(builder, i, last)
-        begins = [builder.add(start, builder.mul(row, step)) for row in rows]
+    def eight(i: Any, tail: bool) -> list[Any]:
+        if tail:
+            rows = eight_rows(builder, i, last)
+            begins = [builder.add(start, builder.mul(row, step)) for row in rows]
+        else:
+            begin = builder.add(start, builder.mul(i, step))
+            begins = [builder.add(begin, skip) for skip in skips]
 
         def add(k: Any, sums: list[Any], active: Any = None) -> list[Any]:
             mask = None if active is None else lanes_below(builder, active, HALF)
@@ -84,15 +89,17 @@ def emit_turn(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         def edge(k: Any, sums: list[Any]) -> list[Any]:
             return add(k, [*sums], builder.sub(columns, k))
 
-        whole = builder.and_(columns, integer(-HALF))
+        fours = builder.and_(columns, integer(-HALF))
         sums = [splat(builder, shift), ZERO] * len(coefs)
-        k, sums = loop(builder, integer(0), whole, HALF, sums, lambda k, sums: add(k, [*sums]))
+        k, sums = loop(builder, integer(0), fours, HALF, sums, lambda k, sums: add(k, [*sums]))
         _, sums = loop(builder, k, columns, HALF, sums, edge)
         for m, out in enumerate(outs):
             out.store(lanes.add(*sums[2 * m : 2 * m + 2]), i)
         return []
 
-    loop(builder, integer(0), n, WIDTH, [], eight)
+    whole = builder.and_(n, integer(-WIDTH))
+    i, _ = loop(builder, integer(0), whole, WIDTH, [], lambda i, _: eight(i, False))
+    loop(builder, i, n, WIDTH, [], lambda i, _: eight(i, True))
     return context.get_dummy_value()
 
 
