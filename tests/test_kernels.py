@@ -405,8 +405,12 @@ def test_bits_do_not_depend_on_the_instruction_set(tmp_path):
 SQUARES = """
 import json, re
 from numba import types
-from fastnat.kernels import products
+from fastnat.kernels import panels, products
 from fastnat.kernels._jit import kernel
+
+@kernel
+def columns(x, panel, n, p, cells):
+    panels.add_squares(panel, 0, p, p, n, cells, 0, x, 0, 0)
 
 @kernel
 def squares(x, w, n, p, out):
@@ -416,31 +420,37 @@ def squares(x, w, n, p, out):
 def together(x, w, n, p, out):
     products.add_squares_and_row(w, x, 0, p, None, n, out, 0)
 
-def count(kernel):
-    kernel.compile((flat, flat, types.int64, types.int64, flat))
+def count(kernel, second):
+    kernel.compile((flat, second, types.int64, types.int64, flat))
     asm = "".join(kernel.inspect_asm().values())
     stack = "ymm[0-9]+, *-?[0-9]*[(]%r[sb]p|[(]%r[sb]p[)], *%ymm"
     return [len(re.findall(what, asm)) for what in ("vfmadd[0-9]+pd", stack, "vfmadd[0-9]+sd")]
 
-flat = types.Array(types.float64, 1, "C")
-print(json.dumps([count(squares), count(together)]))
+flat, table = (types.Array(types.float64, n, "C") for n in (1, 2))
+print(json.dumps([count(squares, flat), count(together, flat), count(columns, table)]))
 """
 
 
 def test_sums_of_products_stay_in_registers(tmp_path):
     """Of 16 registers of 256 bits: far more multiply-adds than moves to the stack and back."""
     target = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma"}
-    for multiplications, moves, scalars in run(SQUARES, tmp_path, **target):
+    *by_rows, by_columns = run(SQUARES, tmp_path, **target)
+    for multiplications, moves, scalars in by_rows:
         assert multiplications > 500
         assert moves < 0.3 * multiplications
         assert scalars == 0
+    multiplications, moves, scalars = by_columns
+    halves = 2 * 110  # of the sums of all shapes
+    assert multiplications >= 2 * halves  # of whole vectors, and of those that are cut off
+    assert moves < 1.2 * 2 * halves  # sums of a tile wait for each other: there and back
+    assert scalars == 0
 
 
 AHEAD = """
 import json
 import re
 from numba import types
-from fastnat.kernels import deviations, lanes, products, tables
+from fastnat.kernels import deviations, lanes, panels, products, tables
 from fastnat.kernels._jit import kernel
 
 def count(sums):
@@ -463,6 +473,14 @@ def row(y, x, p, n, out):
 def squares_and_row(y, x, p, n, out):
     products.add_squares_and_row(y, x, 0, p, None, n, out, 0)
 
+@kernel
+def columns(x, panel, n, cells):
+    panels.add_squares(panel, 0, 0, 5, n, cells, 0, x, 0, n)
+
+@kernel
+def turned(x, n, panel):
+    panels.turn(x, 0, 5, 5, n, (), 0.0, (), panel, 0, n)
+
 def prefetches(kernel):
     return len(re.findall("prefetch|prfm", "".join(kernel.inspect_asm().values())))
 
@@ -472,17 +490,23 @@ counts = [count(sums) for sums in (deviations.total_of_row, deviations.centred_r
 small_table.compile((flat, types.int64, types.UniTuple(types.float64, 3), table, flat))
 for sums in (row, squares_and_row):
     sums.compile((flat, flat, types.int64, types.int64, flat))
-print(json.dumps([*counts, *map(prefetches, (small_table, row, squares_and_row))]))
+columns.compile((flat, table, types.int64, flat))
+turned.compile((flat, types.int64, table))
+kernels = small_table, row, squares_and_row, columns, turned
+print(json.dumps([*counts, *map(prefetches, kernels)]))
 """
 
 
 def test_rows_are_prefetched(tmp_path):
     """A long row as well: its reader, which is alone, follows too late on some processors."""
-    total, centred, just_made, small_table, row, squares_and_row = run(AHEAD, tmp_path)
+    counts = run(AHEAD, tmp_path)
+    total, centred, just_made, small_table, row, squares_and_row, columns, turned = counts
     assert min(total, centred) >= 4  # vectors a step
     assert just_made == row == 0  # nor what has just been read
     assert small_table >= 3  # vectors of eight rows
     assert squares_and_row >= 8 * 4  # numbers of columns, rows together
+    assert columns >= 10  # shapes of a tile
+    assert turned >= 2  # columns by fours, and those that are left
 
 
 # ---- warmup ----------------------------------------------------------------------------------

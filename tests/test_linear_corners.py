@@ -141,7 +141,7 @@ def test_a_climb_that_is_stopped_claims_no_limit(max_iter):
     fit = fastnat.fit_linear(t, x, truncation=(0.0, INF))
     assert fit.status is Status.OK
     assert nl.is_maximum(nl.problem(t, x, truncation=(0.0, INF)), *fit)
-    assert stopped.loglik <= fit.loglik
+    assert stopped.loglik <= fit.loglik + 1e-13  # two steps leave rounding only
 
 
 @pytest.mark.parametrize("max_iter", [2, 10, 100])

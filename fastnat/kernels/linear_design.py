@@ -128,7 +128,7 @@ def learn(lost, with_errors, designs):
         square, norm = upper[j, j], norms[j]
         for t in range(usable.size):
             usable[t] = usable[t] if LEAST < square[t] < MOST else 0.0
-            norm[t] = math.sqrt(square[t])
+            norm[t] = np.sqrt(square[t])  # of what may be negative
     cholesky_many(upper)
     for j in range(p):
         pivot, norm = upper[j, j], norms[j]
@@ -147,7 +147,7 @@ def _add_logs(upper, log_det):
     for t in range(log_det.size):
         log_det[t] = 0.0
         for j in range(upper.shape[0]):
-            log_det[t] += 2.0 * math.log(upper[j, j, t])
+            log_det[t] += 2.0 * np.log(upper[j, j, t])
 
 
 @helper
@@ -158,7 +158,7 @@ def _set_errors(inverse, errors):
         _dot(inverse, i, i, errors[i])
         error = errors[i]
         for t in range(error.size):
-            error[t] = math.sqrt(error[t])
+            error[t] = np.sqrt(error[t])
         for j in range(i):
             _dot(inverse, i, j, inverse[i, j])
     for i in range(p):

@@ -117,10 +117,11 @@ def _lower_pairs(v: Any, values: Any, consts: Any, flags: Any) -> Any:
 
 
 _SIZES = range(1, TILE + 1)
-_UNROLL = {1: 4, 2: 4, 3: 2, 4: 1, 5: 1}
+# Six sums in flight hide most of the latency of a multiply-add, and fit in registers of any kind.
+_UNROLL = {1: 4, 2: 2}
 _SHAPES = (
-    *(Shape(_lower_pairs, size, size, _UNROLL[size]) for size in _SIZES),
-    *(Shape(_pairs, size, TILE, 2 if size == 1 else 1) for size in _SIZES),
+    *(Shape(_lower_pairs, size, size, _UNROLL.get(size, 1)) for size in _SIZES),
+    *(Shape(_pairs, size, TILE, 1) for size in _SIZES),
 )
 _LOWER, _FULL = -1, TILE - 1  # and the size, is a shape
 
