@@ -18,14 +18,15 @@ SHAPES += [(12, 50)]
 @cache  # of what compiles once
 def compiled():
     """The sums as Python can call them."""
-    squares, row, both, fit = (
+    squares, row, both, fit, lay = (
         products.add_squares,
         products.add_row,
         products.add_squares_and_row,
         products.predict,
+        products.turn,
     )
     if not JIT:
-        return squares, row, both, fit
+        return squares, row, both, fit, lay
 
     @njit
     def add_squares(x, start, p, w, n, out, at):
@@ -43,7 +44,11 @@ def compiled():
     def predict(x, start, step, columns, n, coef, shift, out):
         fit(x, start, step, columns, n, coef, shift, out)
 
-    return add_squares, add_row, add_squares_and_row, predict
+    @njit
+    def turn(x, start, step, columns, n, coef, shift, out, panel, top):
+        lay(x, start, step, columns, n, coef, shift, out, panel, top)
+
+    return add_squares, add_row, add_squares_and_row, predict, turn
 
 
 def rows_of(flat, start, n, p):
@@ -53,7 +58,7 @@ def rows_of(flat, start, n, p):
 @pytest.mark.parametrize(("n", "p"), SHAPES)
 def test_sums_equal_numpy(n, p):
     """Of values whose products and sums are exact."""
-    add_squares, add_row, add_both, predict = compiled()
+    add_squares, add_row, add_both, predict, _ = compiled()
     width = -(-p // 8) * 8
     x, w, start = dyadic(n * p + 5), dyadic(n), 3
     rows = rows_of(x, start, n, p)
@@ -76,9 +81,29 @@ def test_sums_equal_numpy(n, p):
     assert fit[-1] == 7.0
 
 
+@pytest.mark.parametrize(("n", "p"), SHAPES)
+def test_columns_and_what_they_predict(n, p):
+    """Of a matrix whose rows are a part of longer ones; coefficients end where the columns do."""
+    *_, turn = compiled()
+    step, start, top = p + 2, 3, 1
+    x, coef = dyadic(n * step + start + 1), dyadic(p)
+    rows = np.array([x[start + i * step :][:p] for i in range(n)]).reshape(n, p)
+    panel = np.full((top + p + products.ROOM, -(-n // 8) * 8 + 8), 7.0)
+    out = np.full(-(-n // 8) * 8 + 1, 7.0)
+    turn(x, start, step, p, n, coef, 0.5, out, panel, top)
+    np.testing.assert_array_equal(panel[top : top + p, :n], rows.T)
+    np.testing.assert_array_equal(out[:n], 0.5 + rows @ coef)
+    end = top + -(-p // 8) * 8
+    assert np.all(panel[top + p : end, :n] == 0.0)
+    assert np.all(panel[end:] == 7.0)
+    assert np.all(panel[0] == 7.0)
+    assert np.all(panel[:, -8:] == 7.0)
+    assert out[-1] == 7.0
+
+
 def test_a_row_that_is_nan_stays_in_its_row():
     """Rows that come next are not read into sums that they do not belong to."""
-    add_squares, add_row, add_both, predict = compiled()
+    add_squares, add_row, add_both, predict, _ = compiled()
     p, n = 5, 3
     x = np.full(5 * p, np.nan)
     x[p : (n + 1) * p] = dyadic(n * p)
@@ -99,7 +124,7 @@ def test_a_row_that_is_nan_stays_in_its_row():
 
 @pytest.mark.parametrize(("n", "p"), SHAPES[1:])
 def test_nothing_is_read_beyond_the_end_of_a_matrix(n, p):
-    add_squares, add_row, add_both, predict = compiled()
+    add_squares, add_row, add_both, predict, turn = compiled()
     n = min(n, 512 // p)  # a page
     x, memory = before_guard_page(n * p, np.float64)
     w, other = before_guard_page(n, np.float64)
@@ -112,6 +137,10 @@ def test_nothing_is_read_beyond_the_end_of_a_matrix(n, p):
     add_both(w, x, 0, p, w, n, np.zeros((p + 1) * width), 0)
     predict(x, 0, p, p, n, coef, 0.0, fit)
     assert np.all(fit[:n] == p)
+    panel, fit = np.zeros((p + products.ROOM, n + 8)), np.zeros(n + 8)
+    turn(x, 0, p, p, n, coef, 0.0, fit, panel, 0)
+    assert np.all(panel[:p, :n] == 1.0)
+    assert np.all(fit[:n] == p)
     del x, w
     assert not memory.closed
     assert not other.closed
@@ -120,9 +149,9 @@ def test_nothing_is_read_beyond_the_end_of_a_matrix(n, p):
 @pytest.mark.skipif(not JIT, reason="needs machine code")
 def test_sums_do_not_depend_on_how_rows_are_aligned(rng):
     """Bit for bit, at any place in memory and beside any neighbours."""
-    add_squares, _, add_both, predict = compiled()
+    add_squares, _, add_both, predict, turn = compiled()
     x, w, coef = rng.normal(size=40 * 11), rng.random(40), rng.normal(size=11)
-    outs, boths, fits = [], [], []
+    outs, boths, fits, turns = [], [], [], []
     for shift in range(4):
         moved = np.concatenate([rng.normal(size=shift), x, rng.normal(size=20)])
         out, fit = np.zeros(11 * 16), np.zeros(40)
@@ -131,16 +160,20 @@ def test_sums_do_not_depend_on_how_rows_are_aligned(rng):
         add_both(w, moved, shift, 8, w, 40, both, 0)
         boths.append(np.append(np.tril(both[:64].reshape(8, 8)), both[64:]).tobytes())
         predict(moved, shift, 11, 11, 40, coef, 0.0, fit)
+        panel, turned = np.zeros((11 + products.ROOM, 40)), np.zeros(40)
+        turn(moved, shift, 11, 11, 40, coef, 0.0, turned, panel, 0)
+        np.testing.assert_array_equal(panel[:11], x.reshape(40, 11).T)
+        turns.append(turned.tobytes())
         outs.append(np.tril(out.reshape(11, 16)[:, :11]).tobytes())
         fits.append(fit.tobytes())
-    assert len(set(outs)) == len(set(boths)) == len(set(fits)) == 1
+    assert len(set(outs)) == len(set(boths)) == len(set(fits)) == len(set(turns)) == 1
 
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(("n", "p"), [*SHAPES, (41, 4), (42, 6), (43, 8), (519, 5)])
 def test_sums_found_together_are_those_found_apart(n, p, weighted, rng):
     """Bit for bit: what a response has with a design does not depend on who else asks for it."""
-    add_squares, add_row, add_both, _ = compiled()
+    add_squares, add_row, add_both, _, _ = compiled()
     x, y, w = rng.normal(size=n * p), rng.normal(size=n), rng.random(n) if weighted else None
     width = -(-p // 8) * 8
     both, squares, row = np.zeros((p + 1) * width), np.zeros(p * width), np.zeros(width)

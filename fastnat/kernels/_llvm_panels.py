@@ -5,8 +5,6 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from numba.core import types
-
 from fastnat.kernels._llvm import (
     ZERO,
     Argument,
@@ -104,31 +102,24 @@ def emit_turn(context: Any, builder: Any, signature: Any, args: Any) -> Any:
 
 
 def emit_weigh(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-    """Code of ``weigh(panel, first, second, columns, n, w, by, sums, at)``."""
+    """Code of ``weigh(panel, first, columns, n, w, by, sums, at)``."""
     kinds = signature.args
     panel = Panel(context, builder, kinds[0], args[0])
-    w, out = (Argument(context, builder, kinds[i], args[i]) for i in (5, 7))
-    by = None if kinds[6] == types.none else Argument(context, builder, kinds[6], args[6])
-    first, second, columns, n, at = (args[i] for i in (1, 2, 3, 4, 8))
+    w, by, out = (Argument(context, builder, kinds[i], args[i]) for i in (4, 5, 6))
+    first, columns, n, at = (args[i] for i in (1, 2, 3, 7))
     lanes = LlvmLanes(builder)
 
     def some(j: Any, count: int) -> list[Any]:
         """As many columns from j on: what is read of all rows is read once for them."""
         numbers = [builder.add(j, integer(c)) for c in range(count)]
         places = [builder.add(at, builder.mul(number, integer(WIDTH))) for number in numbers]
-        sources, targets = (
-            [panel.column(builder.add(begin, number)) for number in numbers]
-            for begin in (first, second)
-        )
+        own = [panel.column(builder.add(first, number)) for number in numbers]
 
         def add(k: Any, sums: list[Any], mask: Any = None) -> list[Any]:
-            weights = w.load(k)
-            values = [source.load(k) for source in sources]
-            for value, target in zip(values, targets, strict=True):
-                target.store(lanes.mul(value, weights), k)
-            if by is None:
-                return []
-            factors = by.load(k, mask)
+            weights, factors = w.load(k), by.load(k, mask)
+            values = [column.load(k) for column in own]
+            for value, column in zip(values, own, strict=True):
+                column.store(lanes.mul(value, weights), k)
             if mask is not None:
                 values = [lanes.select(mask, value, ZERO) for value in values]
             return [lanes.fma(v, factors, s) for v, s in zip(values, sums, strict=True)]
@@ -136,11 +127,11 @@ def emit_weigh(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         def tail(k: Any, sums: list[Any]) -> list[Any]:
             return add(k, sums, lanes_below(builder, builder.sub(n, k)))
 
-        sums = [] if by is None else [out.load(place) for place in places]
         whole = builder.and_(n, integer(-WIDTH))
+        sums = [out.load(place) for place in places]
         k, sums = loop(builder, integer(0), whole, WIDTH, sums, add)
         _, sums = loop(builder, k, n, WIDTH, sums, tail)
-        for place, total in zip(places, sums, strict=False):  # there may be no sums
+        for place, total in zip(places, sums, strict=True):
             out.store(total, place)
         return []
 

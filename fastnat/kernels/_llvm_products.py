@@ -17,6 +17,7 @@ from fastnat.kernels._llvm import (
     lanes_below,
     loop,
     splat,
+    transpose,
     transpose_and_add,
 )
 from fastnat.kernels._numpy_lanes import WIDTH, halve, unroll_of
@@ -168,6 +169,49 @@ def emit_predict(context: Any, builder: Any, signature: Any, args: Any) -> Any:
 
         _, sums = loop(builder, integer(0), columns, WIDTH, [ZERO] * WIDTH, add)
         out.store(lanes.add(constant, transpose_and_add(builder, sums)), i)
+        return []
+
+    loop(builder, integer(0), n, WIDTH, [], eight)
+    return context.get_dummy_value()
+
+
+def emit_turn(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    """Code of ``turn(x, start, step, columns, n, coef, shift, out, panel, row)``."""
+    kinds = signature.args
+    x, coef, out, panel = (Argument(context, builder, kinds[i], args[i]) for i in (0, 5, 7, 8))
+    start, step, columns, n, shift, top = (args[i] for i in (1, 2, 3, 4, 6, 9))
+    lanes = LlvmLanes(builder)
+    last = builder.sub(n, integer(1))
+
+    def eight(i: Any, _: list[Any]) -> list[Any]:
+        rows = eight_rows(builder, i, last)
+        begins = [builder.add(start, builder.mul(row, step)) for row in rows]
+
+        def add(k: Any, sums: list[Any], active: Any = None) -> list[Any]:
+            mask = None if active is None else lanes_below(builder, active)
+            for begin in begins:
+                x.prefetch(builder.add(begin, builder.add(k, integer(AHEAD))))
+            values = [x.load(builder.add(begin, k), mask) for begin in begins]
+            for c, column in enumerate(transpose(builder, values)):
+                row = builder.add(top, builder.add(k, integer(c)))
+                panel.store(column, builder.add(builder.mul(row, panel.columns), i))
+                place = integer(c)
+                if active is not None:  # beyond it is 0 times anything that is there
+                    inside = builder.icmp_signed("<", place, active)
+                    place = builder.select(inside, place, integer(0))
+                factor = splat(builder, coef.scalar(builder.add(k, place)))
+                odd = c % 2
+                sums[odd] = lanes.fma(factor, column, sums[odd])
+            return sums
+
+        def edge(k: Any, sums: list[Any]) -> list[Any]:
+            return add(k, [*sums], builder.sub(columns, k))
+
+        whole = builder.and_(columns, integer(-WIDTH))
+        sums = [splat(builder, shift), ZERO]
+        k, sums = loop(builder, integer(0), whole, WIDTH, sums, lambda k, sums: add(k, [*sums]))
+        _, sums = loop(builder, k, columns, WIDTH, sums, edge)
+        out.store(lanes.add(*sums), i)
         return []
 
     loop(builder, integer(0), n, WIDTH, [], eight)

@@ -78,11 +78,11 @@ def add_rows(theta, shift, frame, rows, tools, told):
             _read_weights(w, first, m, found)
         _find_terms(y, first, m, change, found)
         _note_extremes(m, found, told)
-        weigh(panel, 0, 0, p, m, terms[TO_X], terms[BY_A], cells, 0)
-        weigh(panel, p, p, q, m, terms[TO_Z], terms[BY_C], cells, WIDTH * p)
+        weigh(panel, 0, p, m, terms[TO_X], terms[BY_A], cells, 0)
+        weigh(panel, p, q, m, terms[TO_Z], terms[BY_C], cells, WIDTH * p)
         # The turn asks for a quarter of what comes next, and the products for the rest.
         ahead, end = then * p + ROWS * p // 4, (then + ROWS) * p
-        add_squares(panel, 0, 0, p + q, m, cells, WIDTH * (p + q), flat_x, ahead, end)
+        add_squares(panel, p + q, m, cells, WIDTH * (p + q), flat_x, ahead, end)
     for i in range(ROWS):
         told[VALUE] += terms[LOGLIK, i]
 

@@ -10,10 +10,9 @@ import math
 import numpy as np
 
 from fastnat.kernels._jit import helper
-from fastnat.kernels._numpy_lanes import WIDTH as LANES
 from fastnat.kernels._scalar import matrix_at
 from fastnat.kernels.aligned import aligned_rows
-from fastnat.kernels.fisher import BLOCK, STRIDE
+from fastnat.kernels.fisher import STRIDE
 from fastnat.kernels.linear_rows import (
     CLUSTER,
     EXACT,
@@ -30,6 +29,7 @@ from fastnat.kernels.linear_terms import (
     BY_A,
     BY_C,
     CC,
+    INV,
     LOGLIK,
     N_TERMS,
     NATURAL,
@@ -44,25 +44,22 @@ from fastnat.kernels.linear_terms import (
     to_expected,
     to_products,
 )
-from fastnat.kernels.panels import (
+from fastnat.kernels.products import ROOM, turn
+from fastnat.kernels.tiles import (
     CELLS,
+    SIGNED,
+    add_moments,
     add_products,
-    add_squares,
-    new_panel,
+    add_totals,
+    moments_tiles,
+    new_cells,
     products_tiles,
-    put_column,
-    squares_tiles,
+    take_moments,
     take_products,
-    take_squares,
-    take_sums,
-    turn,
-    weigh,
+    take_totals,
+    total,
+    totals_tiles,
 )
-from fastnat.kernels.panels import (
-    ROWS as PIECE,
-)
-from fastnat.kernels.tiles import CELLS as TOTAL_CELLS
-from fastnat.kernels.tiles import total
 
 (
     DONE,
@@ -124,45 +121,44 @@ def known_part(told, p, q):
 
 
 # ---- sums ------------------------------------------------------------------------------------
-# They are in cells, until the last block: those of a total, which is taken at once, then the
-# gradient by X and by Z, X with itself, Z with X, Z with itself, and what is taken of each block.
+# They are in cells of `tiles`, until the last block: a tile for what is summed at once, then the
+# gradient by X and by Z, X with itself, Z with X, Z with itself.
 
 
 @helper
 def _places(p, q):
-    """Where the cells of each begin, and how many there are."""
-    by_z = TOTAL_CELLS + LANES * p
-    x = by_z + LANES * q
-    zx = x + CELLS * squares_tiles(p)
-    z = zx + CELLS * products_tiles(q, p)
-    once = z + CELLS * squares_tiles(q)
-    most = max(p + 1, q)
-    return TOTAL_CELLS, by_z, x, zx, z, once, once + LANES * most + CELLS * squares_tiles(most)
+    """Where the cells of each begin, and how many tiles there are."""
+    by_z = 1 + totals_tiles(p)
+    x = by_z + totals_tiles(q)
+    zx = x + moments_tiles(p)
+    z = zx + products_tiles(q, p)
+    return CELLS, by_z * CELLS, x * CELLS, zx * CELLS, z * CELLS, z + moments_tiles(q)
 
 
 @helper
 def new_work(p, q):
-    """(terms, panel, cells, lost): what `tell` works with.
+    """(terms, columns, cells, lost): what `tell` works with.
 
-    panel : of a block: the columns of X and Z, and then X, Z and once more Z with weights.
+    columns : (p + q, STRIDE) and some room, the columns of X and Z of a block as rows.
     lost : room for sums of which nobody asks.
     """
-    cells = np.zeros(_places(p, q)[6])
-    panel = new_panel(2 * p + 3 * q, BLOCK)
-    return aligned_rows(N_TERMS, STRIDE), panel, cells, np.zeros(max(p + 1, q))
+    cells = new_cells(_places(p, q)[5])
+    terms, columns = aligned_rows(N_TERMS, STRIDE), aligned_rows(p + q + ROOM, STRIDE)
+    return terms, columns, cells, np.zeros(max(p + 1, q))
 
 
 @helper
 def collect(p, q, work, told):
     """After the last block: what has been summed goes to ``told``."""
-    cells = work[2]
-    by_x, by_z, x, zx_at, z, _, _ = _places(p, q)
+    cells, lost = work[2], work[3]
+    by_x, by_z, x, zx_at, z, _ = _places(p, q)
     grad, _, squares, zx, zz = parts(told, p, q)
-    take_sums(cells, by_x, p, grad)
-    take_sums(cells, by_z, q, grad[p:])
-    take_squares(cells, x, p, squares)
+    take_totals(cells, by_x, p, grad)
+    take_totals(cells, by_z, q, grad[p:])
+    take_moments(cells, x, p, lost, squares)
     take_products(cells, zx_at, q, p, zx)
-    take_squares(cells, z, q, zz)
+    take_moments(cells, z, q, lost, zz)
+    lost[:] = 0.0
 
 
 # ---- what a block adds -----------------------------------------------------------------------
@@ -179,8 +175,8 @@ def tell(request, theta, shift, share, noisy, rows, p, q, work, told, by_cluster
         for a column of ones.
     by_cluster : (number of clusters, p + q), added to if CLUSTERS are wanted.
     """
-    cells, ends, x, x_start, _, _ = rows
-    terms, _, tiles, _ = work
+    cells, ends, x, x_start, z, z_start = rows
+    terms, columns, tiles, _ = work
     n = ends[EXACT] if request in (IN_OLSEN, BOUNDS) else ends[N_KINDS]
     if n == 0:
         return
@@ -192,7 +188,11 @@ def tell(request, theta, shift, share, noisy, rows, p, q, work, told, by_cluster
         return
     chart = _chart_of(request)
     constant = shift if chart == SCALE else 0.0
-    _predict(theta, constant, rows, p, q, n, work)
+    turn(x, x_start, p, p, n, theta, 0.0, terms[A], columns, 0)
+    if z.size > 0:
+        turn(z, z_start, q, q, n, theta[p:], constant, terms[C], columns, p)
+    for i in range(n if z.size == 0 else 0):
+        terms[C, i] = constant + theta[p]
     if request == BOUNDS:
         find_bounds(cells, ends, terms)
     else:
@@ -206,94 +206,60 @@ def tell(request, theta, shift, share, noisy, rows, p, q, work, told, by_cluster
     told[VALUE] += total(terms[LOGLIK], n, tiles)
     if chart == SCALE:
         _note_extremes(cells, ends, terms[C], told)
-    for first in range(0, n, PIECE):
-        _add_terms(first, min(PIECE, n - first), p, q, (x, x_start + n * p, n), work)
+    _add_terms(n, p, q, z.size == 0, work)
 
 
 @helper
-def _predict(theta, constant, rows, p, q, n, work):
-    """Both predictors of the first ``n`` rows, and their columns in the panel."""
-    _, _, x, x_start, z, z_start = rows
-    terms, panel, _, _ = work
-    turn(x, x_start, p, p, n, (theta,), 0.0, (terms[A],), panel, 0, x_start + n * p)
-    if z.size > 0:
-        coefs, then = (theta[p:],), z_start + n * q
-        turn(z, z_start, q, q, n, coefs, constant, (terms[C],), panel, p, then)
-        return
-    for i in range(n):
-        terms[C, i] = constant + theta[p]
-    for group in range((n + LANES - 1) // LANES):
-        panel[group, LANES * p : LANES * (p + 1)] = 1.0
-
-
-@helper
-def _add_terms(first, n, p, q, following, work):
-    """Gradient and curvature by both predictors become those by all columns, of ``n`` rows.
-
-    following : (X, where the rows of the next block begin, how many there may be).
-    """
-    terms, whole, cells, _ = work
-    by_x, by_z, x, zx, z, _, _ = _places(p, q)
-    panel, k = whole[first // LANES :], p + q
-    weigh(panel, 0, k, p, n, terms[AA, first:], terms[BY_A, first:], cells, by_x)
-    weigh(panel, p, k + p, q, n, terms[AC, first:], terms[BY_C, first:], cells, by_z)
-    weigh(panel, p, k + k, q, n, terms[CC, first:], None, cells, 0)
-    # The turn has asked for a quarter of what comes next.
-    ahead, start, rows = following
-    position, end = start + rows * p // 4 + 3 * first * p // 4, start + rows * p
-    add_squares(panel, k, 0, p, n, cells, x, ahead, position, end)
-    position = min(position + n * squares_tiles(p), end)
-    add_products(panel, k + p, q, 0, p, n, cells, zx, ahead, position, end)
-    add_squares(panel, k + k, p, q, n, cells, z, ahead, end, end)
+def _add_terms(n, p, q, constant, work):
+    """Gradient and curvature by both predictors become those by all columns."""
+    terms, columns, tiles, _ = work
+    by_x, by_z, x, zx, z, _ = _places(p, q)
+    add_totals(columns, 0, p, terms[BY_A], n, SIGNED, tiles, by_x)
+    add_moments(columns, 0, p, terms[AA], n, SIGNED, tiles, x)
+    if constant:
+        for i in range(n):
+            columns[p, i] = 1.0
+    add_totals(columns, p, q, terms[BY_C], n, SIGNED, tiles, by_z)
+    add_products(columns, p, q, 0, p, terms[AC], n, SIGNED, tiles, zx)
+    add_moments(columns, p, q, terms[CC], n, SIGNED, tiles, z)
 
 
 @helper
 def _add_gram(noisy, rows, p, q, work, told):
     """Squares and products, apart for the rows that are exact and those that are not."""
-    values, ends, x, x_start, z, z_start = rows
-    terms, panel, cells, _ = work
+    cells, ends, x, x_start, z, z_start = rows
+    terms, columns, tiles, lost = work
     grad, aims, _, _, zz = parts(told, p, q)
     n, first = ends[N_KINDS], ends[EXACT]
-    weights, aim = values[WEIGHT], terms[A]
+    weights, aim = cells[WEIGHT], terms[A]
     for i in range(n):
-        aim[i] = values[LOW, i] + 0.5 * values[WIDTH, i]
-    _note_weights(values, ends, noisy, cells, told)
+        aim[i] = cells[LOW, i] + 0.5 * cells[WIDTH, i]
+    _note_weights(cells, ends, noisy, tiles, told)
     if first > 0:
-        _add_aims(x, x_start, p, q, aim, weights, first, work, aims)
+        _add_aims(x, x_start, p, aim, weights, first, work, aims)
     if first < n:
-        known, skip = known_part(told, p, q), x_start + first * p
-        _add_aims(x, skip, p, q, aim[first:], weights[first:], n - first, work, known)
+        known = known_part(told, p, q)
+        _add_aims(x, x_start + first * p, p, aim[first:], weights[first:], n - first, work, known)
     if z.size == 0:
-        weight = total(weights, n, cells)
+        weight = total(weights, n, tiles)
         zz[0, 0] += weight
         grad[p] += weight
         return
-    turn(z, z_start, q, q, n, (), 0.0, (), panel, 0, z_start + n * q)
-    _add_squares(q, weights, n, p, q, work, grad[p:], zz)
+    turn(z, z_start, q, q, n, lost, 0.0, terms[INV], columns, 0)
+    add_moments(columns, 0, q, weights, n, SIGNED, tiles, 0)
+    take_moments(tiles, 0, q, grad[p:], zz)
 
 
 @helper
-def _add_aims(x, x_start, p, q, aim, weights, n, work, out):
+def _add_aims(x, x_start, p, aim, weights, n, work, out):
     """Add squares and products of X and the values to ``out`` (p + 1, p + 1)."""
-    _, panel, _, lost = work
-    turn(x, x_start, p, p, n, (), 0.0, (), panel, 0, x_start + n * p)
-    put_column(aim, n, panel, p)
-    _add_squares(p + 1, weights, n, p, q, work, lost, out)
+    terms, columns, tiles, lost = work
+    turn(x, x_start, p, p, n, lost, 0.0, terms[INV], columns, 0)
+    for i in range(n):
+        columns[p, i] = aim[i]
+    add_moments(columns, 0, p + 1, weights, n, SIGNED, tiles, 0)
+    take_moments(tiles, 0, p + 1, lost, out)
     lost[:] = 0.0
-
-
-@helper
-def _add_squares(columns, weights, n, p, q, work, sums, out):
-    """Add sums of so many columns of the panel, and of their squares and products, with weights."""
-    _, whole, cells, _ = work
-    at = _places(p, q)[5]
-    for first in range(0, n, PIECE):
-        m, panel, own = min(PIECE, n - first), whole[first // LANES :], weights[first:]
-        weigh(panel, 0, columns, columns, m, own, own, cells, at)
-        squares = at + LANES * columns
-        add_squares(panel, columns, 0, columns, m, cells, squares, cells, 0, 0)
-    take_sums(cells, at, columns, sums)
-    take_squares(cells, at + LANES * columns, columns, out)
 
 
 @helper

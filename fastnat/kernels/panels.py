@@ -36,7 +36,7 @@ def new_panel(columns, rows):
 def _columns(panel: Any, first: int, count: int, n: int) -> Any:
     """Columns of a panel as rows, a copy."""
     groups = panel.reshape(len(panel), -1, WIDTH)[:, first : first + count]
-    return groups.transpose(1, 0, 2).reshape(count, -1)[:, :n]
+    return groups.transpose(1, 0, 2).reshape(count, WIDTH * len(panel))[:, :n]
 
 
 def _set_columns(panel: Any, first: int, values: Any) -> None:
@@ -84,25 +84,24 @@ def turn(
 
 
 def _kinds_of_weigh(*kinds: Any) -> Any:
-    check_types((kinds[5], kinds[6]), kinds[0], kinds[7])
+    check_types((kinds[4], kinds[5]), kinds[0], kinds[6])
     return call_of(kinds), emit_weigh
 
 
 @with_twin(_kinds_of_weigh)
 def weigh(
-    panel: Any, first: int, second: int, columns: int, n: int, w: Any, by: Any, sums: Any, at: int
+    panel: Any, first: int, columns: int, n: int, w: Any, by: Any, sums: Any, at: int
 ) -> None:
-    """Columns from ``second`` on become those from ``first`` on times w, which may be the same.
+    """Columns from ``first`` on are multiplied by w.
 
-    The sums of ``by`` times what was there are added to ``sums``, lane by lane, from ``at`` on;
-    ``by`` may be None.
+    The sums of ``by`` times what was there are added to ``sums``, lane by lane, from ``at`` on.
     """
     values = _columns(panel, first, columns, n)
-    for j, row in enumerate([] if by is None else values * by[:n]):
+    for j, row in enumerate(values * by[:n]):
         for lane in range(min(WIDTH, n)):
             for value in row[lane::WIDTH]:
                 sums[at + WIDTH * j + lane] += value
-    _set_columns(panel, second, values * w[:n])
+    _set_columns(panel, first, values * w[:n])
 
 
 def _pairs(v: Any, values: Any, consts: Any, flags: Any) -> Any:
@@ -111,16 +110,15 @@ def _pairs(v: Any, values: Any, consts: Any, flags: Any) -> Any:
 
 
 def _lower_pairs(v: Any, values: Any, consts: Any, flags: Any) -> Any:
-    """Products of each of the first columns with the second ones up to its own place."""
-    own = len(values) // 2
-    return [(values[i], values[own + j]) for i in range(own) for j in range(i + 1)]
+    """Products of each column with those up to itself."""
+    return [(values[i], values[j]) for i in range(len(values)) for j in range(i + 1)]
 
 
 _SIZES = range(1, TILE + 1)
 # Six sums in flight hide most of the latency of a multiply-add, and fit in registers of any kind.
 _UNROLL = {1: 4, 2: 2}
 _SHAPES = (
-    *(Shape(_lower_pairs, size, size, _UNROLL.get(size, 1)) for size in _SIZES),
+    *(Shape(_lower_pairs, size, 0, _UNROLL.get(size, 1)) for size in _SIZES),
     *(Shape(_pairs, size, TILE, 1) for size in _SIZES),
 )
 _LOWER, _FULL = -1, TILE - 1  # and the size, is a shape
@@ -154,21 +152,16 @@ def _tile(
 
 
 @helper
-def _tiles(p):
-    return (p + TILE - 1) // TILE
-
-
-@helper
 def squares_tiles(p):
     """How many tiles `add_squares` needs."""
-    return _tiles(p) * (_tiles(p) + 1) // 2
+    n = (p + TILE - 1) // TILE
+    return n * (n + 1) // 2
 
 
 @helper
-def add_squares(panel, first, second, p, n, cells, at, ahead, position, end):
-    """Add the sums over ``n`` rows of a_i b_j, j <= i, of ``p`` columns each.
+def add_squares(panel, p, n, cells, at, ahead, position, end):
+    """Add the sums over ``n`` rows of the products of each two of the first ``p`` columns.
 
-    The columns a are those from ``first`` on, the columns b those from ``second`` on.
     at : where the cells of these sums begin.
     ahead, position, end : what is asked for in advance, elements of a flat array.
     """
@@ -176,7 +169,7 @@ def add_squares(panel, first, second, p, n, cells, at, ahead, position, end):
         size = min(TILE, p - j)
         for k in range(0, j + 1, TILE):
             shape = (_LOWER if k == j else _FULL) + size
-            _tile(shape, panel, first + j, second + k, n, cells, at, ahead, position)
+            _tile(shape, panel, j, k, n, cells, at, ahead, position)
             at += CELLS
             position = min(position + n, end)
 
@@ -197,35 +190,6 @@ def take_squares(cells, at, p, out):
 
 
 @helper
-def products_tiles(q, p):
-    """How many tiles `add_products` needs."""
-    return _tiles(q) * _tiles(p)
-
-
-@helper
-def add_products(panel, first, q, second, p, n, cells, at, ahead, position, end):
-    """Add the sums of a_i b_j, for ``q`` columns a and ``p`` columns b; else as `add_squares`."""
-    for j in range(0, q, TILE):
-        shape = _FULL + min(TILE, q - j)
-        for k in range(0, p, TILE):
-            _tile(shape, panel, first + j, second + k, n, cells, at, ahead, position)
-            at += CELLS
-            position = min(position + n, end)
-
-
-@helper
-def take_products(cells, at, q, p, out):
-    """Add what `add_products` has found to ``out`` (q, p); cells become 0."""
-    for j in range(0, q, TILE):
-        for k in range(0, p, TILE):
-            for i in range(min(TILE, q - j)):
-                for m in range(min(TILE, p - k)):
-                    out[j + i, k + m] += cells[at + TILE * i + m]
-            cells[at : at + CELLS] = 0.0
-            at += CELLS
-
-
-@helper
 def take_sums(cells, at, p, out):
     """Add what `weigh` has found to ``out`` (p,); cells become 0."""
     for j in range(p):
@@ -240,11 +204,3 @@ def take_column(panel, j, n, out):
     for group in range((n + WIDTH - 1) // WIDTH):
         for lane in range(WIDTH):
             out[WIDTH * group + lane] = panel[group, WIDTH * j + lane]
-
-
-@helper
-def put_column(row, n, panel, j):
-    """A row becomes column ``j``, likewise."""
-    for group in range((n + WIDTH - 1) // WIDTH):
-        for lane in range(WIDTH):
-            panel[group, WIDTH * j + lane] = row[WIDTH * group + lane]

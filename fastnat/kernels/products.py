@@ -14,7 +14,7 @@ import numpy as np
 
 from fastnat.kernels._jit import helper, with_twin
 from fastnat.kernels._llvm import call_of, check_types
-from fastnat.kernels._llvm_products import MOST_VECTORS, emit_predict, emit_tiles
+from fastnat.kernels._llvm_products import MOST_VECTORS, emit_predict, emit_tiles, emit_turn
 from fastnat.kernels._numpy_lanes import WIDTH
 
 
@@ -79,6 +79,39 @@ def predict(
     """
     out[:n] = shift + _rows_of(x, start, step, n, columns) @ coef[:columns]
 
+
+def _kinds_of_turn(*kinds: Any) -> Any:
+    check_types(kinds[:1], kinds[5], kinds[7])
+    check_types((), kinds[8], kinds[8])
+    return call_of(kinds), emit_turn
+
+
+@with_twin(_kinds_of_turn)
+def turn(
+    x: Any,
+    start: int,
+    step: int,
+    columns: int,
+    n: int,
+    coef: Any,
+    shift: float,
+    out: Any,
+    panel: Any,
+    row: int,
+) -> None:
+    """`predict`, and column j of the rows becomes ``panel[row + j]``.
+
+    Columns are taken by eights: those that are not there become 0, for which there are ROOM rows
+    beyond.  Rows of ``panel`` have room for the next multiple of eight.
+    """
+    rows = _rows_of(x, start, step, n, columns)
+    panel[row : row + columns, :n] = rows.T
+    panel[row + columns : row + WIDTH * (-(-columns // WIDTH)), :n] = 0.0
+    out[:n] = shift + rows @ coef[:columns]
+
+
+ROOM = WIDTH
+"""Rows of a panel that `turn` may fill beyond those that are wanted."""
 
 _tile = _make_tile(range(1, WIDTH + 1), MOST_VECTORS)
 _row = _make_tile(range(1), MOST_VECTORS)
