@@ -5,7 +5,7 @@ and answers are merged in the order of the rows.  So the sums have the same bits
 up, on however many threads or machines.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
@@ -59,7 +59,7 @@ class Rows:
     z: Array | None
     members: Array  # the codes of the clusters that have these numbers
     omit: bool
-    seen: Array  # what the rows of each segment are, as `linear_long.look` says, or UNSEEN
+    seen: list[int]  # what the rows of each segment are, as `linear_long.look` says, or UNSEEN
 
     def read(self, part: slice) -> tuple[tuple[Array, ...], Array, Array]:
         """(columns, X, Z) as kernels read them."""
@@ -76,7 +76,7 @@ class Rows:
         told = np.zeros((n, values.told_size(p, k - p)))
         scores = np.zeros((n, members.size, k))
         each = self._segments_of_a_task(self._work(k), n_threads)
-        found: list[tuple[int, float]] = [(codes.NO_DATA, 0.0)] * -(-n // each)
+        found = np.empty((n, 2))
         rooms = SimpleQueue[Any]()  # of threads between two tasks
 
         def work(i: int) -> None:
@@ -87,13 +87,14 @@ class Rows:
                 room = rooms.get_nowait()
             except Empty:
                 room = linear_long.new_room(p, k - p, z.shape[1])
-            rest = columns, x, z, self.omit, self.seen[own], _SEGMENT, room, told[own], scores[own]
-            found[i] = linear_long.tell(*question, *rest)
+            how = self.omit, np.array(self.seen[own]), _SEGMENT, room
+            outs = told[own], scores[own], found[own]
+            linear_long.tell(*question, columns, x, z, *how, *outs)
             rooms.put(room)
 
-        _blocks.run(work, len(found), n_threads, self._work(k) * len(self.x))
+        _blocks.run(work, -(-n // each), n_threads, self._work(k) * len(self.x))
         sums = np.sum(told, axis=0), members, np.sum(scores, axis=0)
-        return Answer(*sums, *_survey(found))
+        return Answer(*sums, *_survey((code, total) for code, total in found.tolist()))
 
     def _work(self, k: int) -> int:
         """What is done with a row, as bytes that could be read meanwhile."""
@@ -117,14 +118,14 @@ class Rows:
             if self.seen[i] == linear_long.UNSEEN:
                 first = (i - own.start) * _SEGMENT
                 last = min(first + _SEGMENT, len(x))
-                self.seen[i] = linear_long.look(columns, x, z, first, last)
+                self.seen[i] = int(linear_long.look(columns, x, z, first, last))
 
 
 def rows_of(
     columns: tuple[Array | None, ...], x: Array, z: Array | None, members: Array, omit: bool
 ) -> Rows:
     """Rows at which nobody has looked."""
-    seen = np.full(max(1, -(-len(x) // _SEGMENT)), linear_long.UNSEEN)
+    seen = [linear_long.UNSEEN] * max(1, -(-len(x) // _SEGMENT))
     return Rows(columns, x, z, members, omit, seen)
 
 
@@ -134,11 +135,11 @@ def _flat(matrix: Array | None, part: slice) -> Array:
     return _blocks.flat(matrix[part], float32=False).reshape(-1, matrix.shape[-1])
 
 
-def _survey(found: Sequence[tuple[int, float]]) -> tuple[int, float]:
+def _survey(found: Iterable[tuple[float, float]]) -> tuple[int, float]:
     """(status, total weight) of rows with such parts."""
     status, total = codes.NO_DATA, 0.0
     for code, weight in found:
-        status, total = int(linear.worse(status, code)), total + weight
+        status, total = int(linear.worse(status, int(code))), total + weight
     return status, total
 
 

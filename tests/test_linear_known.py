@@ -5,6 +5,7 @@ told by both, and a whole fit is at a maximum by NumPy.
 """
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -41,8 +42,10 @@ def tell(memory, theta, data, seen, request=values.OBSERVED):
     columns = (y, *[NONE] * 6, w, NONE)
     told, scores = np.zeros((1, values.told_size(p, q))), np.zeros((1, 0, p + q))
     looked, room = np.array([seen]), linear_long.new_room(p, q, q)
-    rest = columns, X, Z, False, looked, n, room, told, scores
-    status, total = linear_long.tell(request, theta, memory, *rest)
+    found = np.empty((1, 2))
+    rest = columns, X, Z, False, looked, n, room, told, scores, found
+    linear_long.tell(request, theta, memory, *rest)
+    status, total = found[0]
     assert all(np.all(cells == 0.0) for cells in (room[2][2], room[3][2], room[3][3]))
     return told[0], status, total
 
@@ -144,3 +147,32 @@ def test_a_long_fit_is_at_a_maximum(kind, n_threads, rng, monkeypatch):
     np.testing.assert_allclose(scores * fit.stderr, 0.0, atol=1e-7)
     loglik = np.sum(w * (-0.5 * r * r - log_sigma - 0.5 * math.log(2.0 * math.pi)))
     assert fit.loglik == pytest.approx(loglik, rel=1e-12)
+
+
+def test_weights_add_up_to_the_same_bits_on_any_number_of_threads(rng, monkeypatch):
+    """Also those of a problem that fails, whose tasks have other segments."""
+    monkeypatch.setattr(_linear, "LONG", 1000)
+    monkeypatch.setattr(_long, "_SEGMENT", 100)
+    y, X, Z, w = problem(rng, 5000, 3, 2, True)
+    y[17] = np.nan
+    found = set()
+    for segments in (1, 3, 50):
+        monkeypatch.setattr(_long.Rows, "_segments_of_a_task", lambda *_, n=segments: n)
+        fit = fastnat.fit_linear(y, X, Z, weights=w, n_threads=2)
+        assert fit.status == codes.NAN_INPUT
+        found.add(float(fit.nobs))
+    assert len(found) == 1
+
+
+def test_rows_may_come_from_memory_that_nobody_can_write_to(rng):
+    """As what distributed has received may be."""
+    y, X, Z, _ = problem(rng, 40, 2, 2, False)
+    columns = (y, *[None] * 8)
+    buffers = []
+    rows = _long.rows_of(columns, X, Z, np.empty(0, np.int64), False)
+    sent = pickle.dumps(rows, protocol=5, buffer_callback=buffers.append)
+    received = pickle.loads(sent, buffers=[bytes(buffer) for buffer in buffers])
+    memory, theta = memory_of(rng, 2, 2, 1.0), 0.1 * rng.normal(size=4)
+    question = _long.Question(values.OBSERVED, theta, memory)
+    answers = [each.tell(question, 1) for each in (rows, received)]
+    np.testing.assert_array_equal(answers[0].told, answers[1].told)

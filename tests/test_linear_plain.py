@@ -188,3 +188,33 @@ def test_lanes():
         (3, 0, 1),
     ):
         assert linear_design.lanes_of(p, n_fits) == expected
+
+
+@pytest.mark.parametrize(
+    ("scale", "weight", "column"),
+    [(1e202, 1e-301, 1e150), (1e-160, 1e170, 1.0), (1e150, 1e-200, 1.0), (1.0, 1e-290, 1.0)],
+)
+def test_weights_of_any_size_leave_a_sigma(scale, weight, column, rng):
+    """Whose square may not be a number of moderate size."""
+    y = 3.0 + rng.normal(size=50)
+    fit = fastnat.fit_linear(scale * y, np.full((50, 1), column), weights=np.full(50, weight))
+    assert fit.status == 0
+    assert fit.scale_coef[0] - np.log(scale) == pytest.approx(np.log(np.std(y)), abs=1e-9)
+    assert fit.coef[0] * (column / scale) == pytest.approx(np.mean(y), rel=1e-12)
+
+
+@pytest.mark.parametrize("exponent", [-470, -460, -450, -440, -400, 0])
+@pytest.mark.parametrize("seed", range(6))
+def test_years_and_tiny_values_with_little_left(seed, exponent):
+    """What a fit leaves may be 0 by rounding, and then too small for squares."""
+    rng = np.random.default_rng(seed)
+    X = np.column_stack([np.ones(400), 2000.0 + np.floor(10.0 * rng.random(400))])
+    y = X @ [1.0, 0.002] + 1e-9 * rng.normal(size=400)
+    fit = fastnat.fit_linear(np.ldexp(y, exponent), X)
+    assert fit.status == 0
+    coef, stderr = (np.ldexp(a, -exponent) for a in (fit.coef, fit.stderr[:2]))
+    centred = X[:, 1] - X[:, 1].mean()
+    slope = centred @ (y - y.mean()) / (centred @ centred)
+    assert coef[1] == pytest.approx(slope, abs=1e-3 * stderr[1])
+    assert coef @ X.mean(axis=0) == pytest.approx(y.mean(), rel=1e-12)
+    assert stderr[1] == pytest.approx(1e-9 / np.sqrt(centred @ centred), rel=0.2)

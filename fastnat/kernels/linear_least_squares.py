@@ -69,6 +69,7 @@ MORE, FITTED, DEPENDENT, NO_UNITS = range(4)
 
 _MOST_PASSES = 6
 _DEPENDENT = 1e-12  # what is left of a column that depends on those before it, relative to it
+_ROUNDING = 2.0**-52  # of squares
 PERFECT = 2.0**-50  # residuals that are rounding, relative to the values
 SOUND = 2.0**10  # times rounding: a sigma above it is of the data
 ENOUGH = 2.0**-6  # of squares, left by a fit: with less, too many digits have cancelled
@@ -108,7 +109,8 @@ def fit(memory, told):
     precise = rest >= ENOUGH * aims[p, p]
     if cells[MODEL] == CENSORED:
         precise = _fit_known(memory, known, precise, fit)
-    change = _unit_of(math.sqrt(rest / cells[TOTAL]))
+    # Where what is left is rounding it may be 0, and a unit of 1 would be any number.
+    change = _unit_of(math.sqrt(max(rest, _ROUNDING * aims[p, p]) / cells[TOTAL]))
     cells[RSS] = rest / (change * change)
     if (good and precise) or last:
         _set_unit(memory, change)

@@ -48,28 +48,26 @@ def new_room(p, q, z_columns):
 
 
 @kernel
-def tell(request, theta, memory, columns, x, z, omit, seen, size, room, told, by_cluster):
+def tell(request, theta, memory, columns, x, z, omit, seen, size, room, told, scores, found):
     """Add the values of segments of the rows of one long problem to ``told``.
 
     columns, x, z, omit : as in `linear.fit_rows`, of all segments, which have ``size`` rows each.
     seen : (segments,), what `look` says of each.
     memory : of the search; only read.
     room : of nobody else at the time.
-    told, by_cluster : of each segment, so that sums do not depend on who tells how many.
-    Returns (status, total weight).
+    told, scores, found : of each segment, so that sums do not depend on who tells how many: its
+        values, scores by cluster, (status, total weight).
     """
-    owners = room, (columns, x, z), (theta, memory, told, by_cluster)
-    tools, (columns, x, z), (theta, memory, told, by_cluster) = borrow(owners)
-    code, total = np.int64(codes.NO_DATA), 0.0
+    owners = room, (columns, x, z), (theta, memory, told, scores, found)
+    tools, (columns, x, z), (theta, memory, told, scores, found) = borrow(owners)
     for s in range(told.shape[0]):
         first, last = s * size, min((s + 1) * size, columns[0].size)
         rows = columns, x, z, first, last
-        found, weight = _tell_segment(
-            request, theta, memory, rows, omit, seen[s], tools, told[s], by_cluster[s]
+        code, total = _tell_segment(
+            request, theta, memory, rows, omit, seen[s], tools, told[s], scores[s]
         )
-        code, total = worse(code, found), total + weight
+        found[s, 0], found[s, 1] = code, total
     keep(owners)
-    return code, total
 
 
 @helper

@@ -228,11 +228,12 @@ def _write(t, lost, cov, designs, fits, row, found):
     result, params, stderr, corr = results[row], all_params[row], all_errors[row], all_corr[row]
     design, _, inverse, _, errors = designs
     cells, _, _, coef = fits
-    p, rest, dof = coef.shape[0], cells[REST, t], design[TOTAL, t] - lost
-    if not rest > 0.0:
+    p, dof = coef.shape[0], design[TOTAL, t] - lost
+    rest, variance = cells[REST, t], cells[REST, t] / dof
+    if not (rest > 0.0 and LEAST < variance < MOST):  # weights may be of any size
         result[R_STATUS] = PENDING
         return False
-    sigma = math.sqrt(rest / dof)
+    sigma = math.sqrt(variance)
     for j in range(p):
         params[j] = coef[j, t]
     params[p] = math.log(sigma)
