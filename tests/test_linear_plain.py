@@ -7,7 +7,7 @@ from conftest import assert_same_bits, same_bits, scaled
 
 import fastnat
 from fastnat import Status
-from fastnat.kernels import linear_design, linear_memory, linear_outcome, linear_plain
+from fastnat.kernels import codes, linear_design, linear_memory, linear_outcome, linear_plain
 
 mp = mpmath.mp.clone()
 mp.dps = 40
@@ -218,3 +218,13 @@ def test_years_and_tiny_values_with_little_left(seed, exponent):
     assert coef[1] == pytest.approx(slope, abs=1e-3 * stderr[1])
     assert coef @ X.mean(axis=0) == pytest.approx(y.mean(), rel=1e-12)
     assert stderr[1] == pytest.approx(1e-9 / np.sqrt(centred @ centred), rel=0.2)
+
+
+def test_a_unit_is_no_less_than_the_least_number():
+    """Where values are that, and a fit leaves nothing of them."""
+    X = np.column_stack([np.ones(4), [0.0, 1.0, 2.0, 4.0]])
+    for value in (5e-324, 1e-320, 2.0**-1022):
+        fit = fastnat.fit_linear(np.full(4, value), X)
+        assert fit.status == codes.SIGMA_ZERO
+        assert fit.coef[0] == pytest.approx(value, abs=5e-324)
+        assert abs(fit.coef[1]) <= value

@@ -111,6 +111,8 @@ def fit(memory, told):
         precise = _fit_known(memory, known, precise, fit)
     # Where what is left is rounding it may be 0, and a unit of 1 would be any number.
     change = _unit_of(math.sqrt(max(rest, _ROUNDING * aims[p, p]) / cells[TOTAL]))
+    if cells[UNIT] * change == 0.0:
+        change = 1.0  # there are no smaller numbers
     cells[RSS] = rest / (change * change)
     if (good and precise) or last:
         _set_unit(memory, change)
