@@ -130,7 +130,8 @@ FLOORS = [
         "kernels.tuples",
     },
     {"kernels._llvm_products", "kernels._llvm_rows", "kernels._llvm_tables"},
-    {"kernels._llvm_panels", "kernels._llvm_tiles"},
+    {"kernels._llvm_tiles"},
+    {"kernels._llvm_panels"},
     {
         "kernels.lanes",
         "kernels.observation",

@@ -1,7 +1,6 @@
 """The LLVM side of `panels`: rows turned into columns, columns weighed, and their products."""
 
 import copy
-import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,15 +9,14 @@ from fastnat.kernels._llvm import (
     Argument,
     LlvmLanes,
     eight_rows,
-    in_registers,
     integer,
     lanes_below,
     loop,
     splat,
-    transpose_and_add,
     transpose_four,
 )
-from fastnat.kernels._llvm_rows import Call, parts_of
+from fastnat.kernels._llvm_rows import Call
+from fastnat.kernels._llvm_tiles import emit_shapes
 from fastnat.kernels._numpy_lanes import WIDTH, Shape
 
 _TOGETHER = 5  # columns that are weighed in one loop over the rows
@@ -157,27 +155,12 @@ def emit_tile(
     kinds = signature.args
     panel = Panel(context, builder, kinds[1], args[1])
     out, ahead = (Argument(context, builder, kinds[i], args[i]) for i in (5, 7))
-    n, at, position = args[4], args[6], args[8]
-    after = builder.append_basic_block("after")
-    chosen = builder.switch(args[0], after)
-    for number, shape in enumerate(shapes):
-        block = builder.append_basic_block("tile")
-        chosen.add_case(integer(number), block)
-        builder.position_at_end(block)
-        places = [builder.add(args[2], integer(j)) for j in range(shape.own)]
-        places += [builder.add(args[3], integer(j)) for j in range(shape.others)]
+
+    def call_of(shape: Shape, places: list[Any]) -> Call:
         call = _Asking(shape.body, 0, builder, [*map(panel.column, places)], ())
         call.ahead = ahead
-        found = [
-            part.run([integer(0)], [[]], n, position)
-            for part in parts_of(call, 1, shape.unroll, in_registers(context))
-        ]
-        vectors = [vector for (vector,) in itertools.chain(*found)]
-        vectors += [ZERO] * (-len(vectors) % WIDTH)
-        for begin in range(0, len(vectors), WIDTH):
-            sums = transpose_and_add(builder, vectors[begin : begin + WIDTH])
-            place = builder.add(at, integer(begin))
-            out.store(builder.fadd(out.load(place), sums), place)
-        builder.branch(after)
-    builder.position_at_end(after)
+        return call
+
+    chosen = args[0], *args[2:4]
+    emit_shapes(shapes, context, builder, chosen, call_of, args[4], args[8], out, args[6])
     return context.get_dummy_value()
