@@ -14,6 +14,8 @@ import fastnat
 from fastnat import _linear, _long
 from fastnat.kernels import codes, linear_long, linear_memory
 from fastnat.kernels import linear_values as values
+from fastnat.kernels.curvature import outlasts_singles
+from fastnat.kernels.linalg import cholesky
 
 NONE = np.empty(0)
 
@@ -104,6 +106,40 @@ def test_other_sums_are_those_of_rows_of_any_kind(request_, rng):
 
 
 @pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(("n", "p", "q"), [(1, 1, 1), (97, 5, 3), (513, 20, 5)])
+def test_only_curvature_is_rough(n, p, q, weighted, rng):
+    """All else has the same bits; and rows of any kind tell it as precisely as ever."""
+    data = problem(rng, n, p, q, weighted)
+    memory, theta = memory_of(rng, p, q, 4.0), 0.1 * rng.normal(size=p + q)
+    (rough, *_), (fine, *_) = (
+        tell(memory, theta, data, linear_long.KNOWN, request)
+        for request in (values.ROUGHLY, values.OBSERVED)
+    )
+    first = values.N_CELLS + p + q
+    assert (rough[values.ROUGH], fine[values.ROUGH]) == (n, 0)
+    rough[values.ROUGH] = 0.0
+    np.testing.assert_array_equal(rough[:first], fine[:first])
+    sizes = np.sqrt(np.concatenate([np.diag(part) for part in curvature(fine, p, q)[::2]]))
+    metrics = (assembled(told, p, q) / np.outer(sizes, sizes) for told in (rough, fine))
+    np.testing.assert_allclose(*metrics, atol=1e-6)
+    slow, slow_and_fine = (
+        tell(memory, theta, data, linear_long.FINITE, request)[0]
+        for request in (values.ROUGHLY, values.OBSERVED)
+    )
+    np.testing.assert_array_equal(slow, slow_and_fine)
+
+
+def curvature(told, p, q):
+    """Of X with itself, Z with X, Z with itself."""
+    return values.parts(told, p, q)[2:]
+
+
+def assembled(told, p, q):
+    by_x, zx, zz = curvature(told, p, q)
+    return np.block([[by_x, zx.T], [zx, zz]])
+
+
+@pytest.mark.parametrize("weighted", [False, True])
 def test_a_scale_that_has_left_the_data_behind_is_noted(weighted, rng):
     data = problem(rng, 120, 2, 2, weighted)
     data[2][::7, 1] = -100.0
@@ -147,6 +183,95 @@ def test_a_long_fit_is_at_a_maximum(kind, n_threads, rng, monkeypatch):
     np.testing.assert_allclose(scores * fit.stderr, 0.0, atol=1e-7)
     loglik = np.sum(w * (-0.5 * r * r - log_sigma - 0.5 * math.log(2.0 * math.pi)))
     assert fit.loglik == pytest.approx(loglik, rel=1e-12)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What a long problem, of more than 200 rows, has asked for: a list that grows."""
+    requests, answer = [], _long.Rows.tell
+
+    def tell(rows, question, n_threads):
+        requests.append(question.request)
+        return answer(rows, question, n_threads)
+
+    monkeypatch.setattr(_linear, "LONG", 200)
+    monkeypatch.setattr(_long.Rows, "tell", tell)
+    return requests
+
+
+def fit_precisely(*data, **options):
+    """By double precision only."""
+    with pytest.MonkeyPatch.context() as patch:
+        answer = _long.Rows.tell
+
+        def tell(rows, question, n_threads):
+            if question.request == values.ROUGHLY:
+                question = question._replace(request=values.OBSERVED)
+            return answer(rows, question, n_threads)
+
+        patch.setattr(_long.Rows, "tell", tell)
+        return fastnat.fit_linear(*data, **options)
+
+
+def check_equal(fit, other, scale=1.0):
+    assert fit.status == other.status == codes.OK
+    assert fit.nit == other.nit
+    assert fit.loglik == pytest.approx(other.loglik, rel=1e-13)
+    params = fit.params / scale, other.params / scale
+    np.testing.assert_allclose(*params, rtol=1e-11, atol=1e-11)
+    np.testing.assert_allclose(fit.stderr, other.stderr, rtol=1e-11)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_end_of_the_search_is_precise(weighted, rng, asked):
+    """Not one evaluation more than without single precision, and the same numbers."""
+    y, X, Z, w = problem(rng, 400, 4, 2, weighted)
+    options = {"weights": w if weighted else None}
+    fit = fastnat.fit_linear(y, X, Z, **options)
+    steps = [request for request in asked if request != values.GRAM]
+    assert steps == [values.ROUGHLY] * int(fit.nit) + [values.OBSERVED]
+    check_equal(fit, fit_precisely(y, X, Z, **options))
+
+
+@pytest.mark.parametrize("power", [-120, -30, 30, 120])
+def test_columns_of_any_size(power, rng, asked):
+    """Single precision holds neither their squares nor, often, themselves."""
+    y, X, Z, _ = problem(rng, 400, 3, 2, False)
+    X[:, 1] *= 10.0**power
+    fit = fastnat.fit_linear(y, X, Z)
+    assert asked.count(values.ROUGHLY) == 1
+    scale = np.ones(5)
+    scale[1] = 10.0**-power
+    check_equal(fit, fit_precisely(y, X, Z), scale)
+
+
+def test_columns_that_only_heavy_rows_tell_apart(rng, asked):
+    """The weights at the maximum make them nearly dependent, with pivots of 1e-6."""
+    y, X, Z, _ = problem(rng, 400, 3, 2, False)
+    late = np.arange(400) >= 200
+    Z[:, 1] = late
+    X[:, 2] = X[:, 1] + late * X[:, 2]
+    y = X @ [1.0, 2.0, 3.0] + np.exp(7.0 * late) * rng.normal(size=400)
+    fit = fastnat.fit_linear(y, X, Z)
+    assert 0 < asked.count(values.ROUGHLY) < asked.count(values.OBSERVED) + 8
+    assert asked.count(values.OBSERVED) > 1
+    check_equal(fit, fit_precisely(y, X, Z))
+
+
+def test_what_single_precision_leaves_to_go_by():
+    """Of pivots, and of squares."""
+    n, good = 100.0, np.array([[1.0, 0.9], [0.9, 1.0]])
+    near = np.array([[1.0, 1.0 - 1e-6], [1.0 - 1e-6, 1.0]])
+    for matrix, expected in (
+        (n * good, True),
+        (n * near, False),
+        (1e-23 * n * good, True),
+        (1e-25 * n * good, False),
+        (n * np.array([[1.0, 0.0], [0.0, 1e-25]]), False),
+    ):
+        factor = matrix.copy()
+        assert cholesky(factor)
+        assert outlasts_singles(matrix, factor, n) == expected
 
 
 def test_weights_add_up_to_the_same_bits_on_any_number_of_threads(rng, monkeypatch):

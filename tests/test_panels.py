@@ -24,17 +24,21 @@ def compiled():
         return lay, scale
 
     @njit
-    def turn(x, start, step, columns, n, coefs, shift, outs, panel, first, ahead):
-        lay(x, start, step, columns, n, coefs, shift, outs, panel, first, ahead)
+    def turn(x, start, step, columns, n, coefs, shift, outs, panel, first, ahead, whole):
+        lay(x, start, step, columns, n, coefs, shift, outs, panel, first, ahead, whole)
 
     @njit
-    def weigh(panel, first, columns, n, w, by, sums, at):
-        scale(panel, first, columns, n, w, by, sums, at)
+    def weigh(panel, first, columns, n, w, by, sums, at, single):
+        scale(panel, first, columns, n, w, by, sums, at, single)
 
     return turn, weigh
 
 
-def column(panel, j, n):
+def column(panel, j, n, single=False):
+    """Element by element, where the module says that they are."""
+    if single:
+        numbers = panel.view(np.float32)
+        return np.array([numbers[i // 16 * 2, 16 * j + i % 16] for i in range(n)])
     return np.array([panel[i // 8, 8 * j + i % 8] for i in range(n)])
 
 
@@ -44,12 +48,20 @@ def new_panel(columns, rows=panels.ROWS):
     return panel
 
 
-def filled(values):
-    """A panel with these columns, and NaN wherever there is none."""
+def filled(values, single=None):
+    """A panel with these columns, and NaN wherever there is none.
+
+    single : whether in single precision, and with zeros up to the next multiple of 16, as tiles
+        want them; None: not for tiles.
+    """
     p, n = values.shape
     panel = new_panel(p)
-    for i in range(n):
-        panel[i // 8, i % 8 : 8 * p : 8] = values[:, i]
+    for i in range(n if single is None else -(-n // 16) * 16):
+        column = values[:, i] if i < n else np.zeros(p)
+        if single:
+            panel.view(np.float32)[i // 16 * 2, i % 16 : 16 * p : 16] = column
+        else:
+            panel[i // 8, i % 8 : 8 * p : 8] = column
     return panel
 
 
@@ -68,7 +80,7 @@ def test_columns_and_what_they_predict(n, p, count):
     panel = new_panel(top + p)
     panel[:] = 7.0
     outs = tuple(np.full(-(-n // 8) * 8 + 1, 7.0) for _ in coefs)
-    turn(x, start, step, p, n, coefs, 0.5, outs, panel, top, 0)
+    turn(x, start, step, p, n, coefs, 0.5, outs, panel, top, 0, None)
     for coef, out in zip(coefs, outs, strict=True):
         np.testing.assert_array_equal(out[:n], 0.5 + rows @ coef)
         assert out[-1] == 7.0
@@ -82,14 +94,16 @@ def test_columns_and_what_they_predict(n, p, count):
     assert np.all(panel[-(-n // 8) :] == 7.0)
 
 
+@pytest.mark.parametrize("whole", [None, True])
 @pytest.mark.parametrize(("n", "p"), SHAPES[1:])
-def test_nothing_is_read_beyond_the_end_of_a_matrix(n, p):
+def test_nothing_is_read_beyond_the_end_of_a_matrix(n, p, whole):
+    """But asked for it may be."""
     turn, _ = compiled()
     n = min(n, 512 // p)  # a page
     x, memory = before_guard_page(n * p, np.float64)
     x[:] = 1.0
     panel, out = new_panel(p), np.zeros(n + 8)
-    turn(x, 0, p, p, n, (np.ones(p),), 0.0, (out,), panel, 0, n * p)
+    turn(x, 0, p, p, n, (np.ones(p),), 0.0, (out,), panel, 0, n * p, whole)
     assert np.all(out[:n] == p)
     assert np.all(column(panel, p - 1, n) == 1.0)
     del x
@@ -104,30 +118,44 @@ def test_predictors_do_not_depend_on_how_rows_are_aligned(rng):
     for shift in range(4):
         moved = np.concatenate([rng.normal(size=shift), x, rng.normal(size=20)])
         out = np.zeros(40)
-        turn(moved, shift, 11, 11, 40, (coef,), 0.0, (out,), new_panel(11), 0, 0)
+        turn(moved, shift, 11, 11, 40, (coef,), 0.0, (out,), new_panel(11), 0, 0, None)
         found.add(out.tobytes())
     assert len(found) == 1
 
 
+@pytest.mark.parametrize("single", [False, True])
 @pytest.mark.parametrize(("n", "p"), SHAPES)
-def test_columns_are_weighed_and_summed(n, p):
-    """What is beyond the rows is read, but is in no sum, whatever it is."""
+def test_columns_are_weighed_and_summed(n, p, single):
+    """What is beyond the rows is in no sum, whatever it is, and becomes 0."""
     _, weigh = compiled()
     values = dyadic((p + 2) * n).reshape(p + 2, n)
     panel, sums = filled(values), np.full(8 * p + 16, CELL)
-    w, by = (np.append(dyadic(n), np.full(8, np.nan)) for _ in range(2))
+    w, by = (np.append(dyadic(n), np.full(16, np.nan)) for _ in range(2))
     sums[8:-8] = 0.0
-    weigh(panel, 1, p, n, w, by, sums, 8)
+    for _ in range(2):  # of the second one sums are added to those of the first
+        panel = filled(values)
+        weigh(panel, 1, p, n, w, by, sums, 8, single)
     for j in range(p + 2):
-        factor = w[:n] if 1 <= j <= p else 1.0
-        np.testing.assert_array_equal(column(panel, j, n), factor * values[j])
-    weigh(panel, 1, p, n, np.ones(n + 8), by, sums, 8)
+        weighed = 1 <= j <= p
+        found = column(panel, j, n, single and weighed)
+        np.testing.assert_array_equal(found, (w[:n] if weighed else 1.0) * values[j])
+        if weighed:
+            beyond = column(panel, j, -(-n // 16) * 16, single)[n:]
+            np.testing.assert_array_equal(beyond, 0.0)
     out = np.ones(p)
     panels.take_sums(sums, 8, p, out)
-    np.testing.assert_array_equal(out, 1.0 + values[1:-1] @ ((1.0 + w[:n]) * by[:n]))
+    np.testing.assert_array_equal(out, 1.0 + 2.0 * values[1:-1] @ by[:n])
     assert np.all(sums[8:-8] == 0.0)
     assert np.all(sums[:8] == CELL)
     assert np.all(sums[-8:] == CELL)
+
+
+def test_what_single_precision_cannot_hold_is_infinite_or_0():
+    _, weigh = compiled()
+    values = np.array([[1e300, -1e39, 1e-60, 1.0 + 2.0**-30, 3.0]])
+    panel, one = filled(values), np.ones(16)
+    weigh(panel, 0, 1, 5, one, one, np.zeros(8), 0, True)
+    np.testing.assert_array_equal(column(panel, 0, 5, True), [np.inf, -np.inf, 0.0, 1.0, 3.0])
 
 
 def cells_for(n_tiles):
@@ -143,17 +171,43 @@ def check_cells(cells):
     assert np.all(cells[panels.CELLS : -panels.CELLS] == 0.0)
 
 
-@pytest.mark.parametrize("n", [0, 1, 7, 8, 40, 53])
+@pytest.mark.parametrize("single", [False, True])
+@pytest.mark.parametrize("n", [0, 1, 7, 8, 15, 16, 40, 53])
 @pytest.mark.parametrize("p", [1, 2, 3, 4, 5, 6, 9, 12, 26])
-def test_squares_equal_numpy(p, n):
+def test_squares_equal_numpy(p, n, single):
     values = dyadic(p * n).reshape(p, n)
-    panel, cells = filled(values), cells_for(panels.squares_tiles(p))
+    panel, cells = filled(values, single), cells_for(panels.squares_tiles(p))
     out, at = np.ones((p, p)), panels.CELLS
     for _ in range(2):
-        panels.add_squares(panel, p, n, cells, at, cells, 0, 0)
+        panels.add_squares(panel, p, n, single, cells, at, cells, 0, 0)
     panels.take_squares(cells, at, p, out)
     check_cells(cells)
     np.testing.assert_array_equal(out, 1.0 + 2.0 * values @ values.T)
+
+
+def test_sums_of_pieces_are_doubles():
+    """What one piece loses is not lost again by adding it to others."""
+    values = filled(np.ones((1, 16)), True)
+    cells, out = np.zeros(panels.CELLS), np.zeros((1, 1))
+    cells[0] = 2.0**30
+    panels.add_squares(values, 1, 16, True, cells, 0, cells, 0, 0)
+    panels.take_squares(cells, 0, 1, out)
+    assert out[0, 0] == 2.0**30 + 16.0  # no number of single precision
+
+
+@pytest.mark.parametrize("n", [5, 96])
+def test_single_precision_rounds_no_more_than_it_must(n, rng):
+    _, weigh = compiled()
+    values = rng.normal(size=(7, n))
+    panel, one = filled(values), np.ones(n + 16)
+    cells, out = np.zeros(panels.CELLS * panels.squares_tiles(7)), np.zeros((7, 7))
+    weigh(panel, 0, 7, n, one, one, np.zeros(56), 0, True)
+    panels.add_squares(panel, 7, n, True, cells, 0, cells, 0, 0)
+    panels.take_squares(cells, 0, 7, out)
+    # Each factor once, each product and sum of a lane, and four levels of sums over lanes.
+    most = (3.0 + n / 16.0 + 4.0) * 2.0**-24 * (abs(values) @ abs(values.T))
+    assert np.all(abs(out - values @ values.T) <= most)
+    assert np.any(out != values @ values.T)
 
 
 @pytest.mark.parametrize("n", [0, 1, 8, 21])
@@ -169,7 +223,7 @@ def test_a_column_becomes_a_row(n):
 def test_groups_begin_with_different_lines(columns):
     """Else those of one column would all be in the same few places of the cache."""
     panel = panels.new_panel(columns, 40)
-    assert panel.shape[0] == 5
+    assert panel.shape[0] == 6  # pairs of groups
     assert panel.shape[1] // 8 % 2 == 1
     assert panel.shape[1] >= 8 * (columns + 3)
     assert aligned(1, 8).ctypes.data % 64 == panel.ctypes.data % 64 == 0

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -46,7 +47,8 @@ class LlvmLanes:
 
     def fma(self, a: Any, b: Any, c: Any) -> Any:
         # llvmlite's builder.fma refuses vectors.
-        fma = _declare(self.builder.module, "llvm.fma.v8f64", VECTOR, [VECTOR] * 3)
+        name = f"llvm.fma.v{a.type.count}f{64 if a.type.element == DOUBLE else 32}"
+        fma = _declare(self.builder.module, name, a.type, [a.type] * 3)
         return self.builder.call(fma, [a, b, c])
 
     def le(self, a: Any, b: Any) -> Any:
@@ -212,6 +214,19 @@ def loop(builder: Any, begin: Any, end: Any, step: int, carried: list[Any], emit
     return k, phis
 
 
+def emit_cases(builder: Any, number: Any, cases: Sequence[Any], emit: Callable[[Any], Any]) -> None:
+    """``emit(cases[number])``, of which the code is there once for each; nothing beyond them."""
+    after = builder.append_basic_block("after")
+    switch = builder.switch(number, after)
+    for which, case in enumerate(cases):
+        block = builder.append_basic_block("case")
+        switch.add_case(ir.Constant(number.type, which), block)
+        builder.position_at_end(block)
+        emit(case)
+        builder.branch(after)
+    builder.position_at_end(after)
+
+
 def store_sums(builder: Any, cells: list[tuple[Any, Any, int]], out: Argument) -> None:
     """Store the sum over the lanes of each (vector, cell, column beyond it), at most eight."""
     lanes = [ir.Constant(ir.IntType(32), i) for i in range(WIDTH)]
@@ -228,10 +243,13 @@ def store_sums(builder: Any, cells: list[tuple[Any, Any, int]], out: Argument) -
 
 
 def transpose_and_add(builder: Any, vectors: list[Any]) -> Any:
-    """The sums over the lanes of eight vectors as one vector: seven additions instead of 56."""
-    step = 1
+    """The sums over the lanes of as many vectors as one vector: for eight seven additions, not 56.
+
+    Lanes are added as neighbours, as in `halve`.
+    """
+    step, width = 1, len(vectors)
     while len(vectors) > 1:
-        even, odd = _PAIRS[step]
+        even, odd = _neighbours(width, step)
         vectors = [
             builder.fadd(shuffle(builder, a, b, even), shuffle(builder, a, b, odd))
             for a, b in zip(vectors[::2], vectors[1::2], strict=True)
@@ -240,12 +258,10 @@ def transpose_and_add(builder: Any, vectors: list[Any]) -> Any:
     return vectors[0]
 
 
-# Which lanes of two vectors meet at each level: lanes are added as neighbours, as in `halve`.
-_PAIRS = {
-    1: ([0, 8, 2, 10, 4, 12, 6, 14], [1, 9, 3, 11, 5, 13, 7, 15]),
-    2: ([0, 1, 8, 9, 4, 5, 12, 13], [2, 3, 10, 11, 6, 7, 14, 15]),
-    4: ([0, 1, 2, 3, 8, 9, 10, 11], [4, 5, 6, 7, 12, 13, 14, 15]),
-}
+def _neighbours(width: int, step: int) -> tuple[list[int], list[int]]:
+    """Lanes of two vectors that meet: those of the first and of the second, in turns."""
+    first = [i if i // step % 2 == 0 else i - step + width for i in range(width)]
+    return first, [i + step for i in first]
 
 
 def transpose(builder: Any, vectors: list[Any]) -> list[Any]:
@@ -260,7 +276,7 @@ def transpose(builder: Any, vectors: list[Any]) -> list[Any]:
 
 
 _QUARTERS = [0, 1, 4, 5, 8, 9, 12, 13], [2, 3, 6, 7, 10, 11, 14, 15]
-_TURNS = (_PAIRS[1], _QUARTERS, _QUARTERS)
+_TURNS = (_neighbours(WIDTH, 1), _QUARTERS, _QUARTERS)
 
 
 def transpose_four(builder: Any, vectors: list[Any]) -> list[Any]:

@@ -8,6 +8,7 @@ from fastnat.kernels.linalg import cholesky, cholesky_solve
 
 _FLAT = 1e-9  # pivots of a scaled information below this are rounding of its differences
 _NOISE = 1e-10  # what differences of the score leave of curvature, relative to the OPG, at most
+_SINGLE_PIVOT, _SINGLE_SQUARE = 1e-5, 1e-24
 _MOST_SCALING = 1e-3  # less loses what is known of the other directions
 
 
@@ -176,3 +177,42 @@ def _normalise(stderr, corr):
             corr[j, k] /= root
             corr[k, j] /= root
         corr[j, j] = 1.0
+
+
+@helper
+def leave_chart(information, grad, theta):
+    """The observed information by Olsen's parameters becomes that by b and log sigma.
+
+    With a = b h and h = 1 / sigma; the gradient counts, for the chart is not linear.
+    """
+    p = theta.size - 1
+    h, by_a, by_h = theta[p], 0.0, 0.0
+    for j in range(p):
+        own = 0.0
+        for k in range(p):
+            own += information[j, k] * theta[k]
+        by_a += theta[j] * own
+        by_h += theta[j] * information[j, p]
+        information[p, j] = h * (grad[j] - own - h * information[j, p])
+        by_a -= theta[j] * grad[j]
+    last = by_a + 2.0 * h * by_h + h * h * information[p, p] - h * grad[p]
+    information[p, p] = last
+    for j in range(p):
+        information[j, p] = information[p, j]
+        for k in range(p):
+            information[j, k] *= h * h
+
+
+@helper
+def outlasts_singles(matrix, factor, n):
+    """Whether rounding of single precision leaves a sum of ``n`` products to go by.
+
+    factor : of `cholesky`.  Products are wrong by less than 1e-6 of the roots of both diagonal
+    entries, so what is left of a column beside those before it has to be more; and a number below
+    1e-38 is none in single precision.
+    """
+    for j in range(matrix.shape[0]):
+        size = matrix[j, j]
+        if not (factor[j, j] * factor[j, j] > _SINGLE_PIVOT * size and size > _SINGLE_SQUARE * n):
+            return False
+    return True

@@ -11,7 +11,7 @@ import numpy as np
 
 from fastnat.kernels import ascent, codes
 from fastnat.kernels._jit import helper
-from fastnat.kernels.curvature import copy, copy_matrix
+from fastnat.kernels.curvature import copy, copy_matrix, leave_chart, outlasts_singles
 from fastnat.kernels.linalg import cholesky
 from fastnat.kernels.linear_frame import factor, multiply, set_identity, times
 from fastnat.kernels.linear_memory import (
@@ -36,6 +36,7 @@ from fastnat.kernels.linear_memory import (
     OWN_START,
     PHASE,
     PLANE,
+    PRECISE,
     SCALED,
     SPARE,
     SQUARES_Z,
@@ -62,6 +63,8 @@ from fastnat.kernels.linear_values import (
     IN_NATURAL,
     IN_OLSEN,
     OBSERVED,
+    ROUGH,
+    ROUGHLY,
     SAFE,
     SHARP,
     TINY,
@@ -135,13 +138,16 @@ def climb_from(memory, theta):
     cells[PHASE], cells[INFORMED] = CLIMB, 0.0
     total, tol, left = cells[TOTAL], cells[TOL], max(cells[MAX_ITER] - cells[NIT], 1.0)
     ascent.start(memory[STATE], theta, total, tol, _FLOOR, left)
-    return _want_values(cells)
+    return _want_values(memory)
 
 
 @helper
-def _want_values(cells):
+def _want_values(memory):
+    """What the ascent wants; the information roughly, but where it may have come to its end."""
+    cells = memory[CELLS]
     if cells[MODEL] == SCALED:
-        cells[WANTED] = OBSERVED
+        precise = cells[PRECISE] > 0.0 or memory[STATE][ascent.LAST] > 0.0
+        cells[WANTED] = OBSERVED if precise else ROUGHLY
     elif cells[MODEL] == CUT:
         cells[WANTED] = IN_NATURAL
     else:
@@ -161,8 +167,8 @@ def proceed(memory, told, theta):
     if (scaled or censored) and ascent.accepts(state, told[VALUE], grad):
         if told[SHARP] > 0.0 or told[HUGE] > 0.0:
             return _stop_at_extreme(memory, told, theta)
-        if not _take_metric(memory, grad):
-            return SAFE
+        if not _take_metric(memory, told, grad):
+            return int(cells[WANTED])
     code = ascent.advance(state, told[VALUE], grad, metric, theta)
     if censored and _is_stuck(cells, state, code):
         return _begin_frame(memory, theta)
@@ -171,7 +177,7 @@ def proceed(memory, told, theta):
             _shorten(memory, theta)
         else:
             ascent.keep_sign(state, grad, metric, theta)
-        return _want_values(cells)
+        return _want_values(memory)
     cells[NIT] += state[ascent.NIT]
     cells[LOGLIK] = state[ascent.LOGLIK] - cells[DENSE] * math.log(cells[UNIT])
     if cells[MODEL] == CUT:
@@ -182,15 +188,19 @@ def proceed(memory, told, theta):
 
 
 @helper
-def _take_metric(memory, grad):
-    """Keep the information at an accepted point; false if it is not to be used as a metric."""
-    cells, metric = memory[CELLS], memory[METRIC]
-    if cells[WANTED] == OBSERVED:
-        copy_matrix(metric, memory[SPARE])
-        if not cholesky(memory[SPARE]):
+def _take_metric(memory, told, grad):
+    """Keep the information at an accepted point; false if another is WANTED for the metric."""
+    cells, metric, factor, rough = memory[CELLS], memory[METRIC], memory[SPARE], told[ROUGH]
+    if cells[WANTED] in (OBSERVED, ROUGHLY):
+        copy_matrix(metric, factor)
+        good = cholesky(factor)
+        if rough > 0.0 and not (good and outlasts_singles(metric, factor, rough)):
+            cells[PRECISE], cells[WANTED] = 1.0, OBSERVED
+            return False
+        if not good:
             cells[WANTED] = SAFE
             return False
-    cells[INFORMED] = 0.0 if cells[WANTED] == SAFE else 1.0
+    cells[INFORMED] = 0.0 if rough > 0.0 or cells[WANTED] == SAFE else 1.0
     copy_matrix(metric, memory[INFORMATION])
     copy(grad, memory[GRAD])
     return True
@@ -325,30 +335,6 @@ def arrive(memory, code, theta):
         return _stop_early(memory, theta)
     cells[PHASE] = AT_END
     return ARRIVED if cells[INFORMED] > 0.0 else OBSERVED
-
-
-@helper
-def leave_chart(information, grad, theta):
-    """The observed information by Olsen's parameters becomes that by b and log sigma.
-
-    With a = b h and h = 1 / sigma; the gradient counts, for the chart is not linear.
-    """
-    p = theta.size - 1
-    h, by_a, by_h = theta[p], 0.0, 0.0
-    for j in range(p):
-        own = 0.0
-        for k in range(p):
-            own += information[j, k] * theta[k]
-        by_a += theta[j] * own
-        by_h += theta[j] * information[j, p]
-        information[p, j] = h * (grad[j] - own - h * information[j, p])
-        by_a -= theta[j] * grad[j]
-    last = by_a + 2.0 * h * by_h + h * h * information[p, p] - h * grad[p]
-    information[p, p] = last
-    for j in range(p):
-        information[j, p] = information[p, j]
-        for k in range(p):
-            information[j, k] *= h * h
 
 
 @helper

@@ -5,6 +5,9 @@ product of (x / sigma, r z) with itself, but for a factor of 2 wherever z is.  S
 weighed once, and nothing but their products is left: three quarters of the operations of rows of
 any kind, whose columns have weights of their own in each product (`linear_values`).  Rows are read
 where the caller's are, in pieces that stay in the first-level cache.
+
+Products may be of single precision, in half the time, where they say no more than where to go:
+within a piece, for sums of pieces are doubles.  Everything else is of double precision always.
 """
 
 import math
@@ -17,7 +20,7 @@ from fastnat.kernels._scalar import fma
 from fastnat.kernels.aligned import aligned_rows
 from fastnat.kernels.linear_frame import factors_of, lead_of
 from fastnat.kernels.linear_terms import bounded
-from fastnat.kernels.linear_values import SHARP, SMALLEST, TINY, VALUE, parts
+from fastnat.kernels.linear_values import ROUGH, SHARP, SMALLEST, TINY, VALUE, parts
 from fastnat.kernels.panels import (
     CELLS,
     ROWS,
@@ -53,9 +56,10 @@ def new_tools(p, q):
 
 
 @helper
-def add_rows(theta, shift, frame, rows, tools, told):
+def add_rows(theta, single, shift, frame, rows, tools, told):
     """Add values at ``theta`` of rows that are KNOWN to ``told``, or to the cells of ``tools``.
 
+    single : whether products may be of single precision.
     shift : what is added to Z theta.
     frame : (origin, sizes of the columns, unit): values lose X origin, and their unit.
     rows : (y, w, X, Z), each of as many, all of them finite; w may be (0,), and is never 0.
@@ -71,20 +75,22 @@ def add_rows(theta, shift, frame, rows, tools, told):
     terms[WEIGHT] = terms[ROOT] = 1.0
     for first in range(0, n, ROWS):
         m, then, outs = min(ROWS, n - first), first + ROWS, (terms[A], terms[FIT])
-        turn(flat_x, first * p, p, p, m, (theta, rest), 0.0, outs, panel, 0, then * p)
-        turn(flat_z, first * q, q, q, m, (theta[p:],), shift, (terms[C],), panel, p, then * q)
+        turn(flat_x, first * p, p, p, m, (theta, rest), 0.0, outs, panel, 0, then * p, None)
+        below = theta[p:], terms[C]
+        turn(flat_z, first * q, q, q, m, below[:1], shift, below[1:], panel, p, then * q, True)
         take_column(panel, lead, m, terms[LEAD])
         if w.size > 0:
             _read_weights(w, first, m, found)
         _find_terms(y, first, m, change, found)
         _note_extremes(m, found, told)
-        weigh(panel, 0, p, m, terms[TO_X], terms[BY_A], cells, 0)
-        weigh(panel, p, q, m, terms[TO_Z], terms[BY_C], cells, WIDTH * p)
-        # The turn asks for a quarter of what comes next, and the products for the rest.
+        weigh(panel, 0, p, m, terms[TO_X], terms[BY_A], cells, 0, single)
+        weigh(panel, p, q, m, terms[TO_Z], terms[BY_C], cells, WIDTH * p, single)
+        # To turn X asks for a quarter of what comes next, and the products ask for the rest.
         ahead, end = then * p + ROWS * p // 4, (then + ROWS) * p
-        add_squares(panel, p + q, m, cells, WIDTH * (p + q), flat_x, ahead, end)
+        add_squares(panel, p + q, m, single, cells, WIDTH * (p + q), flat_x, ahead, end)
     for i in range(ROWS):
         told[VALUE] += terms[LOGLIK, i]
+    told[ROUGH] += n if single else 0
 
 
 @helper

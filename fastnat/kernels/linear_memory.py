@@ -76,8 +76,9 @@ READ = (CELLS, NORMS, BASIS_X, ORIGIN, BASIS_Z, SQUARES_Z)
     INFORMED,
     FRAMES,
     OPEN,
+    PRECISE,
     N_CELLS,
-) = range(36)
+) = range(37)
 """Cells.  SURE: whether a maximum is known to exist; CLUSTERED: whether scores are summed up by
 clusters; LOST: degrees of freedom that restricted likelihood takes; STARTED: whether a start is
 given; UNIT and STEP_UNIT: the unit of the values and its last change; MOVED: whether coordinates
@@ -90,7 +91,8 @@ found before shorter steps were tried; LONE: whether a few rows make the likelih
 RESCALED: whether units of the columns were asked for, or taken; TURNED: whether the last step has
 changed the coordinates of X or Z; INFORMED: whether the information at
 the last accepted point is known; FRAMES: how often the ascent has changed its coordinates; OPEN:
-as long as it is to be shown that there is a maximum, residuals that are rounding, else 0."""
+as long as it is to be shown that there is a maximum, residuals that are rounding, else 0; PRECISE:
+whether single precision was not enough for the information."""
 
 PROFILE_SIZE = 15 + root.SIZE
 

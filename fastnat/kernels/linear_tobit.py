@@ -18,11 +18,10 @@ from fastnat.kernels import linear_outcome, linear_search
 from fastnat.kernels._jit import helper, kernel
 from fastnat.kernels._scalar import borrow, fma, keep, select
 from fastnat.kernels.compression import longest
-from fastnat.kernels.curvature import copy_matrix
+from fastnat.kernels.curvature import copy_matrix, leave_chart
 from fastnat.kernels.fisher import BLOCK
 from fastnat.kernels.lanes import WIDTH
 from fastnat.kernels.linalg import cholesky
-from fastnat.kernels.linear_climb import leave_chart
 from fastnat.kernels.linear_design import are_ones, find_squares
 from fastnat.kernels.linear_frame import is_good, solve_factor
 from fastnat.kernels.linear_least_squares import ENOUGH, LEAST, MOST, PERFECT, SOUND

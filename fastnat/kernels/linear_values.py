@@ -76,20 +76,23 @@ from fastnat.kernels.tiles import (
     EXPECTED,
     CLUSTERS,
     BOUNDS,
-) = range(14)
+    ROUGHLY,
+) = range(15)
 """What is wanted next: nothing; sums of the sizes of X, the values and Z; sums of squares and
 products of X, the values and Z, also of the exact rows only; log-likelihood, gradient and curvature
 in the charts OLSEN (of all rows but the exact ones, of which those sums say everything), NATURAL
 and SCALE, there with the observed information or its safe part, and VARIANCE, there also with the
 first and the second derivative by the variance of the curvature of known values by location; at the
 maximum, the outer product of the scores, the expected information, and the scores summed up by
-clusters; in the chart OLSEN, in the place of the curvature, what `linear_proof` asks for."""
+clusters; in the chart OLSEN, in the place of the curvature, what `linear_proof` asks for; and as
+OBSERVED, but rows may tell curvature in single precision."""
 
-VALUE, ROWS, WEIGHT_SUM, DENSITY, NO_NOISE, TINY, SHARP, HUGE, N_CELLS = range(9)
+VALUE, ROWS, WEIGHT_SUM, DENSITY, NO_NOISE, TINY, SHARP, HUGE, ROUGH, N_CELLS = range(10)
 """Cells of what is told: log-likelihood; how many rows; total weight, that of the rows with a
 density, and that of those without noise; the weight of rows whose sigma is almost 0, of those
 among them whose density grows without bound, and of those that do not lose though their sigma is
-almost infinite, in this unit."""
+almost infinite, in this unit; how many rows
+have told their curvature in single precision."""
 
 SMALLEST, LARGEST = -30.0, 30.0
 """Log sigma beyond which the scale has left the data behind."""

@@ -2,7 +2,8 @@
 
 A *panel* is (groups, width): eight rows are a group, and of a group all columns lie one after the
 other, as vectors of eight: element (i, j) is ``panel[i // 8, 8 * j + i % 8]``.  So what is known of
-a few rows is in few lines of the first-level cache, and in few pages.
+a few rows is in few lines of the first-level cache, and in few pages.  In *single precision* the 16
+elements of a pair of groups are where those of the first one were.
 
 Sums are added to *cells*, a flat array, until somebody takes them.
 """
@@ -13,8 +14,8 @@ import numpy as np
 
 from fastnat.kernels._jit import helper, with_twin
 from fastnat.kernels._llvm import call_of, check_types
-from fastnat.kernels._llvm_panels import emit_tile, emit_turn, emit_weigh
-from fastnat.kernels._numpy_lanes import WIDTH, Shape, sums_of_row
+from fastnat.kernels._llvm_panels import PAIR, Pairs, emit_tile, emit_turn, emit_weigh
+from fastnat.kernels._numpy_lanes import WIDTH, add_lanes
 from fastnat.kernels.aligned import aligned_rows
 
 ROWS = 96
@@ -30,7 +31,7 @@ _ROOM = 4  # columns beyond those that are wanted, which `turn` and tiles may to
 @helper
 def new_panel(columns, rows):
     """Room for so many; an odd number of columns, so that groups do not share lines of a cache."""
-    return aligned_rows((rows + WIDTH - 1) // WIDTH, WIDTH * ((columns + _ROOM) | 1))
+    return aligned_rows((rows + PAIR - 1) // PAIR * 2, WIDTH * ((columns + _ROOM) | 1))
 
 
 def _columns(panel: Any, first: int, count: int, n: int) -> Any:
@@ -39,14 +40,20 @@ def _columns(panel: Any, first: int, count: int, n: int) -> Any:
     return groups.transpose(1, 0, 2).reshape(count, WIDTH * len(panel))[:, :n]
 
 
-def _set_columns(panel: Any, first: int, values: Any) -> None:
-    """Set columns to rows; the last group gets zeros beyond."""
+def _set_columns(panel: Any, first: int, values: Any, least: int) -> None:
+    """Set columns to rows, and to zeros beyond, up to a multiple of ``least``; returns these."""
     count, n = values.shape
-    groups = -(-n // WIDTH)
-    room = np.zeros((count, groups * WIDTH))
+    room = np.zeros((count, -(-n // least) * least))
     room[:, :n] = values
+    groups = room.shape[1] // WIDTH
     every = panel.reshape(len(panel), -1, WIDTH)
     every[:groups, first : first + count] = room.reshape(count, groups, WIDTH).transpose(1, 0, 2)
+
+
+def _as_single(panel: Any, n: int) -> Any:
+    """The pairs of ``n`` rows in single precision: (pairs, columns, PAIR), a view."""
+    pairs = panel[: -(-n // PAIR) * 2 : 2]
+    return pairs.view(np.float32).reshape(len(pairs), panel.shape[1] // WIDTH, PAIR)
 
 
 def _kinds_of_turn(*kinds: Any) -> Any:
@@ -67,18 +74,20 @@ def turn(
     panel: Any,
     first: int,
     ahead: int,
+    whole: Any,
 ) -> None:
     """Column j of the rows of the flat ``x`` becomes column ``first`` + j of the panel.
 
     Row i begins at ``start`` + i * ``step``.  An element of ``outs`` becomes ``shift`` plus rows
     times the coefficients of the same place.  Columns are taken by fours: those that are not there
     become 0.  Rows of ``outs`` have room for the next multiple of eight.
-    ahead : where what is read next begins; a quarter of as much is asked for.
+    ahead : where what is read next begins; as much is asked for if ``whole`` is True, and a quarter
+    of it if that is None.
     """
     rows = x[start + step * np.arange(n)[:, None] + np.arange(columns)]
     room = np.zeros((4 * (-(-columns // 4)), n))
     room[:columns] = rows.T
-    _set_columns(panel, first, room)
+    _set_columns(panel, first, room, WIDTH)
     for coef, out in zip(coefs, outs, strict=True):
         out[:n] = shift + rows @ coef[:columns]
 
@@ -90,38 +99,39 @@ def _kinds_of_weigh(*kinds: Any) -> Any:
 
 @with_twin(_kinds_of_weigh)
 def weigh(
-    panel: Any, first: int, columns: int, n: int, w: Any, by: Any, sums: Any, at: int
+    panel: Any, first: int, columns: int, n: int, w: Any, by: Any, sums: Any, at: int, single: bool
 ) -> None:
-    """Columns from ``first`` on are multiplied by w.
+    """Columns from ``first`` on are multiplied by w, and set to 0 beyond, as tiles want them.
 
     The sums of ``by`` times what was there are added to ``sums``, lane by lane, from ``at`` on.
+    single : whether columns shall be in single precision.
     """
     values = _columns(panel, first, columns, n)
     for j, row in enumerate(values * by[:n]):
         for lane in range(min(WIDTH, n)):
             for value in row[lane::WIDTH]:
                 sums[at + WIDTH * j + lane] += value
-    _set_columns(panel, first, values * w[:n])
+    weighed = values * w[:n]
+    _set_columns(panel, first, weighed, PAIR)
+    if single:
+        room = _columns(panel, first, columns, -(-n // PAIR) * PAIR).reshape(columns, -1, PAIR)
+        with np.errstate(over="ignore"):  # what is too large becomes infinite
+            _as_single(panel, n)[:, first : first + columns] = room.transpose(1, 0, 2)
 
 
-def _pairs(v: Any, values: Any, consts: Any, flags: Any) -> Any:
-    """Products of each of the first columns with each of the second ones."""
-    return [(a, b) for a in values[:-TILE] for b in values[-TILE:]]
+def _shapes(single: bool) -> list[Pairs]:
+    """Of each column with those up to itself, and of all with five others."""
+    sizes = range(1, TILE + 1)
+    lower = ([(i, j) for i in range(size) for j in range(i + 1)] for size in sizes)
+    full = ([(i, size + j) for i in range(size) for j in range(TILE)] for size in sizes)
+    return [
+        *(Pairs(pairs, size, 0, single) for size, pairs in zip(sizes, lower, strict=True)),
+        *(Pairs(pairs, size, TILE, single) for size, pairs in zip(sizes, full, strict=True)),
+    ]
 
 
-def _lower_pairs(v: Any, values: Any, consts: Any, flags: Any) -> Any:
-    """Products of each column with those up to itself."""
-    return [(values[i], values[j]) for i in range(len(values)) for j in range(i + 1)]
-
-
-_SIZES = range(1, TILE + 1)
-# Six sums in flight hide most of the latency of a multiply-add, and fit in registers of any kind.
-_UNROLL = {1: 4, 2: 2}
-_SHAPES = (
-    *(Shape(_lower_pairs, size, 0, _UNROLL.get(size, 1)) for size in _SIZES),
-    *(Shape(_pairs, size, TILE, 1) for size in _SIZES),
-)
-_LOWER, _FULL = -1, TILE - 1  # and the size, is a shape
+_SHAPES = *_shapes(False), *_shapes(True)
+_LOWER, _FULL, _SINGLE = -1, TILE - 1, 2 * TILE  # and the size, is a shape
 
 
 def _kinds_of_tile(*kinds: Any) -> Any:
@@ -143,12 +153,19 @@ def _tile(
 ) -> None:
     """Add the sums of a shape over ``n`` rows to ``cells[at:]``.
 
-    Its own columns are those from ``first`` on, the others those from ``second`` on.
+    Its own columns are those from ``first`` on, the others those from ``second`` on.  Beyond the
+    rows columns are 0, up to the next whole vector.
     """
-    body, own, others, unroll = _SHAPES[shape]
-    arrays = [*_columns(panel, first, own, n), *_columns(panel, second, others, n)]
-    for s, found in enumerate(sums_of_row(body, arrays, [], (), n, unroll)):
-        cells[at + s] += found
+    pairs, own, others, single = _SHAPES[shape]
+    numbers = [*range(first, first + own), *range(second, second + others)]
+    groups = panel[: -(-n // WIDTH)].reshape(-1, panel.shape[1] // WIDTH, WIDTH)
+    vectors = (_as_single(panel, n) if single else groups)[:, numbers]
+    for s, (a, b) in enumerate(pairs):
+        total = np.zeros(PAIR if single else WIDTH, vectors.dtype)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for row in vectors:
+                total = row[a] * row[b] + total
+            cells[at + s] += add_lanes(total)
 
 
 @helper
@@ -159,14 +176,16 @@ def squares_tiles(p):
 
 
 @helper
-def add_squares(panel, p, n, cells, at, ahead, position, end):
+def add_squares(panel, p, n, single, cells, at, ahead, position, end):
     """Add the sums over ``n`` rows of the products of each two of the first ``p`` columns.
 
+    They are as `weigh` leaves them; single : whether in single precision.
     at : where the cells of these sums begin.
     ahead, position, end : what is asked for in advance, elements of a flat array.
     """
+    kind = _SINGLE if single else 0
     for j in range(0, p, TILE):
-        size = min(TILE, p - j)
+        size = kind + min(TILE, p - j)
         for k in range(0, j + 1, TILE):
             shape = (_LOWER if k == j else _FULL) + size
             _tile(shape, panel, j, k, n, cells, at, ahead, position)
