@@ -78,16 +78,18 @@ class Rows:
         each = self._segments_of_a_task(self._work(k), n_threads)
         found = np.empty((n, 2))
         rooms = SimpleQueue[Any]()  # of threads between two tasks
+        whole = self.read(slice(None)) if self._is_direct() else None
 
         def work(i: int) -> None:
             own = slice(i * each, min(n, (i + 1) * each))
-            columns, x, z = self.read(slice(own.start * _SEGMENT, own.stop * _SEGMENT))
-            self._look(own, columns, x, z)
+            part = slice(own.start * _SEGMENT, own.stop * _SEGMENT)
+            (columns, x, z), skip = (whole, own.start) if whole else (self.read(part), 0)
+            self._look(own, skip, columns, x, z)
             try:
                 room = rooms.get_nowait()
             except Empty:
                 room = linear_long.new_room(p, k - p, z.shape[1])
-            how = self.omit, np.array(self.seen[own]), _SEGMENT, room
+            how = self.omit, np.array(self.seen[own]), skip, _SEGMENT, room
             outs = told[own], scores[own], found[own]
             linear_long.tell(*question, columns, x, z, *how, *outs)
             rooms.put(room)
@@ -101,8 +103,13 @@ class Rows:
         known = all(column is None for column in self.columns[1:7])
         return (_KNOWN_WORK if known else _OTHER_WORK) + k * k // 4
 
+    def _is_direct(self) -> bool:
+        """Whether kernels read everything where it is, so that parts need not be made."""
+        given = [array for array in (*self.columns, self.x, self.z) if array is not None]
+        return all(_blocks.readable(array, float32=False) for array in given)
+
     def _segments_of_a_task(self, work: int, n_threads: int | None) -> int:
-        """Several if kernels can read the rows as they are, for what is copied is to be little."""
+        """Several if kernels read matrices where they are, for what is copied is to be little."""
         matrices = [self.x] if self.z is None else [self.x, self.z]
         if not all(_blocks.readable(matrix, float32=False) for matrix in matrices):
             return 1
@@ -112,11 +119,11 @@ class Rows:
         )
         return max(1, int(rows) // _SEGMENT)
 
-    def _look(self, own: slice, columns: tuple[Array, ...], x: Array, z: Array) -> None:
-        """Look at the segments of a task, if nobody has."""
-        for i in range(own.start, own.stop):
+    def _look(self, own: slice, skip: int, columns: tuple[Array, ...], x: Array, z: Array) -> None:
+        """Look at the segments of a task, if nobody has; they come after ``skip`` others."""
+        for k, i in enumerate(range(own.start, own.stop)):
             if self.seen[i] == linear_long.UNSEEN:
-                first = (i - own.start) * _SEGMENT
+                first = (skip + k) * _SEGMENT
                 last = min(first + _SEGMENT, len(x))
                 self.seen[i] = int(linear_long.look(columns, x, z, first, last))
 

@@ -28,10 +28,11 @@ def problem(rng, n, p, q, weighted):
     return y, X, Z, 0.1 + rng.random(n) if weighted else NONE
 
 
-def memory_of(rng, p, q, unit):
+def memory_of(rng, p, q, unit, origin=True):
+    """Of a search that has taken a fit from the values, or not."""
     memory = linear_memory.new_memory(p, q)
-    memory[linear_memory.ORIGIN][:] = rng.normal(size=p)
-    memory[linear_memory.ORIGIN][0] = 1000.0
+    memory[linear_memory.ORIGIN][:] = rng.normal(size=p) if origin else 0.0
+    memory[linear_memory.ORIGIN][0] = 1000.0 if origin else 0.0
     memory[linear_memory.NORMS][:] = 1.0
     memory[linear_memory.CELLS][linear_memory.UNIT] = unit
     return memory
@@ -45,7 +46,7 @@ def tell(memory, theta, data, seen, request=values.OBSERVED):
     told, scores = np.zeros((1, values.told_size(p, q))), np.zeros((1, 0, p + q))
     looked, room = np.array([seen]), linear_long.new_room(p, q, q)
     found = np.empty((1, 2))
-    rest = columns, X, Z, False, looked, n, room, told, scores, found
+    rest = columns, X, Z, False, looked, 0, n, room, told, scores, found
     linear_long.tell(request, theta, memory, *rest)
     status, total = found[0]
     assert all(np.all(cells == 0.0) for cells in (room[2][2], room[3][2], room[3][3]))
@@ -54,13 +55,14 @@ def tell(memory, theta, data, seen, request=values.OBSERVED):
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("unit", [1.0, 4.0, 2.0**-1040])
-@pytest.mark.parametrize(("n", "p", "q"), [(1, 1, 1), (95, 2, 1), (97, 5, 3), (513, 20, 5)])
-def test_sums_are_those_of_rows_of_any_kind(n, p, q, unit, weighted, rng):
+@pytest.mark.parametrize("origin", [False, True])
+@pytest.mark.parametrize(("n", "p", "q"), [(1, 1, 1), (79, 2, 1), (97, 5, 3), (513, 20, 5)])
+def test_sums_are_those_of_rows_of_any_kind(n, p, q, origin, unit, weighted, rng):
     data = problem(rng, n, p, q, weighted)
     theta = 0.1 * rng.normal(size=p + q)
     if unit < 1.0:  # values are as small
         data = data[0] * unit, *data[1:]
-    memory = memory_of(rng, p, q, unit)
+    memory = memory_of(rng, p, q, unit, origin)
     memory[linear_memory.ORIGIN][:] *= unit if unit < 1.0 else 1.0
     quick, status, total = tell(memory, theta, data, linear_long.KNOWN)
     slow, status_of_slow, total_of_slow = tell(memory, theta, data, linear_long.FINITE)
@@ -231,6 +233,16 @@ def test_the_end_of_the_search_is_precise(weighted, rng, asked):
     steps = [request for request in asked if request != values.GRAM]
     assert steps == [values.ROUGHLY] * int(fit.nit) + [values.OBSERVED]
     check_equal(fit, fit_precisely(y, X, Z, **options))
+
+
+def test_who_wants_no_errors_gets_no_precise_information(rng, asked):
+    y, X, Z, _ = problem(rng, 400, 4, 2, False)
+    fit = fastnat.fit_linear(y, X, Z, cov_type=None)
+    steps = [request for request in asked if request != values.GRAM]
+    assert steps == [values.ROUGHLY] * (int(fit.nit) + 1)
+    full = fastnat.fit_linear(y, X, Z)
+    assert (fit.status, fit.nit, fit.loglik) == (codes.OK, full.nit, full.loglik)
+    np.testing.assert_array_equal(fit.params, full.params)
 
 
 @pytest.mark.parametrize("power", [-120, -30, 30, 120])

@@ -242,41 +242,53 @@ def store_sums(builder: Any, cells: list[tuple[Any, Any, int]], out: Argument) -
         builder.store(total, builder.gep(out.data, [at]))
 
 
+def _meeting(width: int, unit: int, span: int) -> tuple[list[int], list[int]]:
+    """Lanes of two vectors that meet, ``unit`` neighbours together: first ones and second ones.
+
+    Within each ``span`` they are those of the first vector, then those of the other.
+    """
+    first = [
+        source + begin + at + lane
+        for begin in range(0, width, span)
+        for source in (0, width)
+        for at in range(0, span, 2 * unit)
+        for lane in range(unit)
+    ]
+    return first, [lane + unit for lane in first]
+
+
+def _levels(width: int) -> list[tuple[list[int], list[int]]]:
+    """Which lanes meet in turn, until all of a vector have: first within 128 bits, then across.
+
+    So all shuffles are of the kinds that need no vector of indices.
+    """
+    own = width // 4
+    within = [_meeting(width, 1, own)] * (own.bit_length() - 1)
+    return within + [_meeting(width, own, width)] * 2
+
+
+_LEVELS = {width: _levels(width) for width in (WIDTH, 2 * WIDTH)}
+
+
 def transpose_and_add(builder: Any, vectors: list[Any]) -> Any:
-    """The sums over the lanes of as many vectors as one vector: for eight seven additions, not 56.
+    """The sums over the lanes of as many vectors, as one: of eight by seven additions, not by 56.
 
     Lanes are added as neighbours, as in `halve`.
     """
-    step, width = 1, len(vectors)
-    while len(vectors) > 1:
-        even, odd = _neighbours(width, step)
+    for first, second in _LEVELS[len(vectors)]:
         vectors = [
-            builder.fadd(shuffle(builder, a, b, even), shuffle(builder, a, b, odd))
+            builder.fadd(shuffle(builder, a, b, first), shuffle(builder, a, b, second))
             for a, b in zip(vectors[::2], vectors[1::2], strict=True)
         ]
-        step *= 2
     return vectors[0]
 
 
-def _neighbours(width: int, step: int) -> tuple[list[int], list[int]]:
-    """Lanes of two vectors that meet: those of the first and of the second, in turns."""
-    first = [i if i // step % 2 == 0 else i - step + width for i in range(width)]
-    return first, [i + step for i in first]
-
-
 def transpose(builder: Any, vectors: list[Any]) -> list[Any]:
-    """Eight vectors of eight: vector i becomes lane i.
-
-    All shuffles are of the kinds that need no vector of indices.
-    """
-    for even, odd in _TURNS:
+    """Eight vectors of eight: vector i becomes lane i."""
+    for first, second in _LEVELS[WIDTH]:
         pairs = list(zip(vectors[::2], vectors[1::2], strict=True))
-        vectors = [shuffle(builder, a, b, lanes) for lanes in (even, odd) for a, b in pairs]
+        vectors = [shuffle(builder, a, b, lanes) for lanes in (first, second) for a, b in pairs]
     return vectors
-
-
-_QUARTERS = [0, 1, 4, 5, 8, 9, 12, 13], [2, 3, 6, 7, 10, 11, 14, 15]
-_TURNS = (_neighbours(WIDTH, 1), _QUARTERS, _QUARTERS)
 
 
 def transpose_four(builder: Any, vectors: list[Any]) -> list[Any]:
@@ -285,7 +297,7 @@ def transpose_four(builder: Any, vectors: list[Any]) -> list[Any]:
     Halves are put together as they are loaded; no shuffle needs a vector of indices.
     """
     halves = [shuffle(builder, vectors[a], vectors[b], list(range(WIDTH))) for a, b in _HALVES]
-    for even, odd in _TURNS[:2]:
+    for even, odd in _LEVELS[WIDTH][:2]:
         pairs = list(zip(halves[::2], halves[1::2], strict=True))
         halves = [shuffle(builder, a, b, lanes) for lanes in (even, odd) for a, b in pairs]
     return halves

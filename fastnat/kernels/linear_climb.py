@@ -18,6 +18,7 @@ from fastnat.kernels.linear_memory import (
     BASIS_X,
     CELLS,
     CENSORED,
+    COV,
     CUT,
     DENSE,
     FRAMES,
@@ -73,6 +74,7 @@ from fastnat.kernels.linear_values import (
     metric_of,
     parts,
 )
+from fastnat.kernels.outcome import NO_COV
 
 FRAME, CLIMB, FACE, NOISE, AT_END, MEAT_WANTED, REFRAME, PROOF = range(8)
 """Phases of the search: what the values that come next are for."""
@@ -143,11 +145,11 @@ def climb_from(memory, theta):
 
 @helper
 def _want_values(memory):
-    """What the ascent wants; the information roughly, but where it may have come to its end."""
+    """What the ascent wants; information roughly, but at the end, if that is what errors are of."""
     cells = memory[CELLS]
     if cells[MODEL] == SCALED:
-        precise = cells[PRECISE] > 0.0 or memory[STATE][ascent.LAST] > 0.0
-        cells[WANTED] = OBSERVED if precise else ROUGHLY
+        last = memory[STATE][ascent.LAST] > 0.0 and cells[COV] != NO_COV
+        cells[WANTED] = OBSERVED if last or cells[PRECISE] > 0.0 else ROUGHLY
     elif cells[MODEL] == CUT:
         cells[WANTED] = IN_NATURAL
     else:
@@ -200,7 +202,8 @@ def _take_metric(memory, told, grad):
         if not good:
             cells[WANTED] = SAFE
             return False
-    cells[INFORMED] = 0.0 if rough > 0.0 or cells[WANTED] == SAFE else 1.0
+    enough = rough == 0.0 or cells[COV] == NO_COV
+    cells[INFORMED] = 1.0 if enough and cells[WANTED] != SAFE else 0.0
     copy_matrix(metric, memory[INFORMATION])
     copy(grad, memory[GRAD])
     return True

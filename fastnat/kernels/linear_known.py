@@ -70,22 +70,26 @@ def add_rows(theta, single, shift, frame, rows, tools, told):
     (n, p), q, found = x.shape, z.shape[1], terms.reshape(terms.size)
     flat_x, flat_z = x.reshape(x.size), z.reshape(z.size)
     lead, factor = lead_of(origin, sizes, rest)
-    change = -factor, *factors_of(unit)
-    terms[LOGLIK] = 0.0
+    change, taken = (-factor, *factors_of(unit)), factor != 0.0
+    terms[FIT] = terms[LEAD] = terms[LOGLIK] = 0.0
     terms[WEIGHT] = terms[ROOT] = 1.0
     for first in range(0, n, ROWS):
-        m, then, outs = min(ROWS, n - first), first + ROWS, (terms[A], terms[FIT])
-        turn(flat_x, first * p, p, p, m, (theta, rest), 0.0, outs, panel, 0, then * p, None)
-        below = theta[p:], terms[C]
-        turn(flat_z, first * q, q, q, m, below[:1], shift, below[1:], panel, p, then * q, True)
-        take_column(panel, lead, m, terms[LEAD])
+        m, then = min(ROWS, n - first), first + 2 * ROWS
+        here, places = (flat_x, first * p, p, p, m), (panel, 0, then * p, None)
+        if taken:
+            turn(*here, (theta, rest), 0.0, (terms[A], terms[FIT]), *places)
+            take_column(panel, lead, m, terms[LEAD])
+        else:
+            turn(*here, (theta,), 0.0, (terms[A],), *places)
+        here, places = (flat_z, first * q, q, q, m), (panel, p, then * q, True)
+        turn(*here, (theta[p:],), shift, (terms[C],), *places)
         if w.size > 0:
             _read_weights(w, first, m, found)
         _find_terms(y, first, m, change, found)
         _note_extremes(m, found, told)
         weigh(panel, 0, p, m, terms[TO_X], terms[BY_A], cells, 0, single)
         weigh(panel, p, q, m, terms[TO_Z], terms[BY_C], cells, WIDTH * p, single)
-        # To turn X asks for a quarter of what comes next, and the products ask for the rest.
+        # To turn X asks for a quarter of what comes next but one, products ask for the rest.
         ahead, end = then * p + ROWS * p // 4, (then + ROWS) * p
         add_squares(panel, p + q, m, single, cells, WIDTH * (p + q), flat_x, ahead, end)
     for i in range(ROWS):

@@ -48,11 +48,11 @@ def new_room(p, q, z_columns):
 
 
 @kernel
-def tell(request, theta, memory, columns, x, z, omit, seen, size, room, told, scores, found):
+def tell(request, theta, memory, columns, x, z, omit, seen, skip, size, room, told, scores, found):
     """Add the values of segments of the rows of one long problem to ``told``.
 
     columns, x, z, omit : as in `linear.fit_rows`, of all segments, which have ``size`` rows each.
-    seen : (segments,), what `look` says of each.
+    seen : (segments,), what `look` says of each that is to be told, after ``skip`` others.
     memory : of the search; only read.
     room : of nobody else at the time.
     told, scores, found : of each segment, so that sums do not depend on who tells how many: its
@@ -61,7 +61,8 @@ def tell(request, theta, memory, columns, x, z, omit, seen, size, room, told, sc
     owners = room, (columns, x, z), (theta, memory, told, scores, found)
     tools, (columns, x, z), (theta, memory, told, scores, found) = borrow(owners)
     for s in range(told.shape[0]):
-        first, last = s * size, min((s + 1) * size, columns[0].size)
+        first = (skip + s) * size
+        last = min(first + size, columns[0].size)
         rows = columns, x, z, first, last
         code, total = _tell_segment(
             request, theta, memory, rows, omit, seen[s], tools, told[s], scores[s]

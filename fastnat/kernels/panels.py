@@ -18,8 +18,9 @@ from fastnat.kernels._llvm_panels import PAIR, Pairs, emit_tile, emit_turn, emit
 from fastnat.kernels._numpy_lanes import WIDTH, add_lanes
 from fastnat.kernels.aligned import aligned_rows
 
-ROWS = 96
-"""Rows that are multiplied at a time: thirty columns of them are in the first-level cache."""
+ROWS = 80
+"""Rows that are multiplied at a time: thirty columns, and what is known of the rows, are in the
+first-level cache."""
 
 TILE = 5
 CELLS = 32
