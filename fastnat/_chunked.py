@@ -9,10 +9,13 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 import dask
 import dask.array as da
+import dask.threaded
 import numpy as np
 from dask.array.core import unify_chunks
-from dask.base import compute_as_if_collection
-from dask.highlevelgraph import HighLevelGraph
+from dask.base import compute_as_if_collection, get_scheduler
+from dask.core import flatten
+from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
+from dask.system import CPU_COUNT
 from dask.utils import key_split
 
 from fastnat._arrays import Array, as_array, as_integers
@@ -23,6 +26,7 @@ from fastnat.result import FitResult
 F = TypeVar("F", bound=FitResult)
 
 _FAN_IN = 8  # statistics that one task merges
+_TOGETHER = 4  # tasks that a thread takes at a time, at most
 
 
 class Sources(NamedTuple):
@@ -69,6 +73,8 @@ class Sources(NamedTuple):
 
         once : whether nobody will ask for the same again, so that the name need not be a hash.
         """
+        if once and (chunks := self._at_hand(out)):
+            return self._tasks(function, out, chunks)
         pairs = [v for name in self.arrays for v in (self.arrays[name], self.labels[name])]
         prefix = key_split(next(iter(self.arrays.values())).name)
         axes = {
@@ -84,6 +90,50 @@ class Sources(NamedTuple):
             dtype=object,
             meta=np.empty((0,) * len(out), object),
         )
+
+    def _at_hand(self, out: tuple[Any, ...]) -> dict[str, dict[Any, Array]]:
+        """The chunks by name and place, if all are NumPy arrays, and one of each makes a task.
+
+        Else nothing.
+        """
+        found = dict[str, dict[Any, Array]]()
+        for name, array in self.arrays.items():
+            layer, labels = array.dask.layers.get(array.name), self.labels[name]
+            cut = [k for k, n in zip(labels, array.numblocks, strict=True) if n > 1]
+            if type(layer) is not MaterializedLayer or not {*out}.issuperset(cut):
+                return {}
+            keys = flatten(array.__dask_keys__())
+            found[name] = {key[1:]: layer.mapping.get(key) for key in keys}
+            if any(type(chunk) is not np.ndarray for chunk in found[name].values()):
+                return {}
+        return found
+
+    def _tasks(
+        self,
+        function: Callable[..., Any],
+        out: tuple[Any, ...],
+        chunks: dict[str, dict[Any, Array]],
+    ) -> da.Array:
+        """`blocks` of chunks that are at hand.
+
+        Dask would make a task of each, fuse it with ours, and put the two in order when it runs
+        them, all of which takes longer than what we do.
+        """
+        sizes = dict.fromkeys(out, (1,))
+        for name, array in self.arrays.items():
+            for label, own in zip(self.labels[name], array.chunks, strict=True):
+                if label in sizes:
+                    sizes[label] = max(sizes[label], own, key=lambda own: (len(own), sum(own)))
+        graph, token = dict[Any, Any](), f"parts-{uuid.uuid4().hex}"
+        call = _ByName(function, dict.fromkeys(self.arrays, ()), self.numbers)
+        for place in product(*(range(len(own)) for own in sizes.values())):
+            at, own = dict(zip(sizes, place, strict=True)), list[Array]()
+            for name, array in self.arrays.items():
+                ends = zip(self.labels[name], array.numblocks, strict=True)
+                own.append(chunks[name][tuple(min(at.get(k, 0), n - 1) for k, n in ends)])
+            graph[(token, *place)] = (call, *own)
+        meta = np.empty((0,) * len(out), object)
+        return da.Array(graph, token, tuple(sizes.values()), dtype=object, meta=meta)
 
 
 @dataclass(frozen=True)
@@ -212,11 +262,23 @@ def merged(
         graph[ends[-1]] = (_finish, finish, level)
     whole = HighLevelGraph.from_collections(name, graph, dependencies=[parts])
     done = np.empty(len(ends), object)
-    done[:] = compute_as_if_collection(da.Array, whole, ends)
+    done[:] = compute_as_if_collection(da.Array, whole, ends, **_batches(parts))
     fit: Any = done[0] if done.size == 1 else None
     if fit is None:
         fit = kind(done.reshape(n_blocks[:n_batch]), parts.chunks[:n_batch], sample)
     return cast("F", fit)
+
+
+def _batches(parts: da.Array) -> dict[str, int]:
+    """Several tasks at a time for each of Dask's threads, if all are ready at once.
+
+    Between two of them a thread waits until Dask has been told of the first, up to 1 ms.
+    """
+    threads = dask.config.get("num_workers", None) or CPU_COUNT
+    own = get_scheduler(cls=da.Array) is dask.threaded.get and not dask.config.get("pool", None)
+    if not own or len(parts.dask) > parts.npartitions:
+        return {}
+    return {"chunksize": min(_TOGETHER, -(-parts.npartitions // threads))}
 
 
 def _finish(finish: Callable[[Any], Any], parts: list[Any]) -> Any:

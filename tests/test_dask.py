@@ -206,14 +206,61 @@ def test_single_chunks_are_not_copied():
     np.testing.assert_array_equal(both, np.block([[x, x + 1], [x + 2, x + 3]]))
 
 
+@pytest.mark.parametrize("made", [False, True])
 @pytest.mark.parametrize("n_chunks", [8, 20])
-def test_a_chunk_is_a_task_and_so_is_the_root(n_chunks):
+def test_a_chunk_is_a_task_and_so_is_the_root(n_chunks, made):
     """None of which hands on what another has done: each takes as long as a million numbers."""
     x, done = da.from_array(np.arange(4.0 * n_chunks), chunks=4), []
+    if made:
+        x = da.arange(4.0 * n_chunks, chunks=4)
     with Callback(posttask=lambda key, *_: done.append(key)), dask.config.set(scheduler="threads"):
         fit = fastnat.dask.fit_normal(x)
     assert fit.nobs == x.size
     assert len(done) == n_chunks + (0 if n_chunks <= _chunked._FAN_IN else 3) + 1
+
+
+@pytest.mark.parametrize("kind", ["x", "weights", "limits", "y and X", "a table", "groups"])
+def test_chunks_that_are_at_hand_need_no_tasks_of_their_own(kind, rng, monkeypatch):
+    """The same numbers as of chunks that are made, whatever is broadcast, bit by bit."""
+    x, w = rng.normal(size=(3, 40)), rng.uniform(0.5, 2.0, (1, 40))
+    X = rng.normal(size=(40, 2))
+    fit, arguments, options = {
+        "x": (fastnat.dask.fit_normal, [(x, (2, 9))], {}),
+        "weights": (fastnat.dask.fit_normal, [(x, (2, 9)), (w, (1, 9))], {}),
+        "limits": (fastnat.dask.fit_normal, [(x, (2, 9)), (x[:, :1], (2, 1))], {"axis": 1}),
+        "y and X": (fastnat.dask.fit_linear, [(x, (2, 9)), (X, (9, 2))], {}),
+        "a table": (fastnat.dask.fit_mvn, [(X, (9, 2))], {}),
+        "groups": (fastnat.dask.fit_normal, [(x[0], 9), (np.arange(40) % 3, 9)], {}),
+    }[kind]
+    name = {"weights": "weights", "limits": "left", "y and X": "X", "groups": "groups"}.get(kind)
+    make, calls, found = _chunked.Sources._tasks, [], []
+    monkeypatch.setattr(_chunked.Sources, "_tasks", lambda *all: calls.append(0) or make(*all))
+    for made in (False, True):
+        arrays = [da.from_array(a, chunks=chunks) for a, chunks in arguments]
+        if made:
+            arrays = [array + array.dtype.type(0) for array in arrays]
+        found.append(
+            compute(fit(*arrays[:1], **dict(zip([name], arrays[1:], strict=False)), **options))
+        )
+    assert len(calls) == 1
+    for what in ("params", "stderr", "loglik"):
+        np.testing.assert_array_equal(*(getattr(each, what) for each in found))
+
+
+def test_threads_take_several_chunks_that_are_at_hand():
+    """As many as leave some for the others; and one at a time if they have to be made."""
+    x = np.arange(40.0)
+    parts = {n: da.from_array(x[:n], chunks=1) for n in (1, 3, 8, 40)}
+    with dask.config.set(scheduler="threads", num_workers=2):
+        batches = {n: _chunked._batches(array) for n, array in parts.items()}
+        assert batches == {n: {"chunksize": k} for n, k in {1: 1, 3: 2, 8: 4, 40: 4}.items()}
+        assert _chunked._batches(parts[8] + 1.0) == {}
+        with futures.ThreadPoolExecutor(2) as pool, dask.config.set(pool=pool):
+            assert _chunked._batches(parts[8]) == {}
+        fits = [fastnat.dask.fit_normal(da.from_array(x, chunks=k)) for k in (1, 7)]
+    assert [float(fit.mu) for fit in fits] == [19.5, 19.5]
+    with dask.config.set(scheduler="sync"):
+        assert _chunked._batches(parts[8]) == {}
 
 
 def test_designs_in_chunks(rng):

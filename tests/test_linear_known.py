@@ -270,10 +270,25 @@ def test_columns_that_only_heavy_rows_tell_apart(rng, asked):
     check_equal(fit, fit_precisely(y, X, Z))
 
 
+@pytest.mark.parametrize("where", ["X", "Z"])
+def test_columns_each_of_which_is_told_apart_from_those_before_it(where, rng, asked):
+    """A chain: no pivot is below 1e-4, but the inverse is 1e7 in units of the columns."""
+    y, X, Z, _ = problem(rng, 3000, 3, 3, False)
+    columns, s = (X, Z)[where == "Z"], 0.0125
+    a, b, c = np.ones(3000), rng.normal(size=3000), rng.normal(size=3000)
+    columns[:] = np.column_stack([a, a + s * b, b + s * c])
+    y = X @ [1.0, 2.0, -1.0] + np.exp(Z @ [0.3, 0.1, 0.2]) * rng.normal(size=3000)
+    fit = fastnat.fit_linear(y, X, Z)
+    assert asked.count(values.ROUGHLY) == 1
+    other = fit_precisely(y, X, Z)
+    assert fit.nit == other.nit
+    np.testing.assert_allclose((fit.params - other.params) / fit.stderr, 0.0, atol=1e-9)
+
+
 def test_what_single_precision_leaves_to_go_by():
-    """Of pivots, and of squares."""
+    """Of what the inverse is in units of the columns, and of squares."""
     n, good = 100.0, np.array([[1.0, 0.9], [0.9, 1.0]])
-    near = np.array([[1.0, 1.0 - 1e-6], [1.0 - 1e-6, 1.0]])
+    near = np.array([[1.0, 1.0 - 1e-5], [1.0 - 1e-5, 1.0]])
     for matrix, expected in (
         (n * good, True),
         (n * near, False),
@@ -283,7 +298,7 @@ def test_what_single_precision_leaves_to_go_by():
     ):
         factor = matrix.copy()
         assert cholesky(factor)
-        assert outlasts_singles(matrix, factor, n) == expected
+        assert outlasts_singles(matrix, factor, n, np.empty(2)) == expected
 
 
 def test_weights_add_up_to_the_same_bits_on_any_number_of_threads(rng, monkeypatch):

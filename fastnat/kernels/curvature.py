@@ -8,7 +8,7 @@ from fastnat.kernels.linalg import cholesky, cholesky_solve
 
 _FLAT = 1e-9  # pivots of a scaled information below this are rounding of its differences
 _NOISE = 1e-10  # what differences of the score leave of curvature, relative to the OPG, at most
-_SINGLE_PIVOT, _SINGLE_SQUARE = 1e-5, 1e-24
+_SINGLE_INFLATION, _SINGLE_SQUARE = 1e4, 1e-24
 _MOST_SCALING = 1e-3  # less loses what is known of the other directions
 
 
@@ -204,15 +204,24 @@ def leave_chart(information, grad, theta):
 
 
 @helper
-def outlasts_singles(matrix, factor, n):
+def outlasts_singles(matrix, factor, n, column):
     """Whether rounding of single precision leaves a sum of ``n`` products to go by.
 
-    factor : of `cholesky`.  Products are wrong by less than 1e-6 of the roots of both diagonal
-    entries, so what is left of a column beside those before it has to be more; and a number below
-    1e-38 is none in single precision.
+    factor : of `cholesky`; column : (p,), scratch.
+
+    Entries are wrong by less than 1e-6 of the roots of both diagonal ones, which the inverse
+    multiplies: by its own diagonal where that of the matrix is 1, the inflation of a variance by
+    the other columns.  So a step is wrong by some 1e-3 of itself at most.  And a number below 1e-38
+    is none in single precision.
     """
     for j in range(matrix.shape[0]):
         size = matrix[j, j]
-        if not (factor[j, j] * factor[j, j] > _SINGLE_PIVOT * size and size > _SINGLE_SQUARE * n):
+        if not size > _SINGLE_SQUARE * n:
+            return False
+        for k in range(matrix.shape[0]):
+            column[k] = 0.0
+        column[j] = size
+        cholesky_solve(factor, column)
+        if not column[j] < _SINGLE_INFLATION:
             return False
     return True

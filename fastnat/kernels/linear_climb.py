@@ -137,7 +137,7 @@ def begin(memory, theta):
 @helper
 def climb_from(memory, theta):
     cells = memory[CELLS]
-    cells[PHASE], cells[INFORMED] = CLIMB, 0.0
+    cells[PHASE], cells[INFORMED], cells[PRECISE] = CLIMB, 0.0, 0.0
     total, tol, left = cells[TOTAL], cells[TOL], max(cells[MAX_ITER] - cells[NIT], 1.0)
     ascent.start(memory[STATE], theta, total, tol, _FLOOR, left)
     return _want_values(memory)
@@ -196,7 +196,7 @@ def _take_metric(memory, told, grad):
     if cells[WANTED] in (OBSERVED, ROUGHLY):
         copy_matrix(metric, factor)
         good = cholesky(factor)
-        if rough > 0.0 and not (good and outlasts_singles(metric, factor, rough)):
+        if rough > 0.0 and not (good and outlasts_singles(metric, factor, rough, memory[GRAD])):
             cells[PRECISE], cells[WANTED] = 1.0, OBSERVED
             return False
         if not good:

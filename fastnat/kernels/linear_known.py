@@ -89,7 +89,7 @@ def add_rows(theta, single, shift, frame, rows, tools, told):
         _note_extremes(m, found, told)
         weigh(panel, 0, p, m, terms[TO_X], terms[BY_A], cells, 0, single)
         weigh(panel, p, q, m, terms[TO_Z], terms[BY_C], cells, WIDTH * p, single)
-        # To turn X asks for a quarter of what comes next but one, products ask for the rest.
+        # To turn X asks for a quarter of what comes next but one, products ask for more of it.
         ahead, end = then * p + ROWS * p // 4, (then + ROWS) * p
         add_squares(panel, p + q, m, single, cells, WIDTH * (p + q), flat_x, ahead, end)
     for i in range(ROWS):

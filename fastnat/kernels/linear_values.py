@@ -91,8 +91,7 @@ VALUE, ROWS, WEIGHT_SUM, DENSITY, NO_NOISE, TINY, SHARP, HUGE, ROUGH, N_CELLS = 
 """Cells of what is told: log-likelihood; how many rows; total weight, that of the rows with a
 density, and that of those without noise; the weight of rows whose sigma is almost 0, of those
 among them whose density grows without bound, and of those that do not lose though their sigma is
-almost infinite, in this unit; how many rows
-have told their curvature in single precision."""
+almost infinite, in this unit; how many rows have told their curvature in single precision."""
 
 SMALLEST, LARGEST = -30.0, 30.0
 """Log sigma beyond which the scale has left the data behind."""
