@@ -3,6 +3,7 @@
 import naive_linear as nl
 import numpy as np
 import pytest
+from scipy import stats
 
 import fastnat
 from fastnat import Status, _linear, _scale_limits
@@ -288,3 +289,45 @@ def test_scores_that_say_nothing_of_a_coefficient():
     np.testing.assert_array_equal(fit.coef, [3.0, 3.0])
     assert np.all(np.isnan(fit.stderr))
     assert np.all(np.isnan(fit.cov_params))
+
+
+# ---- columns each of which is near the one before ---------------------------------------------
+
+
+def chain(rng, shape, k, s=0.02):
+    """Columns with pivots of 4e-4, that together are nearly dependent: condition 1e7 with five."""
+    own = rng.normal(size=(*shape, k))
+    own[..., 0] = 1.0
+    before = np.concatenate([own[..., :1], own[..., :1], own[..., 1:-1]], axis=-1)
+    return np.concatenate([own[..., :1], before[..., 1:] + s * own[..., 1:]], axis=-1)
+
+
+@pytest.mark.parametrize("kind", ["own", "shared", "weights", "far limit", "limit", "scale", "Z"])
+def test_a_chain_of_columns(kind, rng, monkeypatch):
+    """Scores in orthonormal columns, which have no condition, are 0 beside their deviations."""
+    monkeypatch.setattr(_linear, "LONG", 100)
+    batch, n = ((3,), 60) if kind in ("own", "shared", "weights") else ((), 300)
+    X = chain(rng, (n,) if kind == "shared" else (*batch, n), 5)
+    Z = np.column_stack([np.ones(n), rng.normal(size=n)]) if kind == "scale" else None
+    Z = 0.3 * chain(rng, (n,), 4, 0.03) if kind == "Z" else Z
+    y = X @ np.array([1.0, -2.0, 0.5, 1.0, 2.0]) + rng.normal(size=(*batch, n))
+    options = {"Z": Z, "weights": rng.uniform(0.5, 2.0, y.shape) if kind == "weights" else None}
+    if "limit" in kind:
+        options["left"] = -1e3 if kind == "far limit" else 0.5
+    fit = fastnat.fit_linear(y, X, **options)
+    assert np.all(fit.success)
+    w = 1.0 if options["weights"] is None else options["weights"]
+    log_sigma = np.log(fit.sigma)[..., None] if Z is None else fit.scale_coef @ Z.T
+    mean = (X @ fit.coef[..., None])[..., 0]
+    r = (np.maximum(y, options.get("left", -np.inf)) - mean) * np.exp(-log_sigma)
+    at = r.copy() if kind == "limit" else None
+    by_mean, by_scale = w * r, w * (r * r - 1.0)
+    if kind == "limit":
+        cut = y <= 0.5
+        h = np.exp(stats.norm.logpdf(at) - stats.norm.logcdf(at))
+        by_mean, by_scale = np.where(cut, -h, r), np.where(cut, -h * r, by_scale)
+    for column, design in ((by_mean * np.exp(-log_sigma), X), (by_scale, Z)):
+        if design is not None:
+            scores = np.einsum("...ij,...i->...j", np.linalg.qr(design)[0], column)
+            size = np.sqrt(np.mean(column * column))
+            assert np.max(np.abs(scores)) < 1e-7 * size

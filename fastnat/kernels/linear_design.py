@@ -10,7 +10,7 @@ import numpy as np
 
 from fastnat.kernels._jit import helper
 from fastnat.kernels.linalg import cholesky_many, invert_many
-from fastnat.kernels.linear_frame import factor, is_good
+from fastnat.kernels.linear_frame import factor, is_good, least_alone
 from fastnat.kernels.linear_least_squares import LEAST, MOST
 from fastnat.kernels.products import add_squares, wide
 
@@ -66,7 +66,9 @@ def find_squares(x, at, n, sums, gram, upper, norms):
         if not LEAST < gram[j, j] < MOST:
             return False
         norms[j] = math.sqrt(gram[j, j])
-    return is_good(factor(gram, p, upper))
+    good = is_good(factor(gram, p, upper)) and is_good(least_alone(gram, p, upper, sums))
+    sums[:p] = 0.0
+    return good
 
 
 @helper
@@ -113,7 +115,7 @@ def _fill(lanes):
 
 
 @helper
-def learn(lost, with_errors, designs):
+def learn(lost, designs):
     """What X'WX of each lane, where `set_squares` has left it, says.
 
     lost : degrees of freedom that restricted likelihood takes.  Standard errors are in units of
@@ -130,16 +132,15 @@ def learn(lost, with_errors, designs):
             usable[t] = usable[t] if LEAST < square[t] < MOST else 0.0
             norm[t] = np.sqrt(square[t])  # of what may be negative
     cholesky_many(upper)
+    invert_many(upper, inverse)
+    _set_errors(inverse, errors)
     for j in range(p):
-        pivot, norm = upper[j, j], norms[j]
+        error, norm = errors[j], norms[j]
         for t in range(usable.size):
-            part = pivot[t] / norm[t]
+            part = 1.0 / (error[t] * norm[t])  # of the column, which the others leave
             usable[t] = usable[t] if is_good(part * part) else 0.0
     if lost > 0.0:
         _add_logs(upper, cells[LOG_DET])
-    if with_errors:
-        invert_many(upper, inverse)
-        _set_errors(inverse, errors)
 
 
 @helper

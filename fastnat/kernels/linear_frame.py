@@ -1,7 +1,7 @@
 """Coordinates in which a regression is well conditioned, from sums of squares and products.
 
-X = X' B with B upper triangular, such that no column of X' is nearly in the span of those before
-it, and y = X' origin + unit y', such that y' is about of size 1 and fits to nothing.  B is found
+X = X' B with B upper triangular, such that no column of X' is nearly in the span of the others, and
+y = X' origin + unit y', such that y' is about of size 1 and fits to nothing.  B is found
 as in the Cholesky QR algorithm, shifted where X is so ill conditioned that its squares are
 singular, and repeated (Fukaya, Kannan, Nakatsukasa, Yamamoto and Yanagisawa 2020, SIAM Journal on
 Scientific Computing 42, A477-A503): each pass reads the rows once.
@@ -13,7 +13,7 @@ from fastnat.kernels._jit import helper
 
 _LEAST_PIVOT = 1e-11  # of a matrix with a diagonal of ones, below which it is shifted
 _SHIFT = 1e-11
-_GOOD_PIVOT = 1e-4  # above which columns are left as they are
+_GOOD_PIVOT = 1e-4  # above which columns are left as they are, whichever comes last
 
 
 @helper
@@ -57,8 +57,30 @@ def _try_factor(gram, p, shift, upper):
 
 @helper
 def is_good(least):
-    """Whether columns with such pivots are left as they are."""
+    """Whether columns of which so much is left are left as they are."""
     return least > _GOOD_PIVOT
+
+
+@helper
+def least_alone(gram, p, upper, column):
+    """How much of the squares of a column the others leave, relative to it, at least.
+
+    upper : the factor of ``gram``; column : at least (p,), scratch.
+
+    That is the last pivot, if the column comes last; 1 over the inflation of its variance.  Pivots
+    as they are do not tell it: where each column is near the last, all may be large.
+    """
+    least = 1.0
+    for j in range(p):
+        inverse = 0.0  # element (j, j) of that of gram: U'z = e_j, z'z
+        for k in range(j, p):
+            value = 1.0 if k == j else 0.0
+            for m in range(j, k):
+                value -= upper[m, k] * column[m]
+            column[k] = value / upper[k, k]
+            inverse += column[k] * column[k]
+        least = min(least, 1.0 / (gram[j, j] * inverse))
+    return least
 
 
 @helper

@@ -12,6 +12,7 @@ from fastnat.kernels.curvature import copy, copy_matrix
 from fastnat.kernels.linear_frame import (
     factor,
     is_good,
+    least_alone,
     multiply,
     set_identity,
     solve_factor,
@@ -217,6 +218,7 @@ def _turn(memory, gram, first, basis, step, upper, last):
     """
     cells, n = memory[CELLS], basis.shape[0]
     good = is_good(factor(gram, n, upper))
+    good = good and is_good(least_alone(gram, n, upper, memory[GRAD]))
     set_identity(step)
     for j in range(n):
         norm = memory[NORMS][first + j]

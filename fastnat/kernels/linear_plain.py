@@ -78,7 +78,7 @@ def fit_rows(y, w, x, offsets, x_step, reml, cov, first, results, params, stderr
         count, shared = min(size, n_fits - begin), x_step == 0 and w.size == 0
         _sum_up(given, problems, begin, count, shared, tools)
         if begin == 0 or not shared:
-            learn(lost, cov != NO_COV, designs)
+            learn(lost, designs)
         _solve(given, problems, begin, count, tools)
         for t in range(count):
             pending += not _write(t, lost, cov, designs, fits, first + begin + t, found)
