@@ -42,7 +42,7 @@ def _columns(panel: Any, first: int, count: int, n: int) -> Any:
 
 
 def _set_columns(panel: Any, first: int, values: Any, least: int) -> None:
-    """Set columns to rows, and to zeros beyond, up to a multiple of ``least``; returns these."""
+    """Set columns to rows, and to zeros beyond, up to a multiple of ``least``."""
     count, n = values.shape
     room = np.zeros((count, -(-n // least) * least))
     room[:, :n] = values
