@@ -257,16 +257,16 @@ def test_columns_of_any_size(power, rng, asked):
     check_equal(fit, fit_precisely(y, X, Z), scale)
 
 
-def test_columns_that_only_heavy_rows_tell_apart(rng, asked):
-    """The weights at the maximum make them nearly dependent, with pivots of 1e-6."""
+def test_a_search_that_begins_where_nothing_is_definite_is_precise(rng, asked):
+    """From there on; that rounding is not what makes it indefinite is asked once."""
     y, X, Z, _ = problem(rng, 400, 3, 2, False)
     late = np.arange(400) >= 200
     Z[:, 1] = late
     X[:, 2] = X[:, 1] + late * X[:, 2]
     y = X @ [1.0, 2.0, 3.0] + np.exp(7.0 * late) * rng.normal(size=400)
     fit = fastnat.fit_linear(y, X, Z)
-    assert 0 < asked.count(values.ROUGHLY) < asked.count(values.OBSERVED) + 8
-    assert asked.count(values.OBSERVED) > 1
+    assert asked.count(values.ROUGHLY) == 1
+    assert values.SAFE in asked
     check_equal(fit, fit_precisely(y, X, Z))
 
 
