@@ -25,9 +25,9 @@ class Workers(NamedTuple):
         """
         if not self.shares or _in_a_task():
             return {}
-        ask = self.client.run
+        ask, loads = self.client.run, _pickle().loads
         told = ask(_apply_here, function, self.shares, workers=[*self.shares], on_error="ignore")
-        return {key: value for own in told.values() for key, value in own.items()}
+        return {key: value for own in told.values() for key, value in loads(own).items()}
 
     def for_tasks(self, keys: list[Any]) -> list[list[Any]]:
         """These keys, together for each thread that has their chunks; else one by one."""
@@ -59,6 +59,10 @@ def who_holds(blocks: da.Array) -> Workers:
     return Workers(client, shares)
 
 
+def _pickle() -> Any:
+    return sys.modules["distributed"].protocol.pickle
+
+
 def _in_a_task() -> bool:
     try:
         sys.modules["distributed"].get_worker()
@@ -69,8 +73,11 @@ def _in_a_task() -> bool:
 
 async def _apply_here(
     function: Callable[[Any], Any], shares: dict[str, list[Any]], dask_worker: Any
-) -> dict[Any, Any]:
+) -> bytes:
     """Apply a function to the chunks of this worker, in the threads of its tasks.
+
+    Returns what it gives by key, pickled: `distributed` makes a frame of each array in a message,
+    and so many small ones take longer than all the rest of it.
 
     What has been spilled comes into memory when a thread needs it soon, and not all of it at once:
     one chunk more than there are threads is ready for whichever is free first.
@@ -83,4 +90,6 @@ async def _apply_here(
         async with ready:
             return await loop.run_in_executor(threads, function, dask_worker.data[key])
 
-    return dict(zip(keys, await asyncio.gather(*map(ask, keys)), strict=True))
+    values = await asyncio.gather(*map(ask, keys))
+    answers: bytes = _pickle().dumps(dict(zip(keys, values, strict=True)))
+    return answers

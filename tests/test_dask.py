@@ -22,6 +22,7 @@ from conftest import refused, scaled
 from dask.callbacks import Callback
 from dask.core import flatten
 from dask.highlevelgraph import HighLevelGraph
+from distributed.protocol.pickle import loads
 
 import fastnat
 import fastnat.dask
@@ -731,7 +732,9 @@ def test_workers_tell_of_the_chunks_that_they_hold(client):
     assert workers.apply(operator.itemgetter(7)) == {}
     places = client.who_has(blocks)
     held = {place: [*keys, "elsewhere"] for place in client.nthreads()}
-    answers = client.run(_workers._apply_here, operator.itemgetter(0), held)
+    pickled = client.run(_workers._apply_here, operator.itemgetter(0), held)
+    assert {type(own) for own in pickled.values()} == {bytes}  # one frame, whatever is in it
+    answers = {place: loads(own) for place, own in pickled.items()}
     assert {k: [w for w, own in answers.items() if k in own] for k in keys} == {
         k: list(places[k]) for k in keys
     }
@@ -758,7 +761,7 @@ def test_spilled_chunks_come_back_as_threads_need_them():
         told = asyncio.run(
             _workers._apply_here(lambda v: done.append(v) or v, {"here": [*range(9)]}, worker)
         )
-    assert told == {k: k * k for k in range(8)}
+    assert loads(told) == {k: k * k for k in range(8)}
     assert max(ahead) == 3
 
 

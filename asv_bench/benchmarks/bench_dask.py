@@ -1,5 +1,7 @@
 """Dask beside the same fit in memory, on as many threads, and two worker processes beside one.
 
+Two workers share two processors with the client and the scheduler; one worker leaves them one.
+
 Data are 1e8 numbers, in 8 chunks of 1e8 bytes, about what Dask itself chooses: what it costs a
 chunk and a step of a search does not depend on their size, so its share shrinks with larger ones.
 """
@@ -85,17 +87,17 @@ def _rows_of(seed, which, n):
     return linear.scale_problem(n, seed=seed)[which]
 
 
-def _on_workers(client, n):
-    """(y, X, Z) in chunks on the workers, each with its share, as if they had read their files."""
+def _on_workers(client, n, places):
+    """(y, X, Z) in chunks on these workers, each with its share, as if read from files there."""
     import dask.array as da
     import distributed
 
-    workers, step = sorted(client.nthreads()), n // CHUNKS
+    step = n // CHUNKS
     arrays = []
     for which, width in enumerate(((), (20,), (5,))):
         futures = [
             client.submit(
-                _rows_of, k, which, step, pure=False, workers=[workers[k * len(workers) // CHUNKS]]
+                _rows_of, k, which, step, pure=False, workers=[places[k * len(places) // CHUNKS]]
             )
             for k in range(CHUNKS)
         ]
@@ -119,15 +121,15 @@ def _client(n_workers, stack):
     return stack.enter_context(distributed.Client(cluster, set_as_default=False))
 
 
-def _workers(stack):
-    """Two worker processes, or one."""
+def _workers(n_workers, stack):
+    """Worker processes of a thread each beside as many threads, and one of two that has it all."""
     import fastnat.dask
 
-    data = _scale_data()
+    client, data = _client(n_workers, stack), _scale_data()
 
-    def on(client):
+    def on(places):
         with client.as_current():
-            arrays = _on_workers(client, len(data[0]))
+            arrays = _on_workers(client, len(data[0]), places)
 
         def fit():
             with client.as_current():
@@ -135,9 +137,11 @@ def _workers(stack):
 
         return fit
 
-    two, one = (on(_client(k, stack)) for k in (2, 1))
-    memory = functools.partial(fastnat.fit_linear, *data, n_threads=2)
-    return Work(two, {"one worker": one, "in memory": memory}, items=N)
+    places = sorted(client.nthreads())
+    peers = {"in memory": functools.partial(fastnat.fit_linear, *data, n_threads=n_workers)}
+    if n_workers > 1:
+        peers["one worker"] = on(places[:1])
+    return Work(on(places), peers, items=N)
 
 
 WORKS = {
@@ -145,7 +149,8 @@ WORKS = {
     "1e8 values, one limit": functools.partial(_values, 0.5),
     "Tobit 4e6 x 24": _tobit,
     "scale 4e6 x (20 + 5)": _scale,
-    "scale 4e6 x (20 + 5), two workers": _workers,
+    "scale 4e6 x (20 + 5), two workers": functools.partial(_workers, 2),
+    "scale 4e6 x (20 + 5), one worker": functools.partial(_workers, 1),
 }
 
 

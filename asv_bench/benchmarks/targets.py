@@ -316,13 +316,14 @@ TARGETS = [
         "Dask",
         f"{DASK}.track_times_in_memory",
         *(
-            (f"{TIMES} in memory, two threads (1.15 times its time)", case, 1 / 1.15)
+            (f"{TIMES} in memory, as many threads (1.15 times its time)", case, 1 / 1.15)
             for case in (
                 "1e8 values",
                 "1e8 values, one limit",
                 "Tobit 4e6 x 24",
                 "scale 4e6 x (20 + 5)",
                 "scale 4e6 x (20 + 5), two workers",
+                "scale 4e6 x (20 + 5), one worker",
             )
         ),
     ),
