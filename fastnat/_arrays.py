@@ -219,14 +219,22 @@ def as_codes(name: str, value: ArrayLike, values: str, n_obs: int) -> Array:
     return codes
 
 
-def as_groups(groups: Any, n_obs: int) -> NDArray[np.int64]:
-    """Codes of ragged problems, one for each observation."""
+def as_groups(groups: Any, n_obs: int, n_groups: int | None = None) -> NDArray[np.int64]:
+    """Codes of ragged problems, one for each observation; below ``n_groups``, if that is known."""
     codes = as_codes("groups", groups, "x", n_obs)
-    if n_obs and codes.min() < 0:
-        raise ValueError(f"groups must not be negative, but one is {codes.min()}")
-    if n_obs and codes.max() > _MOST_GROUPS * max(n_obs, 1000):
-        raise ValueError(f"groups must be 0, 1, 2 and so on, but one is {codes.max()}")
+    if n_obs:
+        check_groups(int(codes.min()), int(codes.max()), n_obs, n_groups)
     return np.require(codes, np.int64, ["C", "A", "W"])  # as kernels read them
+
+
+def check_groups(least: int, most: int, n_obs: int, n_groups: int | None = None) -> None:
+    """Refuse codes of so many observations, of which these are the least and the greatest."""
+    if least < 0:
+        raise ValueError(f"groups must not be negative, but one is {least}")
+    if n_groups is None and most > _MOST_GROUPS * max(n_obs, 1000):
+        raise ValueError(f"groups must be 0, 1, 2 and so on, but one is {most}")
+    if n_groups is not None and most >= n_groups:
+        raise ValueError(f"groups must be below {n_groups}, but one is {most}")
 
 
 def check_metric(matrix: Array) -> None:
@@ -337,15 +345,10 @@ def arrange(x: Array, weights: Array | None, axis: int | tuple[int, ...] | None)
             weights = _merge_weights(weights, outer, reduced, inner, merged)
     elif weights is not None:
         weights = weights.transpose(axes)
+    batch = tuple(x.shape[a] for a in batch_axes)
     order = tuple(batch_axes.index(a) for a in sorted(batch_axes))
-    return Problems(
-        view,
-        weights,
-        tuple(x.shape[a] for a in batch_axes),
-        n_obs,
-        len(inner),
-        None if order == tuple(range(len(order))) else order,
-    )
+    changed = None if order == tuple(range(len(order))) else order
+    return Problems(view, weights, batch, n_obs, len(inner), changed)
 
 
 def how_to_broadcast(name: str, one: str, given: tuple[int, ...], shape: tuple[int, ...]) -> str:

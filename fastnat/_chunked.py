@@ -146,14 +146,15 @@ class _ByName:
 
     def __call__(self, *arrays: Any) -> Any:
         given = zip(self.axes.items(), arrays, strict=True)
-        return self.function({name: _join(a, axes) for (name, axes), a in given} | self.numbers)
+        chunks = {name: _join(name, a, axes) for (name, axes), a in given}
+        return self.function(chunks | self.numbers)
 
 
-def _join(chunks: Any, axes: tuple[int, ...]) -> Any:
+def _join(name: str, chunks: Any, axes: tuple[int, ...]) -> Array:
     """Put together what is cut along these axes; Dask would copy a single chunk as well."""
     if not axes:
-        return chunks
-    parts = [_join(part, axes[1:]) for part in chunks]
+        return _check_of(name)(name, chunks)  # which need not be what its array said
+    parts = [_join(name, part, axes[1:]) for part in chunks]
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axes[0])
 
 
@@ -189,14 +190,22 @@ def read(named: dict[str, Any], labels: Callable[[str, int], tuple[Any, ...]]) -
     return Sources(arrays, {name: labels(name, a.ndim) for name, a in arrays.items()}, numbers)
 
 
+def _check_of(name: str) -> Callable[[str, Any], Array]:
+    return as_integers if name in ("groups", "clusters") else as_array
+
+
 def _as_dask(name: str, value: Any) -> Any:
-    """A Dask array, or a NumPy array of no dimension."""
-    check = as_integers if name in ("groups", "clusters") else as_array
+    """A Dask array whose chunks are not empty unless it is, or a NumPy array of no dimension."""
+    check = _check_of(name)
     if isinstance(value, da.Array):
         if np.isnan(value.size):
             raise ValueError(f"{name} has chunks of unknown sizes: call its compute_chunk_sizes()")
-        check(name, np.empty(0, value.dtype))
-        return value if value.ndim else check(name, value.compute())
+        masked = isinstance(value._meta, np.ma.MaskedArray)
+        check(name, (np.ma if masked else np).empty(0, value.dtype))
+        if value.ndim == 0:
+            return check(name, value.compute())
+        chunks = tuple(tuple(size for size in own if size) or (0,) for own in value.chunks)
+        return value.rechunk(chunks)
     if type(value).__module__.startswith("dask"):
         raise TypeError(
             f"{name} is a {type(value).__name__} of Dask; pass to_dask_array(lengths=True) of it"

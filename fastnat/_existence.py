@@ -83,6 +83,20 @@ def judge(problem: Problem, refit: Refit) -> Limit | None:
     return _at_infinity(known) if plain and half_lines else None
 
 
+def is_decisive(some: Problem) -> bool:
+    """Whether a maximum that some rows have by themselves is one of all: in general it is.
+
+    Not if they leave a coefficient open, or are half-lines only: then others may say that sigma is
+    infinite, which none of them excludes.
+    """
+    _, (low, high, x, _) = _used(some)
+    sizes = np.max(np.abs(x), axis=0, initial=0.0)
+    if not (np.any(np.isfinite(low) & np.isfinite(high)) and np.all(sizes > 0.0)):
+        return False
+    tolerance = _TOLERANCE * math.sqrt(len(x))
+    return bool(np.linalg.matrix_rank(x / sizes, tol=tolerance) == x.shape[1])
+
+
 def _at_infinity(known: _Known) -> Limit | None:
     """Half-lines only: where sigma is infinite they are a probit model."""
     right = np.isfinite(known.low)
@@ -102,7 +116,7 @@ def _spans_constant(z: Array) -> bool:
 
 def _used(problem: Problem) -> tuple[Array, _Known]:
     """Which rows are used, and those as intervals."""
-    y, upper, left, right, _, _, _, w, _ = problem.columns
+    y, upper, left, right, _, _, noise, w, _ = problem.columns
     low = y.copy()
     high = upper.copy() if upper.size else y.copy()
     if left.size:
@@ -113,6 +127,8 @@ def _used(problem: Problem) -> tuple[Array, _Known]:
         low[above], high[above] = right[above], np.inf
     weights = w if w.size else np.ones(y.size)
     used = (weights > 0.0) & (np.isfinite(low) | np.isfinite(high))
+    if noise.size:
+        used &= noise < np.inf
     for column in (low, high, *problem.x.T, *problem.z.T):
         used &= ~np.isnan(column)
     return used, _Known(low[used], high[used], problem.x[used], weights[used])

@@ -4,7 +4,9 @@ What chunks are asked, and how their sums are merged, is that of problems in mem
 is where the rows are: in chunks that Dask has made, and which do not move.
 """
 
+import functools
 import math
+import operator
 import time
 import uuid
 from dataclasses import dataclass
@@ -30,7 +32,7 @@ from fastnat._arrays import (
     as_tolerance,
     nan_found,
 )
-from fastnat._existence import Problem, judge
+from fastnat._existence import Problem, is_decisive, judge
 from fastnat._searched import Searched
 from fastnat.kernels import codes, estimates, linear_memory, linear_outcome
 
@@ -56,8 +58,8 @@ class Regression(NamedTuple):
         return self.model == linear_memory.COMPLETE
 
 
-def describe(sources: _chunked.Sources, options: dict[str, Any]) -> Regression:
-    """Check the arguments of a regression, by stand-ins for its arrays."""
+def describe(sources: _chunked.Sources, options: dict[str, Any], start: Any) -> Regression:
+    """Check the arguments of a regression, by stand-ins for its arrays but for a start at hand."""
     like = _observed.bounds_together(_chunked.stand_ins(sources))
     names = ("upper", "left", "right", "truncation", "noise_std", "weights")
     rest: Any = [*(like.get(name) for name in names), "y"]
@@ -70,8 +72,9 @@ def describe(sources: _chunked.Sources, options: dict[str, Any]) -> Regression:
     p, q = samples.n_params
     if clusters is not None:
         as_codes("clusters", clusters, "y", samples.n_obs)
-    if "start" in like:
-        arguments.as_start(like["start"], samples.batch, p + q)
+    if start is not None:
+        begin = like["start"] if isinstance(start, da.Array) else start
+        arguments.as_start(begin, samples.batch, p + q)
     model = arguments.model_of(given, scale is not None)
     return Regression(
         samples.batch,
@@ -194,7 +197,7 @@ def _has_maximum(chunks: _Chunks, model: int) -> bool:
             columns = zip(*(part[0] for part in parts), strict=True)
             x, z = (np.concatenate([part[k] for part in parts]) for k in (1, 2))
             some = Problem(tuple(map(np.concatenate, columns)), x, z, model)
-            if judge(some, _linear.loglik_of) is None:
+            if (every or is_decisive(some)) and judge(some, _linear.loglik_of) is None:
                 return True
         if every:
             return False
@@ -271,13 +274,15 @@ def fit_linear(
     )
 
 
-def _total(sources: _chunked.Sources, given: _observed.Given) -> float:
-    """Weight of all observations."""
+def _total(sources: _chunked.Sources, given: _observed.Given, omit: bool) -> float:
+    """Weight of all observations, or of all that are not missing."""
     size = math.prod(_observed.broadcast(given)[1])
-    w = sources.arrays.get("weights")
-    if w is None:
-        return float(size * sources.numbers.get("weights", 1.0))
-    return float(w.sum().compute() * (size / w.size))
+    named = sources.arrays | sources.numbers
+    w = named.get("weights", 1.0)
+    if omit:
+        ends = [da.isnan(named[name]) for name in ("x", "upper") if name in named]
+        w = da.where(functools.reduce(operator.and_, ends), 0.0, w)
+    return float(size * w if not np.ndim(w) else w.sum().compute() * (size / w.size))
 
 
 def fit_normal(
@@ -288,13 +293,14 @@ def fit_normal(
     options: dict[str, Any],
 ) -> fastnat.NormalFit | None:
     """Fit a sample as a regression on a constant; None as of `fit_linear`."""
-    arrays = {("y" if name == "x" else name): a for name, a in sources.arrays.items()}
-    names = {("y" if name == "x" else name): a for name, a in sources.labels.items()}
+    renamed = (
+        {("y" if name == "x" else name): a for name, a in named.items()} for named in sources
+    )
     model = arguments.model_of(given, False)
     problem = Regression(
         batch, 1, 1, False, model, options["cov_type"], _as_options(model, options), given
     )
-    found = _solve(sources._replace(arrays=arrays, labels=names), problem, None, labels)
+    found = _solve(_chunked.Sources(*renamed), problem, None, labels)
     results, params, stderr, corr = (array[0] for array in found)
     status = results[linear_outcome.R_STATUS]
     if status == codes.NAN_INPUT and options["nan_policy"] == "raise":
@@ -302,8 +308,8 @@ def fit_normal(
     if status not in _SEEN_IN_PASSING:
         return None
     sigma, nobs = np.exp(params[1]), results[linear_outcome.R_NOBS]
-    if status == codes.NAN_INPUT:  # regressions leave out what is missing
-        nobs = _total(sources, given)
+    if status in (codes.NAN_INPUT, codes.INVALID_INPUT):  # regressions leave out what is wrong
+        nobs = _total(sources, given, options["nan_policy"] == "omit")
     out = np.empty((estimates.SIZE, 1))
     out[:, 0] = (
         *(params[0], sigma, nobs, status),

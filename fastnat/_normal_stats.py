@@ -188,16 +188,15 @@ class NormalStats:
         if problems.order is None:
             return stats, tally
         ordered = (np.ascontiguousarray(problems.to_result(a)) for a in (stats, tally))
-        return tuple(a.reshape(a.shape[0], -1) for a in ordered)
+        return tuple(a.reshape(a.shape[0], problems.n_fits) for a in ordered)
 
     def _reduce_groups(
         self, x: Array, weights: Array | None, groups: Any, axis: Any, n_threads: int | None
     ) -> _levels.Parts:
         if self.shape is None or len(self.shape) != 1:
             raise ValueError("groups needs statistics made with a shape, the number of groups")
-        rows = _observed.rows_of(_observed.Given(x, weights=weights), groups, axis)
-        if rows.n_fits > self.shape[0]:
-            raise ValueError(f"groups must be below {self.shape[0]}, but one is {rows.n_fits - 1}")
+        given = _observed.Given(x, weights=weights)
+        rows = _observed.rows_of(given, groups, axis, self.shape[0])
         use = self._use()
         if self._limited:
             limits = _limits.of_problems(self.left, self.right, self.shape)

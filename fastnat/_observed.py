@@ -229,12 +229,12 @@ def solve(given: Given, groups: Any, axis: Any, options: Options) -> Solution:
     return Solution(out, source.to_result, ends)
 
 
-def rows_of(given: Given, groups: Any, axis: Any) -> Rows:
+def rows_of(given: Given, groups: Any, axis: Any, n_groups: int | None = None) -> Rows:
     views, shape = broadcast(given)
     if groups is not None:
         if axis not in (-1, 0, None) or len(shape) != 1:
             raise ValueError("groups needs x with one dimension, and no axis")
-        return Groups(tuple(views), as_groups(groups, shape[0]))
+        return Groups(tuple(views), as_groups(groups, shape[0], n_groups))
     reduced = reduced_axes(axis, len(shape))
     kept = [a for a in range(len(shape)) if a not in reduced]
     order = (*kept, *reduced)
@@ -342,7 +342,10 @@ def _limits_of_problems(given: Given, axis: Any) -> tuple[Problems, Array]:
     limits = np.empty((2, problems.n_fits))
     pair = (views.left, -math.inf), (views.right, math.inf)
     for row, (view, none) in zip(limits, pair, strict=True):
-        row[:] = none if view is None else problems.from_result(view[first].reshape(batch))
+        if view is None or not view.size:  # without observations nothing is at a limit
+            row[:] = none
+        else:
+            row[:] = problems.from_result(view[first].reshape(batch))
     return problems, limits
 
 

@@ -43,6 +43,7 @@ def judge(problem: Problem, params: Array, tol: float, max_iter: int) -> Limit |
     weights = w if w.size else np.ones(y.size)
     used = (weights > 0.0) & ~np.isnan(y)
     used &= ~np.isnan(problem.x).any(axis=1) & ~np.isnan(problem.z).any(axis=1)
+    used &= noise < np.inf if noise.size else True
     noisy = noise[used] > 0.0 if noise.size else np.zeros(int(used.sum()), dtype=bool)
     b, g = params[:p], params[p:]
     if _is_unbounded(problem, used, noisy, weights[used], g):

@@ -70,7 +70,9 @@ class Searched:
         if self.kind == "noisy limits":
             raise ValueError("method='profile' is not known for noise with limits or truncation")
         if self.ends is None:
-            raise ValueError("method='profile' needs the data, which pickling drops; fit again")
+            raise ValueError(
+                "method='profile' needs the data, which no copy of a fit has; fit again"
+            )
         ends = self.ends(level)
         return np.moveaxis(ends.reshape(2, 2, *ends.shape[1:]), (0, 1), (-2, -1))
 

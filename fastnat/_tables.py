@@ -204,7 +204,8 @@ def _reduce_long(source: Tables, n_threads: int | None, work: int, finish: Finis
 
 def maximise(stats: Array, out: Estimates) -> NDArray[np.int64]:
     """Fit from statistics; the problems whose rank takes triangles to decide."""
-    work = np.empty((out.mean.shape[1],) * 2)
+    d = out.mean.shape[1]
+    work = np.empty((d + 1, d))
     check_weights(mvn.finish(stats, out.mean, out.scatter, out.scale, work, out.numbers))
     return np.flatnonzero(out.numbers[:, mvn.RANK] == mvn.DOUBTFUL)
 

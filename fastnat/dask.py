@@ -17,13 +17,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 try:
+    import dask
     import dask.array as da
 except ImportError as error:
     raise ImportError("fastnat.dask needs Dask: pip install 'fastnat[dask]'") from error
 
 import fastnat
 from fastnat import _chunk_stats, _chunked, _map_reduce, _observed, _tables
-from fastnat._arrays import CovType, NanPolicy, as_groups, reduced_axes
+from fastnat import _linear_arguments as arguments
+from fastnat._arrays import CovType, NanPolicy, as_codes, check_groups, reduced_axes
 from fastnat._chunked import Sources
 from fastnat._lazy import LinearBlocks, MvnBlocks, NormalBlocks
 from fastnat.multivariate import MvnNanPolicy
@@ -164,15 +166,18 @@ def _fit_groups(
     if axis not in (-1, 0, None) or len(shape) != 1 or "groups" not in sources.arrays:
         raise ValueError("groups needs x with one dimension, and no axis")
     codes = sources.arrays["groups"]
-    as_groups(np.broadcast_to(np.zeros((), codes.dtype), codes.shape), *shape)
+    as_codes("groups", np.broadcast_to(np.zeros((), codes.dtype), codes.shape), "x", *shape)
     plain = not given.limited and given.noise is None
     common = _observed.limits_are_common(given, axis) and not {"left", "right"} & {*sources.arrays}
     if not (plain or common):
         door = fastnat.fit_normal
         return _chunked.together(NormalBlocks, sources, door, options, sample, (-1,), (-1,))
-    n_groups = int(da.max(codes).compute()) + 1 if codes.size else 0
+    most = -1
+    if codes.size:
+        least, most = map(int, dask.compute(da.min(codes), da.max(codes)))
+        check_groups(least, most, codes.size)
     gather = _chunk_stats.Normal(
-        _moments(options["cov_type"]), options["nan_policy"], n_groups=n_groups
+        _moments(options["cov_type"]), options["nan_policy"], n_groups=most + 1
     )
     parts = sources.unified().blocks(gather, (-1,), once=True)
     return _chunked.merged(NormalBlocks, parts, 0, _chunk_stats.finish(options), sample)
@@ -243,13 +248,15 @@ def fit_linear(
     how = {"nan_policy": nan_policy, "reml": reml, "cov_type": cov_type}
     options = _in_tasks(n_threads, **how, max_iter=max_iter, tol=tol)
     sources = _chunked.read(named | {"start": start}, _labels_of_rows)
-    problem = _map_reduce.describe(sources, options)
+    problem = _map_reduce.describe(sources, options, start)
     sources = sources.unified()
     sample = _sample_of_linear(sources, problem, options)
     batch = tuple(range(-1 - len(problem.batch), -1))
     if sources.count((-1,)) == 1:
         return _chunked.lazy(LinearBlocks, sources, fastnat.fit_linear, options, sample, batch)
     rows = sources.without("start")
+    if isinstance(start, da.Array):
+        start = arguments.as_start(start.compute(), problem.batch, problem.p + problem.q)
     if problem.complete and Z is None and cov_type in _CLOSED:
         finish = _chunk_stats.finish(options, "reml", "cov_type")
         parts = rows.blocks(_chunk_stats.Linear(nan_policy), (*batch, -1), once=True)

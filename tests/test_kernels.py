@@ -410,7 +410,7 @@ from fastnat.kernels._jit import kernel
 
 @kernel
 def columns(x, panel, n, p, cells, single):
-    panels.add_squares(panel, p, n, single, cells, 0, x, 0, 0)
+    panels.add_squares(panel, 0, p, n, single, cells, 0, x, 0, 0)
 
 @kernel
 def squares(x, w, n, p, out):
@@ -477,7 +477,7 @@ def squares_and_row(y, x, p, n, out):
 
 @kernel
 def columns(x, panel, n, cells):
-    panels.add_squares(panel, 5, n, False, cells, 0, x, 0, n)
+    panels.add_squares(panel, 0, 5, n, False, cells, 0, x, 0, n)
 
 @kernel
 def turned(x, n, panel):

@@ -172,14 +172,16 @@ def check_cells(cells):
 
 
 @pytest.mark.parametrize("single", [False, True])
+@pytest.mark.parametrize("first", [0, 3])
 @pytest.mark.parametrize("n", [0, 1, 7, 8, 15, 16, 40, 53])
 @pytest.mark.parametrize("p", [1, 2, 3, 4, 5, 6, 9, 12, 26])
-def test_squares_equal_numpy(p, n, single):
-    values = dyadic(p * n).reshape(p, n)
-    panel, cells = filled(values, single), cells_for(panels.squares_tiles(p))
+def test_squares_equal_numpy(p, n, first, single):
+    every = dyadic((first + p) * n).reshape(first + p, n)
+    values = every[first:]
+    panel, cells = filled(every, single), cells_for(panels.squares_tiles(p))
     out, at = np.ones((p, p)), panels.CELLS
     for _ in range(2):
-        panels.add_squares(panel, p, n, single, cells, at, cells, 0, 0)
+        panels.add_squares(panel, first, p, n, single, cells, at, cells, 0, 0)
     panels.take_squares(cells, at, p, out)
     check_cells(cells)
     np.testing.assert_array_equal(out, 1.0 + 2.0 * values @ values.T)
@@ -190,7 +192,7 @@ def test_sums_of_pieces_are_doubles():
     values = filled(np.ones((1, 16)), True)
     cells, out = np.zeros(panels.CELLS), np.zeros((1, 1))
     cells[0] = 2.0**30
-    panels.add_squares(values, 1, 16, True, cells, 0, cells, 0, 0)
+    panels.add_squares(values, 0, 1, 16, True, cells, 0, cells, 0, 0)
     panels.take_squares(cells, 0, 1, out)
     assert out[0, 0] == 2.0**30 + 16.0  # no number of single precision
 
@@ -202,7 +204,7 @@ def test_single_precision_rounds_no_more_than_it_must(n, rng):
     panel, one = filled(values), np.ones(n + 16)
     cells, out = np.zeros(panels.CELLS * panels.squares_tiles(7)), np.zeros((7, 7))
     weigh(panel, 0, 7, n, one, one, np.zeros(56), 0, True)
-    panels.add_squares(panel, 7, n, True, cells, 0, cells, 0, 0)
+    panels.add_squares(panel, 0, 7, n, True, cells, 0, cells, 0, 0)
     panels.take_squares(cells, 0, 7, out)
     # Each factor once, each product and sum of a lane, and four levels of sums over lanes.
     most = (3.0 + n / 16.0 + 4.0) * 2.0**-24 * (abs(values) @ abs(values.T))
@@ -217,6 +219,17 @@ def test_a_column_becomes_a_row(n):
     panels.take_column(panel, 1, n, row)
     np.testing.assert_array_equal(row[:n], values[1])
     assert np.all(row[-(-n // 8) * 8 :] == 7.0)
+
+
+@pytest.mark.parametrize("n", [0, 1, 8, 21])
+def test_a_row_becomes_a_column(n):
+    values, rows = dyadic(3 * n).reshape(3, n), np.zeros((3, n + 8))
+    panel, row = filled(values), dyadic(n + 8)[::-1].copy()
+    panels.put_column(row, n, panel, 1)
+    for j in range(3):
+        panels.take_column(panel, j, n, rows[j])
+    values[1] = row[:n]
+    np.testing.assert_array_equal(rows[:, :n], values)
 
 
 @pytest.mark.parametrize("columns", [1, 2, 24, 25, 60])

@@ -227,3 +227,27 @@ def reflect(a, k, n):
     a[k, k] = alpha
     for i in range(k + 1, n):
         a[i, k] = 0.0
+
+
+@helper
+def least_alone(upper, p, column):
+    """How much of the squares of a column the others leave, relative to it, at least.
+
+    upper : (p, p) at least, a triangle R, of which R'R are the squares; column : (p,), scratch.
+
+    That is the last pivot, if the column comes last; 1 over the inflation of its variance.  Pivots
+    as they are do not tell it: where each column is near the last, all may be large.
+    """
+    least = 1.0
+    for j in range(p):
+        size = inverse = 0.0  # elements (j, j) of R'R and of its inverse: R'z = e_j, z'z
+        for m in range(j + 1):
+            size += upper[m, j] * upper[m, j]
+        for k in range(j, p):
+            value = 1.0 if k == j else 0.0
+            for m in range(j, k):
+                value -= upper[m, k] * column[m]
+            column[k] = value / upper[k, k]
+            inverse += column[k] * column[k]
+        least = min(least, 1.0 / (size * inverse))
+    return least

@@ -9,8 +9,8 @@ import math
 import numpy as np
 
 from fastnat.kernels._jit import helper
-from fastnat.kernels.linalg import cholesky_many, invert_many
-from fastnat.kernels.linear_frame import factor, is_good, least_alone
+from fastnat.kernels.linalg import cholesky_many, invert_many, least_alone
+from fastnat.kernels.linear_frame import factor, is_good
 from fastnat.kernels.linear_least_squares import LEAST, MOST
 from fastnat.kernels.products import add_squares, wide
 
@@ -66,7 +66,7 @@ def find_squares(x, at, n, sums, gram, upper, norms):
         if not LEAST < gram[j, j] < MOST:
             return False
         norms[j] = math.sqrt(gram[j, j])
-    good = is_good(factor(gram, p, upper)) and is_good(least_alone(gram, p, upper, sums))
+    good = is_good(factor(gram, p, upper)) and is_good(least_alone(upper, p, sums))
     sums[:p] = 0.0
     return good
 

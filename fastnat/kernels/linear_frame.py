@@ -62,28 +62,6 @@ def is_good(least):
 
 
 @helper
-def least_alone(gram, p, upper, column):
-    """How much of the squares of a column the others leave, relative to it, at least.
-
-    upper : the factor of ``gram``; column : at least (p,), scratch.
-
-    That is the last pivot, if the column comes last; 1 over the inflation of its variance.  Pivots
-    as they are do not tell it: where each column is near the last, all may be large.
-    """
-    least = 1.0
-    for j in range(p):
-        inverse = 0.0  # element (j, j) of that of gram: U'z = e_j, z'z
-        for k in range(j, p):
-            value = 1.0 if k == j else 0.0
-            for m in range(j, k):
-                value -= upper[m, k] * column[m]
-            column[k] = value / upper[k, k]
-            inverse += column[k] * column[k]
-        least = min(least, 1.0 / (gram[j, j] * inverse))
-    return least
-
-
-@helper
 def set_identity(a):
     for j in range(a.shape[0]):
         for k in range(a.shape[0]):

@@ -3,8 +3,9 @@
 With r = (y - x'b) / sigma and log sigma = z'g, the observed information of a row is the outer
 product of (x / sigma, r z) with itself, but for a factor of 2 wherever z is.  So columns are
 weighed once, and nothing but their products is left: three quarters of the operations of rows of
-any kind, whose columns have weights of their own in each product (`linear_values`).  Rows are read
-where the caller's are, in pieces that stay in the first-level cache.
+any kind, whose columns have weights of their own in each product (`linear_values`).  Likewise the
+squares and products of all columns, from which the search begins.  Rows are read where the caller's
+are, in pieces that stay in the first-level cache.
 
 Products may be of single precision, in half the time, where they say no more than where to go:
 within a piece, for sums of pieces are doubles.  Everything else is of double precision always.
@@ -20,12 +21,25 @@ from fastnat.kernels._scalar import fma
 from fastnat.kernels.aligned import aligned_rows
 from fastnat.kernels.linear_frame import factors_of, lead_of
 from fastnat.kernels.linear_terms import bounded
-from fastnat.kernels.linear_values import ROUGH, SHARP, SMALLEST, TINY, VALUE, parts
+from fastnat.kernels.linear_values import (
+    DENSITY,
+    NO_NOISE,
+    ROUGH,
+    SHARP,
+    SMALLEST,
+    TINY,
+    VALUE,
+    WEIGHT_SUM,
+    known_part,
+    parts,
+)
+from fastnat.kernels.linear_values import ROWS as N_ROWS
 from fastnat.kernels.panels import (
     CELLS,
     ROWS,
     add_squares,
     new_panel,
+    put_column,
     squares_tiles,
     take_column,
     take_squares,
@@ -50,8 +64,9 @@ _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 @helper
 def new_tools(p, q):
     """(terms, panel, cells, squares, coefficients): what `add_rows` works with."""
-    cells = np.zeros(WIDTH * (p + q) + CELLS * squares_tiles(p + q))
-    terms, panel = aligned_rows(N_TERMS, ROWS), new_panel(p + q, ROWS)
+    tiles = max(squares_tiles(p + q), squares_tiles(p + 1) + squares_tiles(q))
+    cells = np.zeros(WIDTH * (p + 1 + q) + CELLS * tiles)
+    terms, panel = aligned_rows(N_TERMS, ROWS), new_panel(p + 1 + q, ROWS)
     return terms, panel, cells, np.zeros((p + q, p + q)), np.empty(p)
 
 
@@ -91,7 +106,7 @@ def add_rows(theta, single, shift, frame, rows, tools, told):
         weigh(panel, p, q, m, terms[TO_Z], terms[BY_C], cells, WIDTH * p, single)
         # To turn X asks for a quarter of what comes next but one, products ask for more of it.
         ahead, end = then * p + ROWS * p // 4, (then + ROWS) * p
-        add_squares(panel, p + q, m, single, cells, WIDTH * (p + q), flat_x, ahead, end)
+        add_squares(panel, 0, p + q, m, single, cells, WIDTH * (p + q), flat_x, ahead, end)
     for i in range(ROWS):
         told[VALUE] += terms[LOGLIK, i]
     told[ROUGH] += n if single else 0
@@ -106,14 +121,20 @@ def _read_weights(w, first, n, terms):
 
 
 @helper
+def _value(y, change, i, terms):
+    """The value ``y`` of row i in the coordinates of the search."""
+    factor, unit, more = change
+    return (fma(factor, terms[i + _LEAD], y) - terms[i + _FIT]) * unit * more
+
+
+@helper
 def _find_terms(y, first, n, change, terms):
-    begin, (factor, unit, more) = np.uint64(first), change
+    begin = np.uint64(first)
     for i in range(np.uint64(n)):
         log_sigma, w = bounded(terms[i + _C]), terms[i + _WEIGHT]
         inv = exp(-log_sigma, 0.0)
-        value = (fma(factor, terms[i + _LEAD], y[begin + i]) - terms[i + _FIT]) * unit * more
         to_x = terms[i + _ROOT] * inv
-        to_z = (value - terms[i + _A]) * to_x
+        to_z = (_value(y[begin + i], change, i, terms) - terms[i + _A]) * to_x
         square = to_z * to_z
         terms[i + _LOGLIK] += -0.5 * square - w * (log_sigma + _HALF_LOG_2PI)
         terms[i + _BY_A] = to_x * to_z
@@ -150,3 +171,51 @@ def collect(p, q, tools, told):
         for k in range(q):
             zz[j, k] += 2.0 * squares[p + j, p + k]
     squares[:] = 0.0
+
+
+@helper
+def add_gram(frame, rows, total, tools, told):
+    """Add squares and products of X and the values, and of Z, to ``told``; else as `add_rows`.
+
+    total : weight of the rows.
+    """
+    y, w, x, z = rows
+    terms, panel, cells, _, rest = tools
+    origin, sizes, unit = frame
+    (n, p), q, found = x.shape, z.shape[1], terms.reshape(terms.size)
+    flat_x, flat_z = x.reshape(x.size), z.reshape(z.size)
+    lead, factor = lead_of(origin, sizes, rest)
+    change, by_x = (-factor, *factors_of(unit)), WIDTH * (p + 1 + q)
+    by_z = by_x + CELLS * squares_tiles(p + 1)
+    terms[LEAD] = 0.0
+    terms[WEIGHT] = terms[ROOT] = 1.0
+    for first in range(0, n, ROWS):
+        m, then = min(ROWS, n - first), first + 2 * ROWS
+        here, places = (flat_x, first * p, p, p, m), (panel, 0, then * p, None)
+        turn(*here, (rest,), 0.0, (terms[FIT],), *places)
+        if factor != 0.0:
+            take_column(panel, lead, m, terms[LEAD])
+        _find_values(y, first, m, change, found)
+        put_column(terms[A], m, panel, p)
+        turn(flat_z, first * q, q, q, m, (), 0.0, (), panel, p + 1, then * q, True)
+        if w.size > 0:
+            _read_weights(w, first, m, found)
+        weigh(panel, 0, p + 1 + q, m, terms[ROOT], terms[WEIGHT], cells, 0, False)
+        ahead, end = then * p + ROWS * p // 4, (then + ROWS) * p
+        add_squares(panel, 0, p + 1, m, False, cells, by_x, flat_x, ahead, end)
+        add_squares(panel, p + 1, q, m, False, cells, by_z, flat_x, end, end)
+    grad, _, _, _, zz = parts(told, p, q)
+    take_sums(cells, WIDTH * (p + 1), q, grad[p:])
+    cells[: WIDTH * (p + 1)] = 0.0
+    take_squares(cells, by_x, p + 1, known_part(told, p, q))
+    take_squares(cells, by_z, q, zz)
+    told[N_ROWS] += n
+    for cell in (WEIGHT_SUM, DENSITY, NO_NOISE):
+        told[cell] += total
+
+
+@helper
+def _find_values(y, first, n, change, terms):
+    begin = np.uint64(first)
+    for i in range(np.uint64(n)):
+        terms[i + _A] = _value(y[begin + i], change, i, terms)

@@ -9,10 +9,10 @@ from fastnat.kernels import codes
 from fastnat.kernels._jit import helper
 from fastnat.kernels.compression import unit_of
 from fastnat.kernels.curvature import copy, copy_matrix
+from fastnat.kernels.linalg import least_alone
 from fastnat.kernels.linear_frame import (
     factor,
     is_good,
-    least_alone,
     multiply,
     set_identity,
     solve_factor,
@@ -218,7 +218,7 @@ def _turn(memory, gram, first, basis, step, upper, last):
     """
     cells, n = memory[CELLS], basis.shape[0]
     good = is_good(factor(gram, n, upper))
-    good = good and is_good(least_alone(gram, n, upper, memory[GRAD]))
+    good = good and is_good(least_alone(upper, n, memory[GRAD]))
     set_identity(step)
     for j in range(n):
         norm = memory[NORMS][first + j]

@@ -11,7 +11,7 @@ from fastnat.kernels.fisher import BLOCK
 from fastnat.kernels.linear import WHOLE, is_limited, move_block, tell_block, worse
 from fastnat.kernels.linear_memory import CELLS, NORMS, ORIGIN, SQUARES_Z, TURNED, UNIT, prepare
 from fastnat.kernels.linear_rows import all_finite, new_blocks, new_scratch, pack
-from fastnat.kernels.linear_values import OBSERVED, ROUGHLY, collect, new_work
+from fastnat.kernels.linear_values import GRAM, OBSERVED, ROUGHLY, collect, new_work
 from fastnat.kernels.tiles import total as total_of
 
 UNSEEN, ODD, FINITE, KNOWN = range(4)
@@ -76,13 +76,16 @@ def _tell_segment(request, theta, memory, rows, omit, seen, tools, told, by_clus
     columns, x, z, first, last = rows
     blocks, scratch, work, known = tools
     cells, p, q = memory[CELLS], memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
-    if seen == KNOWN and request in (OBSERVED, ROUGHLY) and cells[TURNED] == 0.0:
+    if seen == KNOWN and request in (GRAM, OBSERVED, ROUGHLY) and cells[TURNED] == 0.0:
         frame, shift = (memory[ORIGIN], memory[NORMS], cells[UNIT]), -math.log(cells[UNIT])
         own = columns[0][first:last], columns[7][first:last], x[first:last], z[first:last]
-        linear_known.add_rows(theta, request == ROUGHLY, shift, frame, own, known, told)
-        linear_known.collect(p, q, known, told)
-        weighted, n = columns[7].size > 0, last - first
-        return np.int64(codes.OK), total_of(own[1], n, work[2]) if weighted else float(n)
+        total = total_of(own[1], last - first, work[2]) if own[1].size > 0 else float(last - first)
+        if request == GRAM:
+            linear_known.add_gram(frame, own, total, known, told)
+        else:
+            linear_known.add_rows(theta, request == ROUGHLY, shift, frame, own, known, told)
+            linear_known.collect(p, q, known, told)
+        return np.int64(codes.OK), total
     limited, flat = is_limited(columns), (x.reshape(x.size), z.reshape(z.size))
     code, total = np.int64(codes.NO_DATA), 0.0
     for skip in range(first, last, BLOCK):

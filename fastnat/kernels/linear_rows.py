@@ -211,7 +211,8 @@ def _look_closer(x, z, noise, first, x_first, z_first, n, careful, kinds):
             fault = min(_fault(x, x_first + i), _fault(z, z_first + i))
             kinds[i] = fault if fault < 0 else kinds[i]
         if noise.size > 0 and not 0.0 <= noise[first + i] < math.inf:
-            kinds[i] = _IMPOSSIBLE
+            silent = noise[first + i] == math.inf and kinds[i] >= 0
+            kinds[i] = _SILENT if silent else min(kinds[i], _IMPOSSIBLE)
 
 
 @helper

@@ -20,7 +20,7 @@ from fastnat.kernels import codes, linear_climb, linear_noise
 from fastnat.kernels import linear_least_squares as least_squares
 from fastnat.kernels._jit import helper
 from fastnat.kernels.curvature import copy, copy_matrix, definite
-from fastnat.kernels.linalg import cholesky
+from fastnat.kernels.linalg import cholesky, least_alone
 from fastnat.kernels.linear_climb import (
     AT_END,
     CLIMB,
@@ -102,7 +102,7 @@ from fastnat.kernels.linear_values import (
 )
 from fastnat.kernels.outcome import COV_EXPECTED, COV_OBSERVED, NO_COV
 
-_CERTAIN = 1e-10  # pivots of known values that leave no doubt about their rank
+_CERTAIN = 1e-10  # of known columns, beside the others, that leaves no doubt about their rank
 # Information on the scale that is none, 1e-7 of that of known values, in the terms of `definite`.
 _FLAT = 1e12
 _TINY = 5e-324  # so that what is rounding is not 0
@@ -235,7 +235,10 @@ def _is_certain(memory, aims):
     if memory[CELLS][MODEL] == CENSORED and least_squares.is_perfect_where_known(memory, aims):
         return False
     n = p if memory[CELLS][MODEL] == SCALED else p + 1
-    return factor(memory[KNOWN], n, memory[METRIC]) > _CERTAIN
+    upper = memory[METRIC]
+    if not factor(memory[KNOWN], n, upper) > _CERTAIN:
+        return False
+    return least_alone(upper, n, memory[BEST]) > _CERTAIN
 
 
 # ---- known noise -----------------------------------------------------------------------------

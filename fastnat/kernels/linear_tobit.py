@@ -21,9 +21,9 @@ from fastnat.kernels.compression import longest
 from fastnat.kernels.curvature import copy_matrix, leave_chart
 from fastnat.kernels.fisher import BLOCK
 from fastnat.kernels.lanes import WIDTH
-from fastnat.kernels.linalg import cholesky
+from fastnat.kernels.linalg import cholesky, least_alone
 from fastnat.kernels.linear_design import are_ones, find_squares
-from fastnat.kernels.linear_frame import is_good, least_alone, solve_factor
+from fastnat.kernels.linear_frame import is_good, solve_factor
 from fastnat.kernels.linear_least_squares import ENOUGH, LEAST, MOST, PERFECT, SOUND
 from fastnat.kernels.linear_memory import (
     BEST,
@@ -303,7 +303,7 @@ def _know(squares, beyond, memory, tiles, rows):
         return False
     for j in range(p + 1):
         least = min(least, others[j, j] * others[j, j] / memory[START][j])
-    return is_good(least) and is_good(least_alone(known, p, others, memory[GRAD]))
+    return is_good(least) and is_good(least_alone(others, p, memory[GRAD]))
 
 
 # ---- search ----------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import numpy as np
 
 from fastnat.kernels import codes
 from fastnat.kernels._jit import helper, kernel
-from fastnat.kernels.linalg import reflect
+from fastnat.kernels.linalg import least_alone, reflect
 
 NOBS, STATUS, LOGLIK, NIT, RANK, MISSING, SIZE = range(7)
 """Numbers of a fit, and how many they are.  RANK is that of the covariance; MISSING is 1 if
@@ -44,7 +44,7 @@ def finish(stats, mean, scatter, scale, work, numbers):
     mean : (n, d), out.
     scatter : (n, d, d), out: the covariance, in units of ``scale``.
     scale : (n, d), out: a power of two for each variable.
-    work : (d, d), scratch.
+    work : (d + 1, d), scratch.
     numbers : (n, SIZE), out; RANK may be DOUBTFUL.
     """
     bad_weights = 0
@@ -79,7 +79,7 @@ def finish(stats, mean, scatter, scale, work, numbers):
 def _judge(weight, cov, scale, work, numbers):
     """Status, log-likelihood and rank, as far as elimination of the covariance tells them."""
     d = cov.shape[0]
-    log_det, product = 0.0, 1.0
+    log_det, product, alone = 0.0, 1.0, 1.0
     numbers[STATUS], numbers[LOGLIK], numbers[RANK] = codes.OK, math.nan, DOUBTFUL
     for i in range(d):
         for j in range(i + 1):
@@ -88,6 +88,7 @@ def _judge(weight, cov, scale, work, numbers):
         pivot = work[j, j]
         if not pivot > _CLEAR * cov[j, j]:
             return
+        alone *= pivot / cov[j, j]
         for i in range(j + 1, d):
             factor = work[i, j] / pivot
             for k in range(j + 1, i + 1):
@@ -98,8 +99,23 @@ def _judge(weight, cov, scale, work, numbers):
             product *= pivot
         else:
             log_det += math.log(pivot)
+    # Of no column less is left than the product of all pivots, which is quick to tell.
+    if not (alone > _CLEAR or _least_alone(work) > _CLEAR):
+        return
     log_det += math.log(product)
     numbers[LOGLIK], numbers[RANK] = closed_loglik(weight, log_det, d), d
+
+
+@helper
+def _least_alone(work):
+    """`linalg.least_alone` after elimination, of which columns below the diagonal are left."""
+    d = work.shape[1]
+    for j in range(d):
+        root = math.sqrt(work[j, j])
+        for i in range(j + 1, d):
+            work[j, i] = work[i, j] / root
+        work[j, j] = root
+    return least_alone(work, d, work[d])
 
 
 @kernel

@@ -177,8 +177,8 @@ def squares_tiles(p):
 
 
 @helper
-def add_squares(panel, p, n, single, cells, at, ahead, position, end):
-    """Add the sums over ``n`` rows of the products of each two of the first ``p`` columns.
+def add_squares(panel, first, p, n, single, cells, at, ahead, position, end):
+    """Add the sums over ``n`` rows of the products of each two of ``p`` columns from ``first`` on.
 
     They are as `weigh` leaves them; single : whether in single precision.
     at : where the cells of these sums begin.
@@ -189,7 +189,7 @@ def add_squares(panel, p, n, single, cells, at, ahead, position, end):
         size = kind + min(TILE, p - j)
         for k in range(0, j + 1, TILE):
             shape = (_LOWER if k == j else _FULL) + size
-            _tile(shape, panel, j, k, n, cells, at, ahead, position)
+            _tile(shape, panel, first + j, first + k, n, cells, at, ahead, position)
             at += CELLS
             position = min(position + n, end)
 
@@ -224,3 +224,10 @@ def take_column(panel, j, n, out):
     for group in range((n + WIDTH - 1) // WIDTH):
         for lane in range(WIDTH):
             out[WIDTH * group + lane] = panel[group, WIDTH * j + lane]
+
+
+@helper
+def put_column(row, n, panel, j):
+    """A row becomes column ``j``."""
+    for i in range(n):
+        panel[i // WIDTH, WIDTH * j + i % WIDTH] = row[i]

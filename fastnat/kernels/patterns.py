@@ -13,7 +13,7 @@ import numpy as np
 from fastnat.kernels import codes
 from fastnat.kernels._jit import helper
 from fastnat.kernels._scalar import weight_at
-from fastnat.kernels.linalg import reflect
+from fastnat.kernels.linalg import least_alone, reflect
 
 _BITS = 62  # of a word of a pattern
 _PRIME = 0x9E3779B97F4A7
@@ -235,7 +235,7 @@ def _take_spread(x, w, d, columns, found, k, row):
             part, line = row[a], spread[a]
             for b in range(a, size):
                 line[b] += part * row[b]
-    if not _factor(spread):
+    if not (_factor(spread) and least_alone(spread, size, row) > _CLEAR):
         _triangle(x, w, d, columns, found, k, row, spread)
 
 
