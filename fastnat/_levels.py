@@ -159,8 +159,12 @@ def check_other(mine: Any, other: Any, *options: str) -> None:
     for option in options:
         own, found = getattr(mine, option), getattr(other, option)
         if own is not found and not np.array_equal(np.asarray(own), np.asarray(found)):
+            words = [
+                shown(v.item() if isinstance(v, np.ndarray) and not v.ndim else v)
+                for v in (found, own)
+            ]
             raise ValueError(
-                f"other was made with {option}={shown(found)}, these statistics with {shown(own)}"
+                f"other was made with {option}={words[0]}, these statistics with {words[1]}"
             )
 
 

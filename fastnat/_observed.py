@@ -91,10 +91,11 @@ def read(
     name : of the values in messages.
     """
     if is_censored_data(x):
-        if upper is not None:
-            raise ValueError(
-                f"upper must be None if {name} is a CensoredData, which has its own limits"
-            )
+        for own, limit in (("upper", upper), ("left", left), ("right", right)):
+            if limit is not None:
+                raise ValueError(
+                    f"{own} must be None if {name} is a CensoredData, which has its own limits"
+                )
         x, upper = ends_of_censored_data(x)
     given = Given(
         as_array(name, x),

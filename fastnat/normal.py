@@ -210,7 +210,8 @@ def fit_normal(
         are a value known exactly; -inf or inf is no end at all; NaN at both is a missing value.
     left, right : array_like, optional
         Detection limit and saturation: values at or below ``left`` are only known to be so, and
-        values at or above ``right``.
+        values at or above ``right``.  They are compared in double precision: of float32 values,
+        0.1 is above a limit of 0.1, and not above one of ``np.float32(0.1)``.
     truncation : (array_like, array_like), optional
         Bounds, -inf and inf among them, beyond which a value would not have been observed at all.
     noise_std : array_like, optional

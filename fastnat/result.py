@@ -224,7 +224,7 @@ class FitResult(abc.ABC):
         check_level(level)
         if self._status.ndim:
             raise ValueError("summary needs a fit of one problem; this is a batch")
-        head = f"{type(self).__name__}: {self._status_name()}, nobs = {self.nobs:g}"
+        head = f"{type(self).__name__}: {self._status_name()}, nobs = {self.nobs:.15g}"
         titles, columns = ["estimate"], [self.params]
         if self.cov_type is not None:
             titles += ["std. error", *(f"{end} {100.0 * level:g} %" for end in ("lower", "upper"))]
@@ -251,7 +251,7 @@ class FitResult(abc.ABC):
 
     def _describe(self) -> str:
         """The estimates of one problem, or why there are none."""
-        nobs = f"nobs = {self.nobs:g}"
+        nobs = f"nobs = {self.nobs:.15g}"
         if self.success:
             return f"{self._estimates()}, {nobs}"
         return f"{self._status_name()}, {nobs}: {self.message}"

@@ -127,7 +127,9 @@ class LocationScaleRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mis
         rows, values = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
         weights = None
         if sample_weight is not None:
-            weights = _check_sample_weight(sample_weight, rows, dtype=np.float64)
+            weights = _check_sample_weight(
+                sample_weight, rows, dtype=np.float64, ensure_non_negative=True
+            )
         features: _Features = None, None
         fit = self._maximise(rows, values, weights, features, self.constant_scale)
         if fit.status is Status.NOT_IDENTIFIED:

@@ -137,6 +137,7 @@ def fit_normal(
         "n_threads": 1 if lazy and n_threads is None else n_threads,
     }
     variables = _variables(cov_type)
+    _check_free(given, reduced, variables)
     own = [[d for d in reduced if d in getattr(value, "dims", ())] for value in given.values()]
     fit = _Fit(
         tuple(given),
@@ -164,6 +165,19 @@ def _variables(cov_type: CovType) -> dict[str, _Variable]:
     """Those of a dataset; without covariances, if none are asked for."""
     wanted = [name for name in _VARIABLES if cov_type is not None or name not in _WITH_COVARIANCE]
     return {name: _VARIABLES[name] for name in wanted}
+
+
+def _check_free(
+    given: dict[str, Any], reduced: Iterable[Hashable], variables: Iterable[str]
+) -> None:
+    """No dimension that stays may have the name of a result, which would become its coordinate."""
+    for name, value in given.items():
+        for dimension in {*getattr(value, "dims", ())} - {*reduced}:
+            if dimension in variables:
+                raise ValueError(
+                    f"{name} has a dimension {dimension!r}, which is the name of a result;"
+                    f" {name}.rename({{{dimension!r}: ...}}) gives it another"
+                )
 
 
 def _dataset(results: dict[str, Any]) -> xr.Dataset:

@@ -476,3 +476,16 @@ def test_bfgs_learns_the_curvature_of_a_step(rng):
         new = bfgs.copy()
         quietly(curvature.update_bfgs, new, base, base.copy(), grad, grad, *args[4:])
         assert same_bits(new, bfgs), "no step, nothing learnt"
+
+
+@pytest.mark.parametrize("p", [1, 2, 5, 9])
+def test_what_the_others_leave_of_a_column(p, rng):
+    """1 over the inflation of its variance, whatever the units."""
+    x = rng.normal(size=(30, p)) @ np.triu(rng.normal(size=(p, p)) + 2.0 * np.eye(p))
+    gram = x.T @ x
+    upper, column = np.zeros((p + 1, p + 1)), np.full(p + 1, 7.0)
+    upper[:p, :p] = np.linalg.cholesky(gram).T
+    want = np.min(1.0 / (np.diag(gram) * np.diag(np.linalg.inv(gram))))
+    np.testing.assert_allclose(linalg.least_alone(upper, p, column), want, rtol=1e-12)
+    assert column[p] == 7.0
+    assert want < 1.0 or p == 1

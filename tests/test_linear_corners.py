@@ -331,3 +331,46 @@ def test_a_chain_of_columns(kind, rng, monkeypatch):
             scores = np.einsum("...ij,...i->...j", np.linalg.qr(design)[0], column)
             size = np.sqrt(np.mean(column * column))
             assert np.max(np.abs(scores)) < 1e-7 * size
+
+
+# ---- known noise that says nothing ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["plain", "left", "interval", "truncation", "Z", "long"])
+def test_infinite_noise_hides_a_value(kind, rng, monkeypatch):
+    """As in `fit_normal`: whatever the row is, it says nothing."""
+    if kind == "long":
+        monkeypatch.setattr(_linear, "LONG", 30)
+    X, noise = line(40), rng.uniform(0.2, 0.5, 40)
+    y, hidden = X @ [1.0, 2.0] + rng.normal(size=40), np.isin(np.arange(40), (0, 7, 39))
+    options = {
+        "left": {"left": 0.5},
+        "interval": {"upper": y + 0.5},
+        "truncation": {"truncation": (-9.0, 9.0)},
+        "Z": {"Z": X},
+    }.get(kind, {})
+    fit = fastnat.fit_linear(y, X, noise_std=np.where(hidden, INF, noise), **options)
+    rest = {
+        k: np.delete(v, [0, 7, 39], 0) if np.ndim(v) > 0 and k != "truncation" else v
+        for k, v in options.items()
+    }
+    want = fastnat.fit_linear(y[~hidden], X[~hidden], noise_std=noise[~hidden], **rest)
+    assert fit.status is want.status is Status.OK
+    assert fit.nobs == want.nobs == 37
+    np.testing.assert_allclose(fit.params, want.params, rtol=1e-8)
+    np.testing.assert_allclose(fit.stderr, want.stderr, rtol=1e-6)
+
+
+def test_infinite_noise_excuses_nothing(rng):
+    """A value that is missing or impossible stays so, and noise may not be negative or NaN."""
+    X, y = line(20), rng.normal(size=20)
+    for value, std, status in (
+        (np.nan, INF, Status.NAN_INPUT),
+        (INF, INF, Status.INVALID_INPUT),
+        (0.0, -1.0, Status.INVALID_INPUT),
+        (0.0, np.nan, Status.INVALID_INPUT),
+    ):
+        values, noise = y.copy(), np.ones(20)
+        values[3], noise[3] = value, std
+        assert fastnat.fit_linear(values, X, noise_std=noise).status is status
+        assert fastnat.fit_normal(values, noise_std=noise).status is status

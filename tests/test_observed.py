@@ -248,8 +248,9 @@ def test_censored_data_of_scipy():
         mu, sigma = scipy.stats.norm.fit(data)
         assert abs(fit.mu - mu) < 1e-3
         assert abs(fit.sigma - sigma) < 1e-3
-        with refused(ValueError, "upper", "CensoredData"):
-            fastnat.fit_normal(data, upper)
+        for name in ("upper", "left", "right"):
+            with refused(ValueError, name, "CensoredData"):
+                fastnat.fit_normal(data, **{name: 1.0})
 
 
 def test_the_restricted_likelihood_has_no_profile_of_mu():

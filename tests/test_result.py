@@ -132,6 +132,8 @@ def test_repr_is_short_and_true():
     fit = fastnat.fit_normal(ONE)
     assert repr(fit) == "<NormalFit: mu = 4 +- 1.54, sigma = 3.08221 +- 1.09, nobs = 4>"
     assert str(fit) == repr(fit)
+    many = fastnat.fit_normal([0.0, 1.0], weights=[1_234_567.0, 1.0])
+    assert repr(many).endswith(", nobs = 1234568>")
     assert repr(fastnat.fit_normal(BATCH)) == (
         "<NormalFit: 4 fits: 2 ok, 1 nan_input, 1 sigma_zero>"
     )

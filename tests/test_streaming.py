@@ -213,6 +213,8 @@ def test_what_does_not_go_together(rng):
     for options in ({"left": 0.0}, {"right": 0.0}, {"moments": 4}, {"nan_policy": "omit"}):
         with refused(ValueError, "other was made with", *options):
             NormalStats().merge(NormalStats(**options))
+    with refused(ValueError, "other was made with left=1.0, these statistics with 0.0"):
+        NormalStats(left=0.0).merge(NormalStats(left=1.0))
     with refused(ValueError, "other has problems of shape (2,)", "(3,)"):
         NormalStats(3).merge(NormalStats(2))
     with refused(TypeError, "other must be a NormalStats, not ndarray"):

@@ -274,3 +274,15 @@ def test_front_doors_name_the_way(x):
             call(x)
     with refused(TypeError, "data is Dask's Array: pass compute() of it"):
         fastnat.fit(model, x.chunk().data)
+
+
+@pytest.mark.parametrize("name", ["status", "mu", "nobs"])
+def test_a_dimension_with_the_name_of_a_result(name, x):
+    """It would become the coordinate of that dimension, or collide with it."""
+    named = x.rename(station=name)
+    with refused(ValueError, "x has a dimension", name, "rename"):
+        fastnat.xarray.fit_normal(named, dim="time")
+    if name == "mu":
+        with refused(ValueError, "weights has a dimension", name):
+            fastnat.xarray.fit_normal(x, dim="time", weights=xr.DataArray([1.0, 2.0], dims=name))
+    assert fastnat.xarray.fit_normal(named, dim=(name, "time")).mu.dims == ("level",)
