@@ -374,3 +374,71 @@ def test_infinite_noise_excuses_nothing(rng):
         values[3], noise[3] = value, std
         assert fastnat.fit_linear(values, X, noise_std=noise).status is status
         assert fastnat.fit_normal(values, noise_std=noise).status is status
+
+
+# ---- with known noise a part of the scale may go to 0 -----------------------------------------
+
+
+def two_groups(rng, n=16):
+    group = np.arange(n) % 2
+    noise = np.round(rng.uniform(0.1, 1.0, n), 1)
+    y = np.round(1.0 - group + rng.normal(size=n) * np.where(group == 1, noise, 1.0), 1)
+    return y, group, noise
+
+
+@pytest.mark.parametrize("left", [None, -0.5])
+@pytest.mark.parametrize("seed", range(12))
+def test_the_supremum_where_noise_explains_a_group(seed, left):
+    """X and Z tell two groups apart, so that it is the sum of what two samples have."""
+    y, group, noise = two_groups(np.random.default_rng(seed))
+    X = np.column_stack([np.ones(16), group])
+    options = {} if left is None else {"left": left}
+    fit = fastnat.fit_linear(y, X, X, noise_std=noise, **options)
+    parts = [
+        fastnat.fit_normal(y[group == k], noise_std=noise[group == k], **options) for k in (0, 1)
+    ]
+    assert all(part.success for part in parts)
+    inside = all(part.status is Status.OK for part in parts)
+    assert fit.status is (Status.OK if inside else Status.NOT_IDENTIFIED)
+    total = sum(part.loglik for part in parts)
+    assert abs(fit.loglik - total) < 1e-6
+
+
+def test_others_do_not_stand_still_while_a_scale_goes_to_zero():
+    """Steps that were shortened as a whole ended far from the supremum, out of steps."""
+    y = [
+        -0.4,
+        -1.8,
+        -1.6,
+        -1.1,
+        -0.9,
+        -0.4,
+        -1.6,
+        -0.2,
+        -1.2,
+        0.3,
+        -0.3,
+        2.0,
+        -1.3,
+        0.8,
+        -0.9,
+        -0.9,
+    ]
+    group = np.array([1, 1, 1, 1, 1, 0, 0, 0, 1, 0, 1, 0, 0, 0, 1, 0])
+    noise = [0.8, 0.9, 0.8, 0.7, 0.9, 0.8, 0.5, 0.4, 0.7, 0.2, 0.6, 0.2, 0.9, 0.8, 0.3, 0.2]
+    cases = [(y, group, noise, {"left": -0.5})]
+    y = [3.1, 2.1, 1.7, 2.0, 2.0, 2.2, 0.8, 1.8, -0.1, 2.6, 0.8, 2.8]
+    noise = [0.9, 0.1, 0.4, 0.1, 0.5, 0.2, 0.8, 0.6, 0.9, 0.8, 0.9, 0.8]
+    cases.append((y, np.arange(12) % 2, noise, {}))
+    for y, group, noise, options in cases:
+        y, noise = np.array(y), np.array(noise)
+        X = np.column_stack([np.ones(len(y)), group])
+        parts = [
+            fastnat.fit_normal(y[group == k], noise_std=noise[group == k], **options)
+            for k in (0, 1)
+        ]
+        assert Status.BOUNDARY in [part.status for part in parts]
+        for start in (None, [-0.2, -0.8, 0.2, -10.0]):
+            fit = fastnat.fit_linear(y, X, X, noise_std=noise, start=start, **options)
+            assert fit.status is Status.NOT_IDENTIFIED
+            assert abs(fit.loglik - sum(part.loglik for part in parts)) < 1e-9

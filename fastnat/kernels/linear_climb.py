@@ -56,6 +56,7 @@ from fastnat.kernels.linear_memory import (
     VERDICT,
     WANTED,
 )
+from fastnat.kernels.linear_shorten import shorten
 from fastnat.kernels.linear_values import (
     BOUNDS,
     DONE,
@@ -84,7 +85,6 @@ ARRIVED = -1
 
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 _FLOOR = 1e-22  # decrements below it are rounding
-_CAP, _SHORT = 1.5, 0.3  # most that log sigma changes in a step, in the mean; if that failed
 _NEAR_FACE = 1e-7  # of the first precision
 _MOST_FRAMES, _TINY_STEP = 8, 2.0**-8
 
@@ -176,7 +176,7 @@ def proceed(memory, told, theta):
         return _begin_frame(memory, theta)
     if code == ascent.RUNNING:
         if scaled:
-            _shorten(memory, theta)
+            shorten(memory, theta)
         else:
             ascent.keep_sign(state, grad, metric, theta)
         return _want_values(memory)
@@ -295,22 +295,6 @@ def _stop_at_extreme(memory, told, theta):
         return end_badly(memory, codes.SIGMA_ZERO if all_rows else codes.UNBOUNDED, theta)
     cells[LOGLIK] = told[VALUE] - cells[DENSE] * math.log(cells[UNIT])
     return end_badly(memory, codes.SIGMA_INFINITE, theta)
-
-
-@helper
-def _shorten(memory, theta):
-    """Log sigma must not change too much at once, for what it does is exponential."""
-    state, squares = memory[STATE], memory[SQUARES_Z]
-    p, q = memory[ORIGIN].size, squares.shape[0]
-    first = ascent.BASE + 2 * p + q
-    total = 0.0
-    for j in range(q):
-        for k in range(q):
-            total += state[first + j] * squares[j, k] * state[first + k]
-    size = math.sqrt(max(total, 0.0) / memory[CELLS][TOTAL])
-    cap = _CAP if memory[CELLS][VERDICT] == 0.0 else _SHORT
-    if size > cap:
-        ascent.shorten(state, cap / size, theta)
 
 
 @helper
