@@ -202,8 +202,8 @@ def test_fit_linear(case, chunks, lone, rng):
 def test_single_chunks_are_not_copied():
     """Where a dimension is gathered; several chunks are put together."""
     x = np.arange(6.0).reshape(2, 3)
-    assert _chunked._join([[x]], (0, 1)) is x
-    both = _chunked._join([[x, x + 1], [x + 2, x + 3]], (0, 1))
+    assert _chunked._join("x", [[x]], (0, 1)) is x
+    both = _chunked._join("x", [[x, x + 1], [x + 2, x + 3]], (0, 1))
     np.testing.assert_array_equal(both, np.block([[x, x + 1], [x + 2, x + 3]]))
 
 
