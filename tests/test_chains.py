@@ -16,6 +16,8 @@ from fastnat.streaming import LinearStats, MvnStats
 
 NAN, INF = np.nan, np.inf
 
+# Tolerances are rounding times the condition, s**-(d - 1), times the weight, and some room.
+
 
 def dyadic(values, bits=12):
     return np.round(values * 2.0**bits) / 2.0**bits

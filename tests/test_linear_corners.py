@@ -401,7 +401,7 @@ def test_the_supremum_where_noise_explains_a_group(seed, left):
     inside = all(part.status is Status.OK for part in parts)
     assert fit.status is (Status.OK if inside else Status.NOT_IDENTIFIED)
     total = sum(part.loglik for part in parts)
-    assert abs(fit.loglik - total) < 1e-6
+    assert abs(fit.loglik - total) < 1e-9
 
 
 def test_others_do_not_stand_still_while_a_scale_goes_to_zero():
