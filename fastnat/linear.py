@@ -130,7 +130,11 @@ class LinearFit(FitResult):
     @property
     def message(self) -> str:
         text = super().message
-        if self._batch or self._status != codes.NOT_IDENTIFIED:
+        if self._batch:
+            return text
+        if self._status == codes.BOUNDARY and not self._constant:
+            return f"{text[:-1]}, in rows whose scatter the known noise explains."
+        if self._status != codes.NOT_IDENTIFIED:
             return text
         column = int(self._result(rows.R_COLUMN))
         if column < 0:
@@ -184,8 +188,13 @@ class LinearFit(FitResult):
             raise ValueError(
                 f"{name} of shape {array.shape} must have {coef.shape[-1]} columns, as in the fit"
             )
+        finite = ~np.isinf(coef)
         with np.errstate(invalid="ignore"):
-            return np.asarray(np.matmul(array, coef[..., None])[..., 0])
+            product = np.matmul(array, np.where(finite, coef, 0.0)[..., None])[..., 0]
+            if not np.all(finite):  # what a covariate of 0 has no part in
+                used = (array != 0.0) & ~finite[..., None, :]
+                product = product + np.sum(array * coef[..., None, :], axis=-1, where=used)
+        return np.asarray(product)
 
     def _profile(self, level: float) -> Array:  # noqa: ARG002
         raise ValueError("method='profile' is for fit_normal; use method='wald' for a regression")
@@ -312,8 +321,10 @@ def fit_linear(
     the start, perhaps not the highest; so is the limit of truncated values where all scales go to
     infinity (SIGMA_INFINITE).
 
-    *Known noise, constant sigma*: the profile likelihood of sigma**2 is searched from 0 upwards for
-    all its maxima, at 26 points and between them.
+    *Known noise* may explain the scatter of all rows, or of some that ``Z`` tells apart: the status
+    is BOUNDARY, a success, and coefficients of the scale that have no value are infinite, or NaN
+    where the data do not say which way they go.  With a constant sigma, the profile likelihood of
+    sigma**2 is searched from 0 upwards for all its maxima, at 26 points and between them.
 
     Examples
     --------

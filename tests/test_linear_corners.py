@@ -386,22 +386,124 @@ def two_groups(rng, n=16):
     return y, group, noise
 
 
+def fits_of_groups(y, group, noise, **options):
+    return [
+        fastnat.fit_normal(y[group == k], noise_std=noise[group == k], **options)
+        for k in range(max(group) + 1)
+    ]
+
+
+def covariance_in_limit(fit, P, scale, cov_type):
+    """What tells the estimates, at a maximum of the problem P in which some scales are all but 0.
+
+    scale : (q,), P's coefficients of the scale; those that are -300 are not told.
+    """
+    told = np.append(np.ones(P.p, bool), scale > -300.0)
+    kept = np.ix_(told, told)
+    J = nl.observed(P, fit.coef, scale)[kept]
+    gradient = nl.score(P, fit.coef, scale)[told]
+    assert gradient @ np.linalg.solve(J, gradient) < 1e-12 * len(P.noise)
+    if cov_type == "expected":
+        return np.linalg.inv(nl.expected(P, fit.coef, scale)[kept])
+    K, inverse = nl.outer_products(P, fit.coef, scale)[kept], np.linalg.inv(J)
+    return {"observed": inverse, "opg": np.linalg.inv(K), "sandwich": inverse @ K @ inverse}[
+        cov_type
+    ]
+
+
 @pytest.mark.parametrize("left", [None, -0.5])
 @pytest.mark.parametrize("seed", range(12))
 def test_the_supremum_where_noise_explains_a_group(seed, left):
     """X and Z tell two groups apart, so that it is the sum of what two samples have."""
     y, group, noise = two_groups(np.random.default_rng(seed))
-    X = np.column_stack([np.ones(16), group])
+    X = np.column_stack([1 - group, group])
     options = {} if left is None else {"left": left}
-    fit = fastnat.fit_linear(y, X, X, noise_std=noise, **options)
-    parts = [
-        fastnat.fit_normal(y[group == k], noise_std=noise[group == k], **options) for k in (0, 1)
-    ]
+    parts = fits_of_groups(y, group, noise, **options)
     assert all(part.success for part in parts)
     inside = all(part.status is Status.OK for part in parts)
-    assert fit.status is (Status.OK if inside else Status.NOT_IDENTIFIED)
-    total = sum(part.loglik for part in parts)
-    assert abs(fit.loglik - total) < 1e-9
+    for Z in (X, np.column_stack([np.ones(16), group])):
+        fit = fastnat.fit_linear(y, X, Z, noise_std=noise, **options)
+        assert fit.status is (Status.OK if inside else Status.BOUNDARY)
+        assert abs(fit.loglik - sum(part.loglik for part in parts)) < 1e-9
+        # Information is 1e-12 of a row's from that of the limit; sigma is where a step is 1e-6.
+        for k, part in enumerate(parts):
+            mu, sigma = fit.predict(X, Z).mean[k], fit.predict(X, Z).sd[k]
+            np.testing.assert_allclose((mu, sigma), part.params, rtol=1e-6)
+            np.testing.assert_allclose(fit.stderr[k], part.stderr[0], rtol=1e-9)
+        told = np.isfinite(fit.scale_coef)
+        np.testing.assert_array_equal(np.isnan(fit.stderr[2:]), ~told)
+        np.testing.assert_array_equal(
+            np.isnan(fit.cov_params), ~np.logical_and.outer(*2 * [[True, True, *told]])
+        )
+    assert inside or ("sigma = 0" in fit.message and "known noise explains" in fit.message)
+
+
+@pytest.mark.parametrize("cov_type", ["observed", "expected", "opg", "sandwich"])
+@pytest.mark.parametrize("which", [(1,), (0, 3), (0, 1, 2, 3)])
+def test_noise_explains_some_groups_of_a_regression(which, cov_type, rng):
+    """The line is that of all groups, and it is told with what the limit says."""
+    n, group = 80, np.arange(80) % 4
+    D, X = np.eye(4)[group], line(n)
+    noise, quiet = rng.uniform(0.5, 1.0, n), np.isin(group, which)
+    y = X @ [1.0, -0.5] + np.where(quiet, 0.3 * noise, 2.0) * rng.normal(size=n)
+    fit = fastnat.fit_linear(y, X, D, noise_std=noise, cov_type=cov_type)
+    assert fit.status is Status.BOUNDARY
+    assert fit.success
+    np.testing.assert_array_equal(np.isneginf(fit.scale_coef), np.isin(range(4), which))
+    scale = np.maximum(fit.scale_coef, -300.0)
+    P, told = nl.problem(y, X, D, noise_std=noise), np.append([True, True], scale > -300.0)
+    np.testing.assert_allclose(fit.loglik, nl.loglik(P, fit.coef, scale), atol=1e-9)
+    want = covariance_in_limit(fit, P, scale, cov_type)
+    found = fit.cov_params[np.ix_(told, told)]
+    np.testing.assert_allclose(found, want, rtol=1e-7, atol=1e-15)
+    sd = np.where(quiet, 0.0, np.exp(D @ scale))
+    np.testing.assert_allclose(fit.predict(X, D).sd, sd, rtol=1e-12)
+    # The same in other columns, of which a difference that is infinite tells no number.
+    Z = np.column_stack([np.ones(n), D[:, 1:]])
+    other = fastnat.fit_linear(y, X, Z, noise_std=noise, cov_type=cov_type)
+    assert abs(other.loglik - fit.loglik) < 1e-9
+    np.testing.assert_allclose(other.cov_params[:2, :2], want[:2, :2], rtol=1e-7)
+    if 0 in which:
+        sd[~quiet] = np.nan
+    np.testing.assert_allclose(other.predict(X, Z).sd, sd, rtol=1e-6)
+
+
+def test_noise_explains_all_of_a_trend(rng):
+    """Weighted least squares: whether sigma grows or falls with t is not told, but it is 0."""
+    X, noise = line(50), np.linspace(1.0, 2.0, 50)
+    y = X @ [1.0, 2.0] + 0.2 * noise * rng.normal(size=50)
+    q, r = np.linalg.qr(X / noise[:, None])
+    fit = fastnat.fit_linear(y, X, X, noise_std=noise)
+    assert fit.status is Status.BOUNDARY
+    np.testing.assert_allclose(fit.coef, np.linalg.solve(r, q.T @ (y / noise)), rtol=1e-10)
+    want = np.sqrt(np.sum(np.linalg.inv(r) ** 2, axis=1))
+    np.testing.assert_allclose(fit.stderr[:2], want, rtol=1e-10)
+    np.testing.assert_array_equal(fit.scale_coef, [-np.inf, np.nan])
+
+
+def test_noise_explains_what_a_single_covariate_tells(rng):
+    """Where t is 0 sigma is 1, elsewhere 0: with weights, and with columns that are alike."""
+    t, noise, w = (
+        np.repeat([0.0, 0.5, 1.0, 2.0], 15),
+        rng.uniform(0.8, 1.2, 60),
+        1.0 + np.arange(60) % 3,
+    )
+    X = np.column_stack([np.ones(60), t])
+    y = X @ [1.0, 2.0] + 0.1 * rng.normal(size=60) + (t == 0.0) * rng.normal(size=60)
+    sd = np.hypot(noise, t == 0.0) / np.sqrt(w)
+    q, r = np.linalg.qr(X / sd[:, None])
+    want = np.linalg.solve(r, q.T @ (y / sd)), np.sqrt(np.sum(np.linalg.inv(r) ** 2, axis=1))
+    fit = fastnat.fit_linear(y, X, t[:, None], noise_std=noise, weights=w)
+    assert (fit.status, fit.scale_coef) == (Status.BOUNDARY, -np.inf)
+    np.testing.assert_allclose(fit.coef, want[0], rtol=1e-9)
+    np.testing.assert_allclose(fit.stderr, [*want[1], np.nan], rtol=1e-9)
+    np.testing.assert_array_equal(fit.predict(X, t[:, None]).sd, 1.0 * (t == 0.0))
+    # A group beside one that is nearly it: only what tells them apart is explained.
+    odd = (np.arange(60) == 20) * 1.0
+    near = np.column_stack([1.0 * (t == 0.0), 1.0 * (t > 0.0), (t > 0.0) + 1e-7 * odd])
+    other = fastnat.fit_linear(y, X, near, noise_std=noise, weights=w)
+    assert other.status is Status.BOUNDARY
+    assert other.loglik >= fit.loglik - 1e-9
 
 
 def test_others_do_not_stand_still_while_a_scale_goes_to_zero():
@@ -440,5 +542,5 @@ def test_others_do_not_stand_still_while_a_scale_goes_to_zero():
         assert Status.BOUNDARY in [part.status for part in parts]
         for start in (None, [-0.2, -0.8, 0.2, -10.0]):
             fit = fastnat.fit_linear(y, X, X, noise_std=noise, start=start, **options)
-            assert fit.status is Status.NOT_IDENTIFIED
+            assert fit.status is Status.BOUNDARY
             assert abs(fit.loglik - sum(part.loglik for part in parts)) < 1e-9

@@ -186,7 +186,7 @@ FLOORS = [
     },
     {"kernels.linear_outcome", "kernels.linear_shorten", "kernels.linear_terms"},
     {"kernels.linear_values"},
-    {"kernels.linear_known", "kernels.linear_proof"},
+    {"kernels.linear_known", "kernels.linear_limit", "kernels.linear_proof"},
     {"kernels.linear_climb", "kernels.linear_least_squares", "kernels.linear_noise"},
     {"kernels.linear_search"},
     {"kernels.linear_design"},

@@ -78,7 +78,8 @@ def definite(information, products, work, direction):
 
     information, products : (p, p), the observed information and the OPG.
     work : (p, p), scratch.
-    direction : (p,), out: one of negative curvature if the status is SADDLE.
+    direction : (p,), out: one of negative curvature if the status is SADDLE, one of no curvature if
+        it is NOT_IDENTIFIED, which ends with the first row that depends on those before it.
     """
     p = information.shape[0]
     for j in range(p):
@@ -95,17 +96,17 @@ def definite(information, products, work, direction):
             for k in range(j, p):
                 work[j, k] -= factor * work[m, k]
         pivot = work[j, j]
-        if pivot < -_FLAT:
-            _downhill(work, j, direction)
-            return codes.SADDLE
+        if math.isnan(pivot):
+            return codes.MAX_ITER
         if not pivot > _FLAT:
-            return codes.NOT_IDENTIFIED if pivot == pivot else codes.MAX_ITER
+            _downhill(work, j, direction)
+            return codes.SADDLE if pivot < -_FLAT else codes.NOT_IDENTIFIED
     return codes.OK
 
 
 @helper
 def _downhill(work, j, direction):
-    """The direction along which the curvature is the negative pivot j of an elimination.
+    """The direction along which the curvature is the pivot j of an elimination.
 
     direction : (p,), in: the scale of each row, out.
     """

@@ -77,7 +77,7 @@ from fastnat.kernels.linear_values import (
 )
 from fastnat.kernels.outcome import NO_COV
 
-FRAME, CLIMB, FACE, NOISE, AT_END, MEAT_WANTED, REFRAME, PROOF = range(8)
+FRAME, CLIMB, FACE, NOISE, AT_END, MEAT_WANTED, REFRAME, PROOF, LIMIT = range(9)
 """Phases of the search: what the values that come next are for."""
 
 ARRIVED = -1

@@ -30,12 +30,15 @@ from fastnat.kernels._jit import helper, kernel
     BEST,
     KNOWN,
     OWN_START,
-) = range(24)
+    WAYS,
+    LIMITS,
+) = range(26)
 """Its arrays: cells; units and norms of the columns; how coordinates are related to X, those of the
 last step, the fit that was taken from the values, and the last part of it; the same for Z, and its
 squares; the ascent's state; vectors and matrices; (p, p) matrices for ascents in b alone; the state
 of `linear_noise`, and the best point of its search; squares of X and the values of exact rows;
-where to start if no start is given."""
+where to start if no start is given; the ways of `linear_limit`, those of coordinates that are not
+open 0, and where coefficients of the scale go, 0 if they are estimates."""
 
 READ = (CELLS, NORMS, BASIS_X, ORIGIN, BASIS_Z, SQUARES_Z)
 """Those that rows look at, by `linear_long.tell`."""
@@ -77,8 +80,9 @@ READ = (CELLS, NORMS, BASIS_X, ORIGIN, BASIS_Z, SQUARES_Z)
     FRAMES,
     OPEN,
     PRECISE,
+    TRIAL,
     N_CELLS,
-) = range(37)
+) = range(38)
 """Cells.  SURE: whether a maximum is known to exist; CLUSTERED: whether scores are summed up by
 clusters; LOST: degrees of freedom that restricted likelihood takes; STARTED: whether a start is
 given; UNIT and STEP_UNIT: the unit of the values and its last change; MOVED: whether coordinates
@@ -92,7 +96,7 @@ RESCALED: whether units of the columns were asked for, or taken; TURNED: whether
 changed the coordinates of X or Z; INFORMED: whether the information at
 the last accepted point is known; FRAMES: how often the ascent has changed its coordinates; OPEN:
 as long as it is to be shown that there is a maximum, residuals that are rounding, else 0; PRECISE:
-whether single precision was not enough for the information."""
+whether single precision was not enough for the information; TRIAL: what `linear_limit` tries."""
 
 PROFILE_SIZE = 15 + root.SIZE
 
@@ -133,6 +137,8 @@ def new_memory(p, q):
         np.empty(p + 1),
         np.empty((p + 1, p + 1)),
         np.empty(k),
+        np.zeros((q, q)),
+        np.zeros(q),
     )
 
 
@@ -153,3 +159,25 @@ def prepare(memory, options, sure, lost, lone):
     )
     cells[CLUSTERED], cells[STARTED], cells[WITH_NOISE] = options[4], options[5], options[6]
     cells[SURE], cells[LOST], cells[LONE] = sure, lost, lone
+    leave_none_open(memory)
+
+
+@helper
+def leave_none_open(memory):
+    """All coefficients of the scale are estimates."""
+    memory[WAYS][:, :] = 0.0
+    memory[LIMITS][:] = 0.0
+
+
+@helper
+def close(memory, matrix):
+    """In (p + q, p + q), open coordinates become constants that are known.
+
+    What is left says all of everything that they do not touch, whatever constants they are.
+    """
+    ways, p = memory[WAYS], memory[ORIGIN].size
+    for j in range(ways.shape[0]):
+        if ways[j, j] != 0.0:
+            for k in range(matrix.shape[0]):
+                matrix[p + j, k] = matrix[k, p + j] = 0.0
+            matrix[p + j, p + j] = 1.0

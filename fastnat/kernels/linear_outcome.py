@@ -15,6 +15,7 @@ from fastnat.kernels.linear_memory import (
     COV,
     GRAD,
     INFORMATION,
+    LIMITS,
     LOGLIK,
     MEAT,
     METRIC,
@@ -27,6 +28,7 @@ from fastnat.kernels.linear_memory import (
     TOTAL,
     TURNED,
     UNIT,
+    close,
 )
 from fastnat.kernels.outcome import COV_OPG, COV_SANDWICH, NO_COV
 
@@ -49,14 +51,13 @@ def finish(memory, theta, result, params, stderr, corr):
     result[R_STATUS], result[R_LOGLIK], result[R_NOBS] = status, cells[LOGLIK], cells[TOTAL]
     result[R_NIT], result[R_COLUMN] = cells[NIT], cells[COLUMN]
     _set_params(memory, status, theta, params)
-    p, k = memory[ORIGIN].size, theta.size
     if status == codes.OK and not _are_finite(params):  # of numbers beyond what a double can tell
         status = codes.MAX_ITER
         result[R_STATUS] = status
-    for i in range(k):
+    for i in range(theta.size):
         stderr[i] = math.nan
-    told = p if status == codes.BOUNDARY else k if status == codes.OK else 0
-    if told == 0 or cells[COV] == NO_COV or not _set_errors(memory, told, stderr, corr):
+    told = status in (codes.OK, codes.BOUNDARY) and cells[COV] != NO_COV
+    if not (told and _set_errors(memory, stderr, corr)):
         _set_nan(corr)
 
 
@@ -102,18 +103,21 @@ def _set_params(memory, status, theta, params):
         params[p + j] = theta[p + j]
     solve_upper(memory[BASIS_X], params[:p])
     solve_upper(memory[BASIS_Z], params[p:])
-    if status not in (codes.OK, codes.MAX_ITER, codes.SADDLE):
-        for j in range(q):
+    known = status in (codes.OK, codes.BOUNDARY, codes.MAX_ITER, codes.SADDLE)
+    for j in range(q):
+        if not known:
             params[p + j] = math.nan
-        if q == 1 and status in (codes.BOUNDARY, codes.SIGMA_ZERO):
-            params[p] = -math.inf
-        if q == 1 and status == codes.SIGMA_INFINITE:
-            params[p] = math.inf
+        elif status == codes.BOUNDARY and memory[LIMITS][j] != 0.0:
+            params[p + j] = memory[LIMITS][j]
+    if q == 1 and status == codes.SIGMA_ZERO:
+        params[p] = -math.inf
+    if q == 1 and status == codes.SIGMA_INFINITE:
+        params[p] = math.inf
 
 
 @helper
-def _set_errors(memory, k, stderr, corr):
-    """Of the first ``k`` parameters, from the information about them in these coordinates.
+def _set_errors(memory, stderr, corr):
+    """From the information in these coordinates, of the parameters that are estimates.
 
     With U'U the information and B the basis, (U B)^-1 is a root of the covariance, so a standard
     error is the length of a row of it, and nothing cancels.  Rows have units of their own, for a
@@ -121,39 +125,40 @@ def _set_errors(memory, k, stderr, corr):
     """
     cells = memory[CELLS]
     p, cov = memory[ORIGIN].size, cells[COV]
-    full = memory[INFORMATION].shape[0]
     upper, root, meat = memory[METRIC], memory[SPARE], memory[MEAT]
     copy_matrix(meat if cov == COV_OPG else memory[INFORMATION], upper)
-    for j in range(k, full):
-        for m in range(full):
-            upper[j, m] = upper[m, j] = 1.0 if j == m else 0.0
+    close(memory, upper)
     if not cholesky(upper):
         return False
     _set_root(memory, upper, root)
     if cov == COV_SANDWICH:
         _whiten(upper, meat, memory[START])
         _by_meat(root, meat, corr)
-        _normalise(k, memory[GRAD], stderr, corr)
     else:
-        set_errors_of(root, k, memory[GRAD], stderr, corr)
-    for j in range(min(p, k)):
+        _by_root(root, corr)
+    _normalise(memory[GRAD], stderr, corr)
+    for j in range(p):
         stderr[j] *= cells[UNIT]
+    for j in range(memory[LIMITS].size):
+        if memory[LIMITS][j] != 0.0:
+            stderr[p + j] = math.nan
+            for i in range(stderr.size):
+                corr[i, p + j] = corr[p + j, i] = math.nan
     return True
 
 
 @helper
-def set_errors_of(root, k, units, stderr, corr):
-    """Of the first ``k`` parameters, from their rows in a triangular root, and its units."""
-    for i in range(k):
+def _by_root(root, out):
+    """A covariance from its triangular root."""
+    for i in range(out.shape[0]):
         for j in range(i + 1):
-            corr[i, j] = corr[j, i] = _dot(root[i, i:], root[j, i:])
-    _normalise(k, units, stderr, corr)
+            out[i, j] = out[j, i] = _dot(root[i, i:], root[j, i:])
 
 
 @helper
-def _normalise(k, units, stderr, corr):
-    """The leading (k, k) of a covariance become standard errors and correlations."""
-    full = corr.shape[0]
+def _normalise(units, stderr, corr):
+    """A covariance becomes standard errors and correlations."""
+    k = corr.shape[0]
     for i in range(k):
         stderr[i] = math.sqrt(corr[i, i]) if corr[i, i] > 0.0 else math.nan
         inverse = 1.0 / stderr[i]
@@ -161,10 +166,10 @@ def _normalise(k, units, stderr, corr):
             corr[i, j] *= inverse
         for j in range(i, k):
             corr[j, i] *= inverse
-    for i in range(full):
+    for i in range(k):
         for j in range(i):
-            corr[j, i] = corr[i, j] = corr[i, j] if i < k else math.nan
-        corr[i, i] = 1.0 if i < k else math.nan
+            corr[j, i] = corr[i, j]
+        corr[i, i] = 1.0
     for i in range(k):
         stderr[i] *= units[i]
 

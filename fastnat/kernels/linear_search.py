@@ -16,16 +16,17 @@ has a chart of its own.
 
 import math
 
-from fastnat.kernels import codes, linear_climb, linear_noise
+from fastnat.kernels import codes, linear_climb, linear_limit, linear_noise
 from fastnat.kernels import linear_least_squares as least_squares
 from fastnat.kernels._jit import helper
-from fastnat.kernels.curvature import copy, copy_matrix, definite
+from fastnat.kernels.curvature import copy, copy_matrix
 from fastnat.kernels.linalg import cholesky, least_alone
 from fastnat.kernels.linear_climb import (
     AT_END,
     CLIMB,
     FACE,
     FRAME,
+    LIMIT,
     MEAT_WANTED,
     NOISE,
     PROOF,
@@ -103,8 +104,6 @@ from fastnat.kernels.linear_values import (
 from fastnat.kernels.outcome import COV_EXPECTED, COV_OBSERVED, NO_COV
 
 _CERTAIN = 1e-10  # of known columns, beside the others, that leaves no doubt about their rank
-# Information on the scale that is none, 1e-7 of that of known values, in the terms of `definite`.
-_FLAT = 1e12
 _TINY = 5e-324  # so that what is rounding is not 0
 _ESCAPE = 0.3  # how far a saddle is left, in standard deviations of an observation
 _MOST_ESCAPES = 2
@@ -151,6 +150,8 @@ def _proceed(memory, told, theta):
         return linear_climb.proceed_on_face(memory, told, theta)
     if phase == NOISE:
         return _take_from_noise(memory, linear_noise.proceed(memory, told, theta), theta)
+    if phase == LIMIT:
+        return _take_limit(memory, linear_limit.proceed(memory, told, theta))
     return _finish(memory, told, theta)
 
 
@@ -269,6 +270,7 @@ def _take_from_noise(memory, answer, theta):
             return OBSERVED
     else:
         cells[STATUS] = codes.BOUNDARY
+        linear_limit.open_constant(memory)
     return _want_meat(memory, cells[LOST] > 0.0)
 
 
@@ -321,11 +323,14 @@ def _judge(memory, theta):
     """Whether the information at the end is that of a maximum."""
     cells = memory[CELLS]
     if cells[MODEL] == SCALED:
-        code = _judge_information(memory)
+        code = linear_limit.judge(memory)
         if code == codes.SADDLE and cells[ESCAPES] < _MOST_ESCAPES:
             return _escape(memory, theta)
         if code != codes.OK:
             return end_badly(memory, code, theta)
+        if linear_limit.has_open(memory):
+            cells[PHASE] = LIMIT
+            return linear_limit.begin(memory, theta)
         return _want_meat(memory, False)
     copy_matrix(memory[INFORMATION], memory[METRIC])
     if not cholesky(memory[METRIC]):
@@ -334,16 +339,14 @@ def _judge(memory, theta):
 
 
 @helper
-def _judge_information(memory):
-    """Whether the information is positive definite; on the scale, whether there is any at all."""
-    information, least = memory[INFORMATION], memory[MEAT]
-    p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
-    set_identity(least)
-    for j in range(p):
-        least[j, j] = abs(information[j, j])
-    for j in range(q):
-        least[p + j, p + j] = _FLAT * memory[SQUARES_Z][j, j]
-    return definite(information, least, memory[METRIC], memory[GRAD])
+def _take_limit(memory, answer):
+    """Pass on what is wanted, or whether the likelihood is largest in a limit."""
+    if answer == linear_limit.NONE:
+        return stop(memory, codes.NOT_IDENTIFIED)
+    if answer != linear_limit.FOUND:
+        return answer
+    memory[CELLS][STATUS] = codes.BOUNDARY
+    return _want_meat(memory, False)
 
 
 @helper
