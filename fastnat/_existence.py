@@ -14,8 +14,6 @@ import numpy as np
 from fastnat._arrays import Array
 from fastnat.kernels import codes, linear_memory
 
-Refit = Callable[[Array, Array, Array, Array], float]
-
 _TOLERANCE = 1e-7  # of the program's solver, in columns of unit size
 _SLACK = 1e-4  # that is enough, in values of unit size
 _ROUNDING = 1e-14  # of values, which fit to a plane if no more is left of them
@@ -39,32 +37,33 @@ class Limit(NamedTuple):
     coef: Array | None
 
 
-class _Known(NamedTuple):
-    """What is known of each value: an interval, X, and the weight."""
+class Known(NamedTuple):
+    """What is known of each value: an interval, X, the weight; noise and Z, if there are any."""
 
     low: Array
     high: Array
     x: Array
     w: Array
+    noise: Array | None = None
+    z: Array | None = None
 
     @property
     def exact(self) -> Array:
         return np.asarray(self.low == self.high)
 
-    def only(self, rows: Array) -> "_Known":
-        return _Known(*(column[rows] for column in self))
+    def only(self, rows: Array) -> "Known":
+        return Known(**{name: c[rows] for name, c in self._asdict().items() if c is not None})
 
 
-def judge(problem: Problem, refit: Refit) -> Limit | None:
+def judge(problem: Problem, refit: Callable[[Known], float]) -> Limit | None:
     """None if there is a maximum.
 
-    refit : (low, X, high, weights) -> the log-likelihood of such a regression at its maximum.
+    refit : gives the log-likelihood of such a regression at its maximum.
     """
     used, raw = _used(problem)
     known = _standardise(raw)
     scaled = problem.model == linear_memory.SCALED
-    noise = problem.columns[6]
-    noisy = noise.size > 0 and bool(np.any(noise[used] > 0.0))
+    noisy = raw.noise is not None and bool(np.any(raw.noise > 0.0))
     plain = not scaled and not noisy
     # With known noise there is spread at sigma = 0 as well.
     can_vanish = plain or (scaled and not noisy and _spans_constant(problem.z[used]))
@@ -73,7 +72,7 @@ def judge(problem: Problem, refit: Refit) -> Limit | None:
         return _at_zero(raw, known)
     along = _separation(known)
     if np.any(np.abs(along) > _TOLERANCE):
-        return Limit(codes.MU_INFINITE, _beyond(raw, along, refit) if plain else math.nan, None)
+        return Limit(codes.MU_INFINITE, _beyond(raw, along, refit), None)
     if can_vanish:
         at_zero = _at_zero(raw, known)
         # With covariates of sigma, rows at an end of their interval have a supremum of their own.
@@ -89,7 +88,7 @@ def is_decisive(some: Problem) -> bool:
     Not if they leave a coefficient open, or are half-lines only: then others may say that sigma is
     infinite, which none of them excludes.
     """
-    _, (low, high, x, _) = _used(some)
+    low, high, x, *_ = _used(some)[1]
     sizes = np.max(np.abs(x), axis=0, initial=0.0)
     if not (np.any(np.isfinite(low) & np.isfinite(high)) and np.all(sizes > 0.0)):
         return False
@@ -97,7 +96,7 @@ def is_decisive(some: Problem) -> bool:
     return bool(np.linalg.matrix_rank(x / sizes, tol=tolerance) == x.shape[1])
 
 
-def _at_infinity(known: _Known) -> Limit | None:
+def _at_infinity(known: Known) -> Limit | None:
     """Half-lines only: where sigma is infinite they are a probit model."""
     right = np.isfinite(known.low)
     sign, limit = np.where(right, 1.0, -1.0), np.where(right, known.low, known.high)
@@ -114,7 +113,7 @@ def _spans_constant(z: Array) -> bool:
     return bool(np.max(np.abs(rest), initial=0.0) < _TOLERANCE)
 
 
-def _used(problem: Problem) -> tuple[Array, _Known]:
+def _used(problem: Problem) -> tuple[Array, Known]:
     """Which rows are used, and those as intervals."""
     y, upper, left, right, _, _, noise, w, _ = problem.columns
     low = y.copy()
@@ -131,12 +130,13 @@ def _used(problem: Problem) -> tuple[Array, _Known]:
         used &= noise < np.inf
     for column in (low, high, *problem.x.T, *problem.z.T):
         used &= ~np.isnan(column)
-    return used, _Known(low[used], high[used], problem.x[used], weights[used])
+    rest = noise if noise.size else None, problem.z if problem.z.size else None
+    return used, Known(low, high, problem.x, weights, *rest).only(used)
 
 
-def _standardise(known: _Known) -> _Known:
+def _standardise(known: Known) -> Known:
     """The same with orthogonal X, and values of unit size that fit to nothing."""
-    low, high, x, w = known
+    low, high, x, w, *_ = known
     q, _ = np.linalg.qr(x / np.max(np.abs(x), axis=0))
     q *= math.sqrt(len(q))
     middle = np.where(np.isfinite(low), low, high)
@@ -144,12 +144,12 @@ def _standardise(known: _Known) -> _Known:
     size = np.max(np.abs(middle - shift), initial=0.0)
     if size <= _ROUNDING * np.max(np.abs(middle), initial=0.0):
         size, shift = 1.0, middle
-    return _Known((low - shift) / size, (high - shift) / size, q, w)
+    return Known((low - shift) / size, (high - shift) / size, q, w)
 
 
-def _cone(known: _Known) -> tuple[Array, Array]:
+def _cone(known: Known) -> tuple[Array, Array]:
     """(equal, at most) 0 times directions (d, dh) along which no row loses."""
-    low, high, x, _ = known
+    low, high, x, *_ = known
     exact = known.exact
     left, right = np.isfinite(high) & ~exact, np.isfinite(low) & ~exact
     equal = np.column_stack([x[exact], -low[exact]])
@@ -171,13 +171,13 @@ def _optimum(cost: Array, equal: Any, most: Any, bounds: Any) -> Array | None:
     return None if found.x is None else np.asarray(found.x)
 
 
-def _direction(known: _Known, cost: Array, bounds: Any) -> Array:
+def _direction(known: Known, cost: Array, bounds: Any) -> Array:
     equal, most = _cone(known)
     found = _optimum(cost, (equal, np.zeros(len(equal))), (most, np.zeros(len(most))), bounds)
     return np.zeros(cost.size) if found is None else found
 
 
-def _separation(known: _Known) -> Array:
+def _separation(known: Known) -> Array:
     """How X d changes for each row, for some d along which no row loses at any sigma."""
     p = known.x.shape[1]
     _, most = _cone(known)
@@ -185,19 +185,24 @@ def _separation(known: _Known) -> Array:
     return np.asarray(known.x @ _direction(known, most.sum(axis=0), bounds)[:p])
 
 
-def _beyond(raw: _Known, along: Array, refit: Refit) -> float:
+def _beyond(raw: Known, along: Array, refit: Callable[[Known], float]) -> float:
     """The supremum: separated rows are certain, the others have a likelihood of their own."""
     rest = raw.only(np.abs(along) <= _TOLERANCE)
     if not rest.w.size:
         return 0.0
-    u, s, _ = np.linalg.svd(rest.x / np.max(np.abs(rest.x), axis=0, initial=1.0))
-    rank = int(np.sum(s > _TOLERANCE * s[0]))
-    if rank == 0:
+    x, z = _basis(rest.x), None if rest.z is None else _basis(rest.z)
+    if x.size == 0 or (z is not None and z.size == 0):
         return math.nan
-    return refit(rest.low, u[:, :rank], rest.high, rest.w)
+    return refit(rest._replace(x=x, z=z))
 
 
-def _is_interpolated(known: _Known) -> bool:
+def _basis(columns: Array) -> Array:
+    """Of what they span, orthonormal."""
+    u, s, _ = np.linalg.svd(columns / np.max(np.abs(columns), axis=0, initial=1.0))
+    return np.asarray(u[:, : int(np.sum(s > _TOLERANCE * s[0]))])
+
+
+def _is_interpolated(known: Known) -> bool:
     """Whether a plane goes through all intervals, so that sigma can go to 0."""
     p = known.x.shape[1]
     cost = np.zeros(p + 1)
@@ -205,7 +210,7 @@ def _is_interpolated(known: _Known) -> bool:
     return bool(_direction(known, cost, [(None, None)] * p + [(0.0, 1.0)])[p] > 0.5)
 
 
-def _at_zero(raw: _Known, known: _Known) -> Limit:
+def _at_zero(raw: Known, known: Known) -> Limit:
     """As sigma goes to 0, rows that a plane is inside of are certain; at ends it stays a probit."""
     exact = known.exact
     if np.any(exact):
@@ -213,7 +218,7 @@ def _at_zero(raw: _Known, known: _Known) -> Limit:
         fixed = np.linalg.matrix_rank(x) == x.shape[1]
         coef = np.linalg.lstsq(x, raw.low[exact], rcond=None)[0] if fixed else None
         return Limit(codes.SIGMA_ZERO, math.inf, coef)
-    low, high, x, w = known
+    low, high, x, w, *_ = known
     n, p = x.shape
     ends, rows = [], []
     for sign, limit in ((-1.0, low), (1.0, high)):

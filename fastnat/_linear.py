@@ -7,8 +7,8 @@ import numpy as np
 
 from fastnat import _blocks, _long, _scale_limits
 from fastnat._arrays import Array, check_weights
-from fastnat._existence import Limit, Problem, judge
-from fastnat._linear_arguments import Samples, arrange, only_numbers
+from fastnat._existence import Known, Limit, Problem, judge
+from fastnat._linear_arguments import Samples, arrange, model_of, only_numbers
 from fastnat._observed import Given
 from fastnat._rows import BLOCK, WORK, Rows
 from fastnat.kernels import (
@@ -282,8 +282,14 @@ class _Job:
             params[-1] = limits.get(verdict.status, math.nan)
 
 
-def loglik_of(low: Array, x: Array, high: Array, w: Array) -> float:
-    """The largest log-likelihood of a regression with a constant sigma."""
-    samples = arrange(Given(low, upper=high, weights=w), x, None, None)
-    options = Options(linear_memory.CENSORED, 0, 100, 1e-12, False, False, 1)
-    return float(solve(samples, None, options).results[0, linear_outcome.R_LOGLIK])
+def loglik_of(known: Known) -> float:
+    """The largest log-likelihood of a regression."""
+    given = Given(known.low, upper=known.high, noise=known.noise, weights=known.w)
+    samples = arrange(given, known.x, known.z, None)
+    constant = Options(model_of(given, False), 0, 100, 1e-12, False, False, 1)
+    if known.z is None:
+        found = solve(samples, None, constant)
+    else:
+        scaled = constant._replace(model=model_of(given, True))
+        found = solve_scaled(samples, None, scaled, constant)
+    return float(found.results[0, linear_outcome.R_LOGLIK])

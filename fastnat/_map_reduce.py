@@ -4,9 +4,7 @@ What chunks are asked, and how their sums are merged, is that of problems in mem
 is where the rows are: in chunks that Dask has made, and which do not move.
 """
 
-import functools
 import math
-import operator
 import time
 import uuid
 from dataclasses import dataclass
@@ -274,17 +272,6 @@ def fit_linear(
     )
 
 
-def _total(sources: _chunked.Sources, given: _observed.Given, omit: bool) -> float:
-    """Weight of all observations, or of all that are not missing."""
-    size = math.prod(_observed.broadcast(given)[1])
-    named = sources.arrays | sources.numbers
-    w = named.get("weights", 1.0)
-    if omit:
-        ends = [da.isnan(named[name]) for name in ("x", "upper") if name in named]
-        w = da.where(functools.reduce(operator.and_, ends), 0.0, w)
-    return float(size * w if not np.ndim(w) else w.sum().compute() * (size / w.size))
-
-
 def fit_normal(
     sources: _chunked.Sources,
     given: _observed.Given,
@@ -308,8 +295,6 @@ def fit_normal(
     if status not in _SEEN_IN_PASSING:
         return None
     sigma, nobs = np.exp(params[1]), results[linear_outcome.R_NOBS]
-    if status in (codes.NAN_INPUT, codes.INVALID_INPUT):  # regressions leave out what is wrong
-        nobs = _total(sources, given, options["nan_policy"] == "omit")
     out = np.empty((estimates.SIZE, 1))
     out[:, 0] = (
         *(params[0], sigma, nobs, status),

@@ -1260,6 +1260,27 @@ def test_missing_and_impossible_values(rng):
     for policy in ("propagate", "omit"):
         fit = fastnat.fit_linear(lower, X, upper=upper, nan_policy=policy)
         assert fit.status is Status.INVALID_INPUT
+
+
+@pytest.mark.parametrize("value", [np.nan, INF])
+@pytest.mark.parametrize("kind", ["plain", "limit", "noise", "truncation", "Z"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_values_that_spoil_a_fit_count_as_in_fit_normal(kind, value, weighted, rng):
+    y, w = rng.uniform(0.0, 5.0, 700), np.arange(700) % 3 + 1.0  # two blocks
+    y[[3, 600]] = value, np.nan
+    options = {
+        "limit": {"left": 1.0},
+        "noise": {"noise_std": 0.5},
+        "truncation": {"truncation": (0, 9)},
+    }
+    options = options.get(kind, {}) | ({"weights": w} if weighted else {})
+    Z = {"Z": line(700)} if kind == "Z" else {}
+    for policy in ("propagate", "omit"):
+        plain = fastnat.fit_normal(y, nan_policy=policy, **options)
+        fit = fastnat.fit_linear(y, line(700), nan_policy=policy, **Z, **options)
+        assert plain.nobs == fit.nobs
+        if not (policy == "omit" and np.isnan(value)):
+            assert not fit.success
     # Dependent only in the problem that lost rows.
     X = np.stack([np.ones(6), [1.0, 0, 0, 0, 0, 0]], axis=1)
     y = np.array([[1.0, 2.0, 4.0, 3.0, 2.0, 5.0]] * 2)

@@ -544,3 +544,29 @@ def test_others_do_not_stand_still_while_a_scale_goes_to_zero():
             fit = fastnat.fit_linear(y, X, X, noise_std=noise, start=start, **options)
             assert fit.status is Status.BOUNDARY
             assert abs(fit.loglik - sum(part.loglik for part in parts)) < 1e-9
+
+
+# ---- limits that a plane separates ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "kind", ["constant", "noise", "scale", "scale and noise", "dummy of scale"]
+)
+def test_the_supremum_of_separated_rows_is_that_of_the_others(kind, rng):
+    """A group that is all below its limit is certain, wherever its mean goes."""
+    n, group = 40, (np.arange(40) < 6) * 1.0
+    X = np.column_stack([line(n), group])
+    y = np.where(group == 1.0, -9.0, line(n) @ [1.0, 1.0] + rng.normal(size=n))
+    rest, options = group == 0.0, {}
+    if "noise" in kind:
+        options["noise_std"] = rng.uniform(0.1, 1.0, n)
+    if "scale" in kind:
+        options["Z"] = np.column_stack([np.ones(n), group]) if "dummy" in kind else line(n)
+    fit = fastnat.fit_linear(y, X, left=-0.5, **options)
+    assert fit.status is Status.MU_INFINITE
+    others = {name: value[rest] for name, value in options.items()}
+    if "dummy" in kind:
+        others["Z"] = others["Z"][:, :1]
+    want = fastnat.fit_linear(y[rest], X[rest, :2], left=-0.5, **others)
+    assert want.success
+    assert abs(fit.loglik - want.loglik) < 1e-10

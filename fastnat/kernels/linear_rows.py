@@ -112,6 +112,9 @@ def pack(columns, x, z, first, n, x_first, z_first, omit, careful, scratch, i, b
         total += cells[WEIGHT, t]
     missing = impossible = np.int64(0)
     for t in range(n if not whole else 0):
+        wrong = kinds[t] == _IMPOSSIBLE or (kinds[t] == _MISSING and not omit)
+        if wrong:  # it counts, for it is why there are no estimates
+            total += w[first + t] if w.size > 0 else 1.0
         missing += kinds[t] == _MISSING
         impossible += kinds[t] == _IMPOSSIBLE
     return verdict(bad, 0.0, missing, impossible, omit, used), total
