@@ -188,11 +188,12 @@ class LinearFit(FitResult):
             raise ValueError(
                 f"{name} of shape {array.shape} must have {coef.shape[-1]} columns, as in the fit"
             )
-        finite = ~np.isinf(coef)
+        # Where sigma is 0, coefficients may have no value, of which a covariate of 0 has no part.
+        kept = np.isfinite(coef) | (self._status[..., None] != codes.BOUNDARY)
         with np.errstate(invalid="ignore"):
-            product = np.matmul(array, np.where(finite, coef, 0.0)[..., None])[..., 0]
-            if not np.all(finite):  # what a covariate of 0 has no part in
-                used = (array != 0.0) & ~finite[..., None, :]
+            product = np.matmul(array, np.where(kept, coef, 0.0)[..., None])[..., 0]
+            if not np.all(kept):
+                used = (array != 0.0) & ~kept[..., None, :]
                 product = product + np.sum(array * coef[..., None, :], axis=-1, where=used)
         return np.asarray(product)
 

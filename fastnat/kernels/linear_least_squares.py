@@ -32,6 +32,7 @@ from fastnat.kernels.linear_memory import (
     LOG_DET,
     LOGLIK,
     LOST,
+    MEAN_NOISE,
     METRIC,
     MODEL,
     MOVED,
@@ -59,6 +60,7 @@ from fastnat.kernels.linear_memory import (
 from fastnat.kernels.linear_values import (
     DENSITY,
     NO_NOISE,
+    NOISE_SUM,
     ROWS,
     WEIGHT_SUM,
     known_part,
@@ -175,7 +177,7 @@ def _take_totals(memory, told, aims, zz):
     p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
     total = told[WEIGHT_SUM]
     cells[TOTAL], cells[DENSE], cells[NOISE_FREE] = total, told[DENSITY], told[NO_NOISE]
-    cells[N_ROWS] = told[ROWS]
+    cells[N_ROWS], cells[MEAN_NOISE] = told[ROWS], told[NOISE_SUM] / total * cells[UNIT]
     cells[SIZE] = math.sqrt(aims[p, p] / total) * cells[UNIT]
     for j in range(p):
         memory[NORMS][j] = math.sqrt(aims[j, j])

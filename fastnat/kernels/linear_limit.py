@@ -5,21 +5,23 @@ sigma goes to 0 and the likelihood to a finite supremum, as it does with a const
 information about some coefficients of the scale dies away then, and what is known of the others,
 and of the mean, is that of the limit.
 
-A coordinate of the scale is *open* if information about it, given those before it, is none; with
-those it makes a direction that no other row can tell.  That this is a limit where sigma is 0 is
-found far along it, where the likelihood must not be lower.
+A coordinate of the scale is *open* if the others leave no information about it; with them it makes
+a way along which only such rows change.  That it leads to a limit where sigma is 0 is tried.
 """
 
 import math
 
-from fastnat.kernels import ascent, codes
+from fastnat.kernels import ascent
 from fastnat.kernels._jit import helper
-from fastnat.kernels.curvature import copy, definite
+from fastnat.kernels.curvature import copy, copy_matrix, definite
+from fastnat.kernels.linalg import cholesky, cholesky_solve
 from fastnat.kernels.linear_frame import set_identity, solve_upper
 from fastnat.kernels.linear_memory import (
+    BACK,
     BASIS_Z,
     CELLS,
     DENSE,
+    FALLEN,
     GRAD,
     INFORMATION,
     LIMITS,
@@ -29,10 +31,12 @@ from fastnat.kernels.linear_memory import (
     NORMS,
     ORIGIN,
     OWN_START,
+    SIGN,
     SQUARES_Z,
     STATE,
+    STEP_Z,
     TOTAL,
-    TRIAL,
+    TRIED,
     UNIT,
     WAYS,
     WITH_NOISE,
@@ -41,54 +45,90 @@ from fastnat.kernels.linear_memory import (
 )
 from fastnat.kernels.linear_values import HUGE, OBSERVED, TINY, VALUE
 
-# Information on the scale that is none, 1e-7 of that of known values, in the terms of `definite`.
-_FLAT = 1e12
-_FAR = 60.0  # how much log sigma changes at least, in the mean of the rows whose sigma changes
-_SAME = 1e-9  # of log-likelihoods, a row
+# Information on the scale that is none, beside the squares of Z; and in the terms of `definite`.
+_NO_INFORMATION, _FLAT = 1e-7, 1e12
+_FAR = 150.0  # how much log sigma changes far away, in the mean of all rows
+_BACK, _MOST_BACK = 4.0, 15.0  # the same of the rows whose sigma is 0, a step back, and how many
+_SAME = 1.5e-8  # of log-likelihoods, a row: a maximum that is higher has more information than none
 _NOTHING = 1e-6  # of the largest change of log sigma by a coefficient: rounding
 
-FOUND, NONE = -1, -2
-"""Answers beyond requests: the likelihood is largest in the limit; there is none."""
+FOUND, NONE, HIGHER = -1, -2, -3
+"""Answers beyond requests: the likelihood is largest in the limit; there is none; it is higher
+at theta, on the way back."""
 
 
 @helper
 def judge(memory):
     """Whether the information is positive definite; on the scale, whether there is any at all.
 
-    With known noise, coordinates about which there is none are left open.
+    With known noise, coordinates of which the others leave none are open first.
     """
+    information, least, squares = memory[INFORMATION], memory[MEAT], memory[SQUARES_Z]
+    p, q = memory[ORIGIN].size, squares.shape[0]
     leave_none_open(memory)
-    code = _judge(memory)
-    while code == codes.NOT_IDENTIFIED and memory[CELLS][WITH_NOISE] > 0.0 and _open_one(memory):
-        code = _judge(memory)
-    return code
-
-
-@helper
-def _judge(memory):
-    information, least = memory[INFORMATION], memory[MEAT]
-    p, q = memory[ORIGIN].size, memory[SQUARES_Z].shape[0]
+    if memory[CELLS][WITH_NOISE] > 0.0:
+        _open(memory)
+        close(memory, information)
     set_identity(least)
     for j in range(p):
         least[j, j] = abs(information[j, j])
     for j in range(q):
-        least[p + j, p + j] = _FLAT * memory[SQUARES_Z][j, j]
+        if memory[WAYS][j, j] == 0.0:
+            least[p + j, p + j] = _FLAT * squares[j, j]
     return definite(information, least, memory[METRIC], memory[GRAD])
 
 
 @helper
-def _open_one(memory):
-    """Leave a coordinate of the scale open, the last one of the direction without information."""
-    direction, ways, p = memory[GRAD], memory[WAYS], memory[ORIGIN].size
-    last = direction.size - 1
-    while direction[last] == 0.0:
-        last -= 1
-    if last < p:
-        return False
-    for k in range(last - p + 1):
-        ways[last - p, k] = direction[p + k] / direction[last]
-    close(memory, memory[INFORMATION])
-    return True
+def _open(memory):
+    """Find the coordinates that are open, and their ways: they change no other row.
+
+    The others are swept out one by one, the best known first (Goodnight 1979, The American
+    Statistician 33, 149-158), so that it matters little in which columns Z is given.
+    """
+    work, ways = memory[METRIC], memory[WAYS]
+    p, q = memory[ORIGIN].size, ways.shape[0]
+    copy_matrix(memory[INFORMATION], work)
+    for j in range(p):
+        if not work[j, j] > 0.0:
+            return
+        _sweep(work, j)
+    set_identity(ways)
+    known = _best_known(memory)
+    while known >= 0:
+        ways[known, known] = 0.0
+        _sweep(work, p + known)
+        known = _best_known(memory)
+    for j in range(q):
+        for k in range(q):
+            if ways[j, j] != 0.0 and ways[k, k] == 0.0:
+                ways[j, k] = -work[p + k, p + j]
+
+
+@helper
+def _best_known(memory):
+    """Of the coordinates that may be open the one that is best known, -1 if all are."""
+    work, ways, squares = memory[METRIC], memory[WAYS], memory[SQUARES_Z]
+    p, best, most = memory[ORIGIN].size, -1, 1.0
+    for j in range(ways.shape[0]):
+        none = _NO_INFORMATION * squares[j, j]
+        if ways[j, j] != 0.0 and not abs(work[p + j, p + j]) <= most * none:
+            best, most = j, abs(work[p + j, p + j]) / none
+    return best
+
+
+@helper
+def _sweep(a, k):
+    """Solve for coordinate k: its column becomes that of an inverse, the others what is left."""
+    inverse = 1.0 / a[k, k]
+    for j in range(a.shape[0]):
+        a[k, j] *= inverse
+    for i in range(a.shape[0]):
+        if i != k:
+            factor = a[i, k]
+            for j in range(a.shape[0]):
+                a[i, j] -= factor * a[k, j]
+            a[i, k] = -factor * inverse
+    a[k, k] = inverse
 
 
 @helper
@@ -111,67 +151,122 @@ def open_constant(memory):
 @helper
 def begin(memory, theta):
     """Go on as the scale has come from its start, of all open coordinates; returns a request."""
-    cells, ways, way = memory[CELLS], memory[WAYS], memory[GRAD]
-    p, q = memory[ORIGIN].size, memory[LIMITS].size
-    copy(theta, memory[STATE][ascent.BASE :])
-    cells[TRIAL] = 0.0
+    cells, base = memory[CELLS], memory[STATE][ascent.BASE :]
+    copy(theta, base)
+    _set_way(memory, theta, base[theta.size :][: memory[LIMITS].size])
+    cells[TRIED], cells[SIGN], cells[BACK] = -1.0, 1.0, 0.0
+    return _go(memory, _FAR, cells[TOTAL], theta)
+
+
+@helper
+def _way(memory):
+    """That which is tried: of an open coordinate, or, first of all, the way from the start."""
+    j, k = int(memory[CELLS][TRIED]), memory[GRAD].size
+    all_ways = memory[STATE][ascent.BASE + k :][: memory[LIMITS].size]
+    return memory[WAYS][j] if j >= 0 else all_ways
+
+
+@helper
+def _set_way(memory, theta, way):
+    """The way from the start, as near as those of open coordinates come to it, over all rows."""
+    ways, squares, products, shares = (
+        memory[WAYS],
+        memory[SQUARES_Z],
+        memory[STEP_Z],
+        memory[LIMITS],
+    )
+    p, q = memory[ORIGIN].size, way.size
+    for j in range(q):
+        way[j] = theta[p + j] - memory[OWN_START][p + j]
+    set_identity(products)
+    for j in range(q):
+        shares[j] = _product(squares, ways[j], way)
+        for k in range(q):
+            if ways[j, j] != 0.0 and ways[k, k] != 0.0:
+                products[j, k] = _product(squares, ways[j], ways[k])
+    cholesky(products)
+    cholesky_solve(products, shares)
     for k in range(q):
-        way[p + k] = 0.0
-        for j in range(k, q):
-            way[p + k] += (theta[p + j] - memory[OWN_START][p + j]) * ways[j, k]
-    return _go_far(memory, way[p:], 1.0, theta)
+        way[k] = 0.0
+        for j in range(q):
+            way[k] += shares[j] * ways[j, k]
+    for j in range(q):
+        shares[j] = 0.0
 
 
 @helper
-def proceed(memory, told, theta):
-    """Take the values far away; returns what is wanted, or FOUND or NONE.
-
-    The way from the start is trial 0: some rows' sigma must go to 0 along it, and that of no other
-    to infinity.  Then each open coordinate by itself, up (trials 1, 3, ...) and down (2, 4, ...).
-    """
-    cells, ways = memory[CELLS], memory[WAYS]
-    loglik, trial = told[VALUE] - cells[DENSE] * math.log(cells[UNIT]), int(cells[TRIAL])
-    same = loglik >= cells[LOGLIK] - _SAME * (cells[TOTAL] + abs(cells[LOGLIK]))
-    if trial == 0 and not (same and told[TINY] > 0.0 and told[HUGE] == 0.0):
-        return NONE
-    j, up = (trial - 1) // 2, trial % 2 == 1
-    if trial > 0 and up and not same:
-        cells[TRIAL] += 1.0
-        return _go_far(memory, ways[j], -1.0, theta)
-    if trial > 0:
-        _lead(memory, j, math.nan if not same else math.inf if up else -math.inf)
-    for k in range(j + 1, ways.shape[0]):
-        if ways[k, k] != 0.0:
-            cells[TRIAL] = 2.0 * k + 1.0
-            return _go_far(memory, ways[k], 1.0, theta)
-    copy(memory[STATE][ascent.BASE : ascent.BASE + theta.size], theta)
-    return FOUND
+def _product(squares, a, b):
+    """Of what two ways change, summed up over rows."""
+    total = 0.0
+    for j in range(a.size):
+        for k in range(b.size):
+            total += a[j] * squares[j, k] * b[k]
+    return total
 
 
 @helper
-def _go_far(memory, way, sign, theta):
-    """Ask for the values far along a way of the scale, (q,)."""
-    base, p = memory[STATE][ascent.BASE :], memory[ORIGIN].size
-    length = math.sqrt(_square(memory[SQUARES_Z], way) / memory[CELLS][TOTAL])
+def _go(memory, far, weight, theta):
+    """Ask for the values so far along the way, in the mean of rows of that weight, if of those."""
+    base, way, p = memory[STATE][ascent.BASE :], _way(memory), memory[ORIGIN].size
+    length = math.sqrt(_product(memory[SQUARES_Z], way, way) / weight)
+    step = memory[CELLS][SIGN] * far / length if length > 0.0 else 0.0
     for j in range(way.size):
-        theta[p + j] = base[p + j] + (sign * _FAR / length * way[j] if length > 0.0 else 0.0)
+        theta[p + j] = base[p + j] + step * way[j]
     return OBSERVED
 
 
 @helper
-def _square(squares, way):
-    total = 0.0
-    for j in range(way.size):
-        for k in range(way.size):
-            total += way[j] * squares[j, k] * way[k]
-    return total
+def proceed(memory, told, theta):
+    """Take the values on the way; returns what is wanted, or FOUND, NONE or HIGHER.
+
+    Far along it, log-likelihood must be the same, some rows' sigma 0 and that of no other infinite.
+    And on the way back, step by step until there is a difference, it must be lower: where noise
+    leaves room for a scale it is higher, and the search came to rest too far down.
+    """
+    cells = memory[CELLS]
+    gain = told[VALUE] - cells[DENSE] * math.log(cells[UNIT]) - cells[LOGLIK]
+    slack, back = _SAME * (cells[TOTAL] + abs(cells[LOGLIK])), cells[BACK]
+    if back > 0.0:
+        if gain > slack:
+            return HIGHER
+        if gain < -slack:
+            return _take_way(memory, cells[SIGN] * math.inf, theta)
+    elif gain >= -slack and told[TINY] > 0.0 and told[HUGE] == 0.0:
+        cells[FALLEN] = told[TINY]
+    elif cells[TRIED] < 0.0:
+        return NONE
+    elif back < 0.0:
+        return _take_way(memory, math.nan, theta)
+    else:
+        cells[SIGN], cells[BACK] = -cells[SIGN], -1.0
+        return _go(memory, _FAR, cells[TOTAL], theta)
+    cells[BACK] = max(back, 0.0) + 1.0
+    if cells[BACK] > _MOST_BACK:
+        return NONE
+    return _go(memory, -_BACK * cells[BACK], cells[FALLEN], theta)
+
+
+@helper
+def _take_way(memory, end, theta):
+    """A way leads to this end, NaN if to none; what is next."""
+    cells, ways, q = memory[CELLS], memory[WAYS], memory[LIMITS].size
+    if cells[TRIED] >= 0.0:
+        _lead(memory, int(cells[TRIED]), end)
+    base, k = memory[STATE][ascent.BASE :], memory[GRAD].size
+    for j in range(int(cells[TRIED]) + 1, q):
+        if ways[j, j] != 0.0:
+            up = _product(memory[SQUARES_Z], base[k:][:q], ways[j]) > 0.0
+            cells[TRIED], cells[SIGN], cells[BACK] = float(j), 1.0 if up else -1.0, 0.0
+            return _go(memory, _FAR, cells[TOTAL], theta)
+    copy(base[:k], theta)
+    return FOUND
 
 
 @helper
 def _lead(memory, j, end):
     """An open coordinate goes to this end, and takes coefficients along, up or down.
 
-    It is NaN if neither leads to the limit, as are coefficients that are taken both ways.
+    Those are NaN that go nowhere so, and those that are taken both ways.
     """
     basis, limits, change = memory[BASIS_Z], memory[LIMITS], memory[GRAD][: memory[LIMITS].size]
     copy(memory[WAYS][j], change)

@@ -80,9 +80,13 @@ READ = (CELLS, NORMS, BASIS_X, ORIGIN, BASIS_Z, SQUARES_Z)
     FRAMES,
     OPEN,
     PRECISE,
-    TRIAL,
+    TRIED,
+    SIGN,
+    BACK,
+    FALLEN,
+    MEAN_NOISE,
     N_CELLS,
-) = range(38)
+) = range(42)
 """Cells.  SURE: whether a maximum is known to exist; CLUSTERED: whether scores are summed up by
 clusters; LOST: degrees of freedom that restricted likelihood takes; STARTED: whether a start is
 given; UNIT and STEP_UNIT: the unit of the values and its last change; MOVED: whether coordinates
@@ -96,7 +100,10 @@ RESCALED: whether units of the columns were asked for, or taken; TURNED: whether
 changed the coordinates of X or Z; INFORMED: whether the information at
 the last accepted point is known; FRAMES: how often the ascent has changed its coordinates; OPEN:
 as long as it is to be shown that there is a maximum, residuals that are rounding, else 0; PRECISE:
-whether single precision was not enough for the information; TRIAL: what `linear_limit` tries."""
+whether single precision was not enough for the information; TRIED, SIGN,
+BACK and FALLEN: which way `linear_limit` tries, and up or down, how many steps it is back (-1 where
+the other end was tried), and the weight of the rows whose sigma is 0 far along it; MEAN_NOISE,
+without a unit."""
 
 PROFILE_SIZE = 15 + root.SIZE
 

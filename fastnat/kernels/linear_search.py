@@ -60,6 +60,7 @@ from fastnat.kernels.linear_memory import (
     LOGLIK,
     LONE,
     LOST,
+    MEAN_NOISE,
     MEAT,
     METRIC,
     MODEL,
@@ -107,6 +108,7 @@ _CERTAIN = 1e-10  # of known columns, beside the others, that leaves no doubt ab
 _TINY = 5e-324  # so that what is rounding is not 0
 _ESCAPE = 0.3  # how far a saddle is left, in standard deviations of an observation
 _MOST_ESCAPES = 2
+_LEAST_SCALE = 1e-3  # of the noise, at the start
 
 
 @helper
@@ -151,7 +153,7 @@ def _proceed(memory, told, theta):
     if phase == NOISE:
         return _take_from_noise(memory, linear_noise.proceed(memory, told, theta), theta)
     if phase == LIMIT:
-        return _take_limit(memory, linear_limit.proceed(memory, told, theta))
+        return _take_limit(memory, linear_limit.proceed(memory, told, theta), theta)
     return _finish(memory, told, theta)
 
 
@@ -191,6 +193,8 @@ def _set_out(memory, told, theta):
     if cells[LONE] > 0.0:
         cells[LOGLIK] = math.inf
         return stop(memory, codes.UNBOUNDED)
+    # Nothing moves a scale that is nothing beside the noise.
+    spread = max(spread, _LEAST_SCALE * cells[MEAN_NOISE] / cells[UNIT])
     _set_start(memory, grad[p:], spread if spread > 0.0 else 1.0)
     doubtful = cells[MODEL] == CENSORED or cells[DENSE] != cells[TOTAL]
     if doubtful and cells[SURE] == 0.0 and not _is_certain(memory, aims):
@@ -339,14 +343,18 @@ def _judge(memory, theta):
 
 
 @helper
-def _take_limit(memory, answer):
-    """Pass on what is wanted, or whether the likelihood is largest in a limit."""
-    if answer == linear_limit.NONE:
-        return stop(memory, codes.NOT_IDENTIFIED)
-    if answer != linear_limit.FOUND:
-        return answer
-    memory[CELLS][STATUS] = codes.BOUNDARY
-    return _want_meat(memory, False)
+def _take_limit(memory, answer, theta):
+    """Pass on what is wanted, or whether the likelihood is largest in a limit; go on if not."""
+    cells = memory[CELLS]
+    if answer == linear_limit.FOUND:
+        cells[STATUS] = codes.BOUNDARY
+        return _want_meat(memory, False)
+    if answer == linear_limit.HIGHER and cells[ESCAPES] < _MOST_ESCAPES:
+        cells[ESCAPES] += 1.0
+        return climb_from(memory, theta)
+    if answer in (linear_limit.NONE, linear_limit.HIGHER):
+        return end_badly(memory, codes.NOT_IDENTIFIED, theta)
+    return answer
 
 
 @helper

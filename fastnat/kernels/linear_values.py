@@ -87,11 +87,12 @@ maximum, the outer product of the scores, the expected information, and the scor
 clusters; in the chart OLSEN, in the place of the curvature, what `linear_proof` asks for; and as
 OBSERVED, but rows may tell curvature in single precision."""
 
-VALUE, ROWS, WEIGHT_SUM, DENSITY, NO_NOISE, TINY, SHARP, HUGE, ROUGH, N_CELLS = range(10)
+VALUE, ROWS, WEIGHT_SUM, DENSITY, NO_NOISE, NOISE_SUM, TINY, SHARP, HUGE, ROUGH, N_CELLS = range(11)
 """Cells of what is told: log-likelihood; how many rows; total weight, that of the rows with a
-density, and that of those without noise; the weight of rows whose sigma is almost 0, of those
-among them whose density grows without bound, and of those that do not lose though their sigma is
-almost infinite, in this unit; how many rows have told their curvature in single precision."""
+density, and that of those without noise; the sum of the noise; the weight of rows whose sigma is
+almost 0, of those among them whose density grows without bound, and of those that do not lose
+though their sigma is almost infinite, in this unit; how many rows have told their curvature in
+single precision."""
 
 SMALLEST, LARGEST = -30.0, 30.0
 """Log sigma beyond which the scale has left the data behind."""
@@ -306,6 +307,7 @@ def _note_weights(cells, ends, noisy, tiles, told):
         without_noise = 0.0
         for i in range(n):
             without_noise += weights[i] if cells[NOISE, i] == 0.0 else 0.0
+            told[NOISE_SUM] += weights[i] * cells[NOISE, i]
     told[ROWS] += n
     told[WEIGHT_SUM] += all_rows
     told[DENSITY] += total(weights[first:], n - first, tiles) if first > 0 else all_rows
