@@ -6,6 +6,7 @@ import pytest
 
 import fastnat
 from fastnat import Status
+from fastnat.kernels import codes, linear_limit, linear_memory
 
 
 def line(n):
@@ -244,7 +245,7 @@ def test_columns_that_span_the_same(rng):
         np.testing.assert_allclose(fit.stderr[0], want.stderr[0], rtol=1e-8)
 
 
-@pytest.mark.parametrize("far", [-10.0, -20.0, -40.0, -300.0])
+@pytest.mark.parametrize("far", [-10.0, -20.0, -40.0, -80.0, -300.0])
 def test_a_start_that_is_too_far_down(far, rng):
     """There nothing moves; on the way back the likelihood is higher, for some groups or all."""
     y, X, D, noise = one_quiet_group(rng)
@@ -323,3 +324,15 @@ def test_a_scale_that_is_little_beside_the_noise(rng):
                 fit.scale_coef[0], 0.5 * np.log(share / (1.0 - share)), rtol=1e-6
             )
     assert found == {Status.OK, Status.BOUNDARY}
+
+
+def test_no_coordinate_is_open_where_the_mean_is_not_known():
+    memory = linear_memory.new_memory(2, 1)
+    memory[linear_memory.CELLS][linear_memory.WITH_NOISE] = 1.0
+    memory[linear_memory.SQUARES_Z][:] = 4.0
+    memory[linear_memory.INFORMATION][:] = np.diag([1.0, 0.0, 0.0])
+    assert linear_limit.judge(memory) == codes.NOT_IDENTIFIED
+    assert not linear_limit.has_open(memory)
+    memory[linear_memory.INFORMATION][1, 1] = 1.0
+    assert linear_limit.judge(memory) == codes.OK
+    assert linear_limit.has_open(memory)
