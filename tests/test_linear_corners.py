@@ -1,5 +1,6 @@
 """`fit_linear` where its search takes a turn that data of every day do not ask for."""
 
+import mpmath as mp
 import naive_linear as nl
 import numpy as np
 import pytest
@@ -256,6 +257,94 @@ def test_intervals_so_wide_that_they_are_certain():
     P = nl.problem(low, x, upper=low + 2e3, noise_std=1.0)
     for b in ([-50.0, 0.0], [30.0, 20.0]):
         assert nl.loglik(P, np.array(b), [0.0]) == pytest.approx(0.0, abs=1e-12)
+
+
+def exact_profile(y, X, noise, v, reml):
+    """(log-likelihood, slope by v, best b, their standard errors) at a variance, with 60 digits."""
+    with mp.workdps(60):
+        x, total = mp.matrix(X.tolist()), [mp.mpf(e) ** 2 + v for e in noise.tolist()]
+        weighted = mp.matrix([[x[i, j] / t for j in range(x.cols)] for i, t in enumerate(total)])
+        cov = mp.inverse(weighted.T * x)
+        b = cov * (weighted.T * mp.matrix(y.tolist()))
+        r = mp.matrix(y.tolist()) - x * b
+        loglik = sum(
+            -(mp.log(2 * mp.pi * t) + e * e / t) / 2 for e, t in zip(r, total, strict=True)
+        )
+        slope = sum((e * e / t - 1) / t / 2 for e, t in zip(r, total, strict=True))
+        if reml:
+            loglik += (mp.log(mp.det(cov)) + x.cols * mp.log(2 * mp.pi)) / 2
+            taken = cov * (weighted.T * weighted)
+            slope += sum(taken[j, j] for j in range(x.cols)) / 2
+        return loglik, slope, b, [mp.sqrt(cov[j, j]) for j in range(x.cols)]
+
+
+def exact_maximum(y, X, noise, reml):
+    """(log-likelihood, variance) of the highest maximum: a grid, and bisection of its slopes."""
+
+    def at(u):
+        return exact_profile(y, X, noise, mp.exp(u), reml)[1]
+
+    top = np.log(16.0 * y @ y)
+    grid = np.linspace(top, 2.0 * np.log(np.min(noise)) - 9.0, 30)
+    slopes = [at(u) for u in grid]
+    loglik, slope = exact_profile(y, X, noise, mp.mpf(0), reml)[:2]
+    found = [(loglik, mp.mpf(0))] if slope <= 0 else []
+    for k in range(grid.size - 1):
+        if slopes[k] < 0 <= slopes[k + 1]:
+            with mp.workdps(30):
+                u = mp.findroot(at, (grid[k + 1], grid[k]), solver="anderson", verify=False)
+            found.append((exact_profile(y, X, noise, mp.exp(u), reml)[0], mp.exp(u)))
+    return max(found)
+
+
+@pytest.mark.parametrize("reml", [False, True])
+@pytest.mark.parametrize("decades", [5, 8, 10])
+@pytest.mark.parametrize("few", [1, 2, 5])
+def test_noise_of_many_sizes(few, decades, reml):
+    """A few rows are far more precise than all others: their squares hide what those say of b."""
+    for seed, scale in enumerate((1e-12, 0.3 * 10.0**-decades, 2.0)):
+        rng = np.random.default_rng([few, decades, seed])
+        X, noise = rng.normal(size=(16, 3)), 10.0 ** rng.uniform(-0.5, 0.5, 16)
+        noise[rng.permutation(16)[:few]] *= 10.0**-decades
+        y = X @ rng.normal(size=3) + np.hypot(noise, scale) * rng.normal(size=16)
+        fit = fastnat.fit_linear(y, X, noise_std=noise, reml=reml)
+        loglik, v = exact_maximum(y, X, noise, reml)
+        assert fit.status is (Status.OK if v > 0 else Status.BOUNDARY)
+        _, _, b, errors = exact_profile(y, X, noise, v, reml)
+        errors = np.array(errors, dtype=float)
+        # Residuals have the rounding of values, and noise may be as small; some of it adds up.
+        rounding = 2.0**-49 * np.max(np.abs(y)) / np.min(np.hypot(noise, float(mp.sqrt(v))))
+        wrong = [float(mp.mpf(have) - want) for have, want in zip(fit.coef, b, strict=True)]
+        assert np.max(np.abs(wrong) / errors) < 1e-11 + rounding
+        assert abs(float(mp.mpf(float(fit.loglik)) - loglik)) < 1e-11 + 16.0 * rounding
+        np.testing.assert_allclose(fit.sigma, float(mp.sqrt(v)), rtol=1e-10 + 4.0 * rounding)
+        if reml or v == 0:  # else they are those of the observed information, with sigma
+            np.testing.assert_allclose(fit.stderr[:3], errors, rtol=1e-10 + 4.0 * rounding)
+
+
+def test_more_rows_without_noise_than_a_plane_goes_through(rng):
+    """Their residuals, a thousandth of the noise of the others, bound the likelihood."""
+    for _ in range(40):
+        X, noise = rng.normal(size=(20, 3)), np.where(np.arange(20) < 4, 0.0, 1.0)
+        y = X @ [1.0, -0.5, 2.0] + np.where(noise == 0.0, 1e-3, 2.0) * rng.normal(size=20)
+        fit = fastnat.fit_linear(y, X, noise_std=noise)
+        assert fit.status is Status.OK
+        _, slope, b, _ = exact_profile(y, X, noise, mp.mpf(float(fit.sigma)) ** 2, False)
+        # The slope by log sigma, of which curvature is about 1.
+        assert abs(2.0 * float(slope) * fit.sigma**2) < 1e-8
+        np.testing.assert_allclose(fit.coef, np.array(b, dtype=float), rtol=1e-10)
+
+
+@pytest.mark.parametrize("options", [{"left": -0.5}, {"right": 1.0}])
+def test_noise_of_many_sizes_and_limits(options):
+    """Likewise with limits, where the ascent in b takes more than a step."""
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        X, noise = rng.normal(size=(30, 3)), 10.0 ** rng.uniform(-0.5, 0.5, 30)
+        noise[:2] *= 1e-8
+        y = X @ rng.normal(size=3) + 1.5 * noise * rng.normal(size=30)
+        fit = fastnat.fit_linear(y, X, noise_std=noise, **options)
+        assert fit.status in (Status.OK, Status.BOUNDARY)
 
 
 def test_noise_and_limits_out_of_steps():

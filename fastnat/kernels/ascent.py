@@ -22,12 +22,13 @@ from fastnat.kernels.step import natural_step
 RUNNING = -1
 """`advance` wants to be told the values at the new theta."""
 
-LOGLIK, NIT, STEP_SIZE, DECREMENT, LAST, TOTAL, TOL, FLOOR, MAX_ITER, GAIN, SLOPE = range(11)
-BASE = 11
+LOGLIK, NIT, STEP_SIZE, DECREMENT, LAST, TOTAL, TOL, FLOOR, MAX_ITER, GAIN, SLOPE, SLACK = range(12)
+BASE = 12
 """Cells of the state: log-likelihood at the last accepted point, accepted steps, size of the step
 that is on trial, decrement over total weight, whether it is the last one, then what `start` was
-given, the least share of the promised gain that a step must bring, and what the gradient promises
-for the whole step.  From BASE on: the last accepted point (p,), and the step from there (p,)."""
+given, the least share of the promised gain that a step must bring, what the gradient promises for
+the whole step, and what rounding may take from the log-likelihood beyond the usual.  From BASE on:
+the last accepted point (p,), and the step from there (p,)."""
 
 _ARMIJO = 1e-4
 _SLACK = 1e-13  # what rounding may take from a log-likelihood, relative to it and the weight
@@ -111,7 +112,7 @@ def accepts(state, loglik, grad):
     slope = 0.0
     for j in range(p):
         slope += grad[j] * state[BASE + p + j]
-    slack = _SLACK * (state[TOTAL] + abs(state[LOGLIK]))
+    slack = _SLACK * (state[TOTAL] + abs(state[LOGLIK])) + state[SLACK]
     too_far = slope < -_OVERSHOOT * state[SLOPE]
     return bool(gain >= needed - slack and not too_far)
 

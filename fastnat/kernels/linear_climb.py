@@ -13,9 +13,8 @@ from fastnat.kernels import ascent, codes
 from fastnat.kernels._jit import helper
 from fastnat.kernels.curvature import copy, copy_matrix, leave_chart, outlasts_singles
 from fastnat.kernels.linalg import cholesky
-from fastnat.kernels.linear_frame import factor, multiply, set_identity, times
+from fastnat.kernels.linear_frame import factor, times, turn
 from fastnat.kernels.linear_memory import (
-    BASIS_X,
     CELLS,
     CENSORED,
     COV,
@@ -30,7 +29,6 @@ from fastnat.kernels.linear_memory import (
     MAX_ITER,
     METRIC,
     MODEL,
-    MOVED,
     NIT,
     OPEN,
     ORIGIN,
@@ -48,10 +46,8 @@ from fastnat.kernels.linear_memory import (
     STEP_ORIGIN,
     STEP_UNIT,
     STEP_X,
-    STEP_Z,
     TOL,
     TOTAL,
-    TURNED,
     UNIT,
     VERDICT,
     WANTED,
@@ -229,20 +225,13 @@ def _begin_frame(memory, theta):
     In coordinates that are well conditioned here, and where values are what is left of them here,
     no digits cancel.
     """
-    cells, step, state = memory[CELLS], memory[STEP_X], memory[STATE]
+    cells, state = memory[CELLS], memory[STATE]
     p = memory[ORIGIN].size
-    cells[FRAMES] += 1.0
     cells[NIT] += state[ascent.NIT]
     copy(state[ascent.BASE : ascent.BASE + p + 1], theta)
     factor(memory[INFORMATION], p, memory[PLANE])
-    set_identity(memory[STEP_Z])
-    set_identity(step)
-    for j in range(p):
-        for k in range(j, p):
-            step[j, k] = memory[PLANE][j, k]
-    multiply(step, memory[BASIS_X])
-    times(step, theta[:p])
-    times(step, memory[ORIGIN])
+    turn(memory, memory[PLANE])
+    times(memory[STEP_X], theta[:p])
     for j in range(p):
         memory[STEP_ORIGIN][j] = theta[j] / theta[p]
         memory[ORIGIN][j] += memory[STEP_ORIGIN][j] * cells[UNIT]
@@ -250,7 +239,7 @@ def _begin_frame(memory, theta):
     cells[STEP_UNIT] = math.ldexp(1.0, -math.frexp(theta[p])[1])
     cells[UNIT] *= cells[STEP_UNIT]
     theta[p] *= cells[STEP_UNIT]
-    cells[PHASE], cells[MOVED], cells[TURNED] = REFRAME, 1.0, 1.0
+    cells[PHASE] = REFRAME
     return GRAM
 
 

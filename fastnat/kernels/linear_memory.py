@@ -105,7 +105,7 @@ BACK and FALLEN: which way `linear_limit` tries, and up or down, how many steps 
 the other end was tried), and the weight of the rows whose sigma is 0 far along it; MEAN_NOISE,
 without a unit."""
 
-PROFILE_SIZE = 15 + root.SIZE
+PROFILE_SIZE = 17 + root.SIZE
 
 COMPLETE, CENSORED, CUT, SCALED, NOISY = range(5)
 """Models: known values and a constant sigma; limits; truncation; a sigma with covariates, and

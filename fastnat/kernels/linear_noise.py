@@ -14,13 +14,16 @@ import math
 from fastnat.kernels import ascent, codes, root
 from fastnat.kernels._jit import helper
 from fastnat.kernels.curvature import copy, copy_matrix
-from fastnat.kernels.linalg import cholesky, cholesky_solve, log_det
+from fastnat.kernels.linalg import cholesky, cholesky_solve, least_alone, log_det
+from fastnat.kernels.linear_frame import factor, times, turn
+from fastnat.kernels.linear_least_squares import PERFECT
 from fastnat.kernels.linear_memory import (
     BEST,
     CELLS,
     COV,
     FACTOR,
     FIRST,
+    FRAMES,
     GRAD,
     INFORMATION,
     LOGLIK,
@@ -34,6 +37,7 @@ from fastnat.kernels.linear_memory import (
     RSS,
     SQUARES_Z,
     STATE,
+    STEP_X,
     TOL,
     TOTAL,
 )
@@ -43,24 +47,29 @@ from fastnat.kernels.outcome import COV_EXPECTED
 POINT, ABOVE, SLOPE_ABOVE, BELOW, SLOPE_BELOW, HIGHEST, MODE, WANTS, SCORE, CURVE, SEEN, TRIES = (
     range(12)
 )
-EXPECTED_CURVE, SIZE_OF_SLOPE, FLATS = range(12, 15)
+EXPECTED_CURVE, SIZE_OF_SLOPE, FLATS, TURNS, NOTED = range(12, 17)
 """Cells of the profile: which point of the grid is next; the last one and the slope there; the one
 below it and the slope there, while a root between them is looked for; the best log-likelihood;
 what the search is doing, and what it has asked for; derivatives of the profile and its value at
 the variance it looks at; how often the top was raised; the expected value of CURVE; how large the
-terms of SCORE are at most, and at how many points in turn they have cancelled."""
-_ROOT = 15
+terms of SCORE are at most, and at how many points in turn they have cancelled; how often the
+coordinates were turned at this variance, and how often in all when the best was noted."""
+_ROOT = 17
 
 FAILED, FOUND = -1, -2
 """Answers beyond requests: there is no maximum; ``BEST`` is one."""
 
-_GRID, _ROOTING, _AT_ZERO, _LAST_ROOT = range(4)  # modes
+_GRID, _ROOTING, _AT_ZERO, _LAST_ROOT, _AGAIN = range(5)  # modes
 _N_POINTS = 27
 _RATIO = math.sqrt(0.1)
 _LOWEST = 1e-12  # of the lowest point of the grid, where a root may be below it
 _MOST_TRIES = 20
 _FLOOR = 1e-22
+_POOR = 1e-6  # of a column, left by the others in these weights: coordinates for others
+_MOST_TURNS, _MOST_FRAMES = 4, 32  # at a variance, and in all
 _CANCELLED = 1e-6  # of the terms of a slope, if no more is left of them
+_ROUNDED = 1e-12  # the same, where rows have noise, and less would be none of theirs
+_VISIBLE = 1e-6  # squares of residuals over variances, if they are rounding
 _DOUBTFUL = 1e-3  # the same, near variance 0, where little may be rounding
 
 
@@ -77,8 +86,14 @@ def begin(memory, theta):
 @helper
 def _look_at(memory, variance, theta):
     """Ask for the best b at this variance, from the last one."""
+    theta[memory[ORIGIN].size] = variance
+    memory[PROFILE][TURNS] = 0.0
+    return _climb(memory, theta)
+
+
+@helper
+def _climb(memory, theta):
     cells, p = memory[CELLS], memory[ORIGIN].size
-    theta[p] = variance
     total, tol = cells[TOTAL], cells[TOL]
     ascent.start(memory[STATE], theta[:p], total, tol, _FLOOR, cells[MAX_ITER])
     memory[PROFILE][WANTS] = BY_VARIANCE
@@ -100,7 +115,10 @@ def proceed(memory, told, theta):
     if profile[WANTS] == CURVES:
         _restrict(memory, by_x)
         return _go_on(memory, theta)
+    if state[ascent.STEP_SIZE] == 0.0 and _is_poor(memory, by_x):
+        return _turn(memory, theta)
     copy_matrix(by_x, memory[PLANE])
+    _tell_rounding(state, told[VALUE], by_x, theta[:p])
     code = ascent.advance(state, told[VALUE], grad[:p], memory[PLANE], theta[:p])
     if code == ascent.RUNNING:
         return BY_VARIANCE
@@ -114,6 +132,53 @@ def proceed(memory, told, theta):
         profile[WANTS] = SLOPES
         return SLOPES
     return _go_on(memory, theta)
+
+
+@helper
+def _tell_rounding(state, loglik, by_x, theta):
+    """Tell the ascent what rounding of the fit does, which noise may be small beside.
+
+    It moves residuals by as many of their standard deviations, all in all; the log-likelihood by
+    these times its own, and a decrement by their square.
+    """
+    squares = state[ascent.TOTAL] + 2.0 * abs(loglik)
+    fit = 0.0
+    for j in range(theta.size):
+        fit += abs(theta[j]) * math.sqrt(by_x[j, j])
+    moved = PERFECT * (fit + math.sqrt(squares))
+    if moved < math.inf:
+        state[ascent.SLACK] = moved * math.sqrt(squares)
+        state[ascent.FLOOR] = max(_FLOOR, moved * moved / state[ascent.TOTAL])
+
+
+@helper
+def _is_poor(memory, by_x):
+    """Whether columns are nearly dependent in the weights of this variance.
+
+    Where few rows are far more precise than others, they alone are seen in these squares.
+    """
+    profile, upper, p = memory[PROFILE], memory[FACTOR], memory[ORIGIN].size
+    if profile[TURNS] == _MOST_TURNS or memory[CELLS][FRAMES] == _MOST_FRAMES:
+        return False
+    for j in range(p):
+        if not 0.0 < by_x[j, j] < math.inf:
+            return False
+    return not (factor(by_x, p, upper) > _POOR and least_alone(upper, p, memory[GRAD]) > _POOR)
+
+
+@helper
+def _turn(memory, theta):
+    """Go to coordinates for these weights, with all that is known, and ask again."""
+    cells, profile, upper = memory[CELLS], memory[PROFILE], memory[FACTOR]
+    p = memory[ORIGIN].size
+    profile[TURNS] += 1.0
+    turn(memory, upper)
+    times(memory[STEP_X], theta[:p])
+    times(memory[STEP_X], memory[BEST][:p])
+    if cells[LOST] > 0.0:  # log det X'WX is that in these coordinates
+        for j in range(p):
+            profile[HIGHEST] += math.log(upper[j, j])
+    return _climb(memory, theta)
 
 
 @helper
@@ -170,14 +235,18 @@ def _go_on(memory, theta):
     if mode == _GRID:
         return _on_grid(memory, variance, score, theta)
     if mode == _AT_ZERO:
-        if score <= 0.0:
+        if score <= 0.0 or (profile[SLOPE_ABOVE] < 0.0 and _has_cancelled(memory)):
             _note(memory, theta)
-            return FOUND
+            return _end(memory, theta)
         if profile[SLOPE_ABOVE] < 0.0:
             lowest = _LOWEST * profile[ABOVE]
             profile[MODE] = _LAST_ROOT
             return _look_for_root(memory, lowest, theta)
-        return _end(memory)
+        return _end(memory, theta)
+    if mode == _AGAIN:
+        profile[HIGHEST] = -math.inf
+        _note(memory, theta)
+        return FOUND
     at = root.advance(
         profile[_ROOT:],
         score * variance,
@@ -187,26 +256,34 @@ def _go_on(memory, theta):
         return _look_at(memory, math.exp(at), theta)
     _note(memory, theta)
     if mode == _LAST_ROOT:
-        return _end(memory)
+        return _end(memory, theta)
     profile[MODE] = _GRID
     profile[ABOVE], profile[SLOPE_ABOVE] = profile[BELOW], profile[SLOPE_BELOW]
     return _next_point(memory, theta)
 
 
 @helper
-def _has_cancelled(profile):
-    return abs(profile[SCORE]) < _CANCELLED * profile[SIZE_OF_SLOPE]
+def _has_cancelled(memory):
+    """Whether the slope of the restricted likelihood is what rounding leaves of its terms.
+
+    No more rows than coefficients are fitted exactly, whatever their variance.
+    """
+    profile, cells = memory[PROFILE], memory[CELLS]
+    if cells[LOST] == 0.0:
+        return False
+    rounding = _ROUNDED + cells[TOTAL] * memory[STATE][ascent.FLOOR]
+    share = _CANCELLED if cells[NOISE_FREE] > 0.0 else rounding
+    return abs(profile[SCORE]) < share * profile[SIZE_OF_SLOPE]
 
 
 @helper
 def _on_grid(memory, variance, score, theta):
-    profile, cells = memory[PROFILE], memory[CELLS]
-    if cells[LOST] > 0.0 and cells[NOISE_FREE] > 0.0:
-        # Rows without noise: coefficients take up what they say, as long as those suffice, and
-        # the likelihood of the others does not depend on a small variance.
-        profile[FLATS] = profile[FLATS] + 1.0 if _has_cancelled(profile) else 0.0
-        if profile[FLATS] > 0.0:
-            return _on_flat(memory, variance, theta)
+    profile = memory[PROFILE]
+    # Rows with hardly any noise: coefficients take up what they say, as long as those suffice, and
+    # the likelihood of the others does not depend on a small variance.
+    profile[FLATS] = profile[FLATS] + 1.0 if _has_cancelled(memory) else 0.0
+    if profile[FLATS] > 0.0:
+        return _on_flat(memory, variance, theta)
     if profile[POINT] == 0.0 and score > 0.0 and profile[TRIES] < _MOST_TRIES:
         profile[TRIES] += 1.0
         return _look_at(memory, 10.0 * variance, theta)
@@ -232,7 +309,9 @@ def _on_flat(memory, variance, theta):
         profile[SEEN] -= variance * profile[SCORE]
         theta[memory[ORIGIN].size] = 0.0
         _note(memory, theta)
-    return _end(memory)
+        if memory[CELLS][NOISE_FREE] == 0.0:
+            profile[NOTED] = -1.0  # the information is that there, if there is any
+    return _end(memory, theta)
 
 
 @helper
@@ -251,15 +330,29 @@ def _next_point(memory, theta):
         return _look_at(memory, profile[ABOVE] * _RATIO, theta)
     if memory[CELLS][NOISE_FREE] > 0.0:
         # Values without noise that a plane goes through: the likelihood is infinite at 0.
-        least = _DOUBTFUL * profile[SIZE_OF_SLOPE] if memory[CELLS][LOST] > 0.0 else 0.0
-        return FAILED if profile[SLOPE_ABOVE] < -least else _end(memory)
+        cells = memory[CELLS]
+        least = _DOUBTFUL * profile[SIZE_OF_SLOPE] if cells[LOST] > 0.0 else 0.0
+        if not profile[SLOPE_ABOVE] < -least:
+            return _end(memory, theta)
+        # Or it goes through them nearly, and there is a maximum further down.
+        if cells[TOTAL] * memory[STATE][ascent.FLOOR] > _VISIBLE:
+            return FAILED
+        return _look_at(memory, profile[ABOVE] * _RATIO, theta)
     profile[MODE] = _AT_ZERO
     return _look_at(memory, 0.0, theta)
 
 
 @helper
-def _end(memory):
-    return FOUND if memory[PROFILE][HIGHEST] > -math.inf else FAILED
+def _end(memory, theta):
+    """The best maximum is that of all, and is looked at again if coordinates were others there."""
+    profile, best, p = memory[PROFILE], memory[BEST], memory[ORIGIN].size
+    if profile[HIGHEST] == -math.inf:
+        return FAILED
+    if profile[NOTED] == memory[CELLS][FRAMES]:
+        return FOUND
+    profile[MODE] = _AGAIN
+    copy(best[:p], theta)
+    return _look_at(memory, best[p], theta)
 
 
 @helper
@@ -271,6 +364,7 @@ def _note(memory, theta):
     p = memory[ORIGIN].size
     profile[HIGHEST] = memory[CELLS][LOGLIK] = profile[SEEN]
     copy(theta[: p + 1], memory[BEST])
+    profile[NOTED] = memory[CELLS][FRAMES]
     for j in range(p):
         for k in range(p):
             information[j, k] = memory[PLANE][j, k]
