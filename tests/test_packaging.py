@@ -184,7 +184,12 @@ FLOORS = [
         "kernels.noise_data",
         "kernels.search",
     },
-    {"kernels.linear_outcome", "kernels.linear_shorten", "kernels.linear_terms"},
+    {
+        "kernels.linear_outcome",
+        "kernels.linear_precise",
+        "kernels.linear_shorten",
+        "kernels.linear_terms",
+    },
     {"kernels.linear_values"},
     {"kernels.linear_known", "kernels.linear_limit", "kernels.linear_proof"},
     {"kernels.linear_climb", "kernels.linear_least_squares", "kernels.linear_noise"},

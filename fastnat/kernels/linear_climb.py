@@ -13,7 +13,7 @@ from fastnat.kernels import ascent, codes
 from fastnat.kernels._jit import helper
 from fastnat.kernels.curvature import copy, copy_matrix, leave_chart, outlasts_singles
 from fastnat.kernels.linalg import cholesky
-from fastnat.kernels.linear_frame import factor, times, turn
+from fastnat.kernels.linear_frame import factor, times
 from fastnat.kernels.linear_memory import (
     CELLS,
     CENSORED,
@@ -52,6 +52,7 @@ from fastnat.kernels.linear_memory import (
     VERDICT,
     WANTED,
 )
+from fastnat.kernels.linear_precise import turn
 from fastnat.kernels.linear_shorten import shorten
 from fastnat.kernels.linear_values import (
     BOUNDS,

@@ -10,18 +10,6 @@ Scientific Computing 42, A477-A503): each pass reads the rows once.
 import math
 
 from fastnat.kernels._jit import helper
-from fastnat.kernels.linear_memory import (
-    BASIS_X,
-    CELLS,
-    FRAMES,
-    MOVED,
-    ORIGIN,
-    STEP_ORIGIN,
-    STEP_UNIT,
-    STEP_X,
-    STEP_Z,
-    TURNED,
-)
 
 _LEAST_PIVOT = 1e-11  # of a matrix with a diagonal of ones, below which it is shifted
 _SHIFT = 1e-11
@@ -114,23 +102,6 @@ def multiply(upper, basis):
             for k in range(j, m + 1):
                 total += upper[j, k] * basis[k, m]
             basis[j, m] = total
-
-
-@helper
-def turn(memory, upper):
-    """X gets the coordinates in which squares with this factor are the identity; rows follow."""
-    cells, step = memory[CELLS], memory[STEP_X]
-    p = step.shape[0]
-    set_identity(memory[STEP_Z])
-    set_identity(step)
-    for j in range(p):
-        for k in range(j, p):
-            step[j, k] = upper[j, k]
-    multiply(step, memory[BASIS_X])
-    times(step, memory[ORIGIN])
-    memory[STEP_ORIGIN][:] = 0.0
-    cells[STEP_UNIT], cells[MOVED], cells[TURNED] = 1.0, 1.0, 1.0
-    cells[FRAMES] += 1.0
 
 
 @helper

@@ -15,8 +15,7 @@ from fastnat.kernels import ascent, codes, root
 from fastnat.kernels._jit import helper
 from fastnat.kernels.curvature import copy, copy_matrix
 from fastnat.kernels.linalg import cholesky, cholesky_solve, least_alone, log_det
-from fastnat.kernels.linear_frame import factor, times, turn
-from fastnat.kernels.linear_least_squares import PERFECT
+from fastnat.kernels.linear_frame import factor, times
 from fastnat.kernels.linear_memory import (
     BEST,
     CELLS,
@@ -41,6 +40,7 @@ from fastnat.kernels.linear_memory import (
     TOL,
     TOTAL,
 )
+from fastnat.kernels.linear_precise import tell_rounding, turn
 from fastnat.kernels.linear_values import BY_VARIANCE, CURVES, SLOPES, VALUE, parts
 from fastnat.kernels.outcome import COV_EXPECTED
 
@@ -118,7 +118,7 @@ def proceed(memory, told, theta):
     if state[ascent.STEP_SIZE] == 0.0 and _is_poor(memory, by_x):
         return _turn(memory, theta)
     copy_matrix(by_x, memory[PLANE])
-    _tell_rounding(state, told[VALUE], by_x, theta[:p])
+    tell_rounding(state, told[VALUE], by_x, theta[:p], _FLOOR)
     code = ascent.advance(state, told[VALUE], grad[:p], memory[PLANE], theta[:p])
     if code == ascent.RUNNING:
         return BY_VARIANCE
@@ -132,23 +132,6 @@ def proceed(memory, told, theta):
         profile[WANTS] = SLOPES
         return SLOPES
     return _go_on(memory, theta)
-
-
-@helper
-def _tell_rounding(state, loglik, by_x, theta):
-    """Tell the ascent what rounding of the fit does, which noise may be small beside.
-
-    It moves residuals by as many of their standard deviations, all in all; the log-likelihood by
-    these times its own, and a decrement by their square.
-    """
-    squares = state[ascent.TOTAL] + 2.0 * abs(loglik)
-    fit = 0.0
-    for j in range(theta.size):
-        fit += abs(theta[j]) * math.sqrt(by_x[j, j])
-    moved = PERFECT * (fit + math.sqrt(squares))
-    if moved < math.inf:
-        state[ascent.SLACK] = moved * math.sqrt(squares)
-        state[ascent.FLOOR] = max(_FLOOR, moved * moved / state[ascent.TOTAL])
 
 
 @helper

@@ -1,0 +1,55 @@
+"""Regressions some of whose rows are far more precise than others, by their scale or noise."""
+
+import math
+
+from fastnat.kernels import ascent
+from fastnat.kernels._jit import helper
+from fastnat.kernels.linear_frame import multiply, set_identity, times
+from fastnat.kernels.linear_memory import (
+    BASIS_X,
+    CELLS,
+    FRAMES,
+    MOVED,
+    ORIGIN,
+    STEP_ORIGIN,
+    STEP_UNIT,
+    STEP_X,
+    STEP_Z,
+    TURNED,
+)
+
+_ROUNDING = 2.0**-50  # of a fit
+
+
+@helper
+def turn(memory, upper):
+    """X gets the coordinates in which squares with this factor are the identity; rows follow."""
+    cells, step = memory[CELLS], memory[STEP_X]
+    p = step.shape[0]
+    set_identity(memory[STEP_Z])
+    set_identity(step)
+    for j in range(p):
+        for k in range(j, p):
+            step[j, k] = upper[j, k]
+    multiply(step, memory[BASIS_X])
+    times(step, memory[ORIGIN])
+    memory[STEP_ORIGIN][:] = 0.0
+    cells[STEP_UNIT], cells[MOVED], cells[TURNED] = 1.0, 1.0, 1.0
+    cells[FRAMES] += 1.0
+
+
+@helper
+def tell_rounding(state, loglik, by_x, theta, floor):
+    """Tell the ascent what rounding of the fit does, which noise may be small beside.
+
+    It moves residuals by as many of their standard deviations, all in all; the log-likelihood by
+    these times its own, and a decrement by their square.
+    """
+    squares = state[ascent.TOTAL] + 2.0 * abs(loglik)
+    fit = 0.0
+    for j in range(theta.size):
+        fit += abs(theta[j]) * math.sqrt(by_x[j, j])
+    moved = _ROUNDING * (fit + math.sqrt(squares))
+    if moved < math.inf:
+        state[ascent.SLACK] = moved * math.sqrt(squares)
+        state[ascent.FLOOR] = max(floor, moved * moved / state[ascent.TOTAL])
