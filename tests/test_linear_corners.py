@@ -347,6 +347,57 @@ def test_noise_of_many_sizes_and_limits(options):
         assert fit.status in (Status.OK, Status.BOUNDARY)
 
 
+def exact_end(y, X, Z, noise, params):
+    """(loglik, score, information) at b and g with 50 digits, as `mpmath` matrices."""
+    p, k = X.shape[1], len(params)
+    with mp.workdps(50):
+        at = [mp.mpf(float(v)) for v in params]
+        loglik, score, J = mp.mpf(0), mp.zeros(k, 1), mp.zeros(k)
+        for value, x, z, e in zip(y, X.tolist(), Z.tolist(), noise, strict=True):
+            own = mp.exp(2 * sum(a * c for a, c in zip(z, at[p:], strict=True)))
+            total = own + mp.mpf(float(e)) ** 2
+            r = mp.mpf(float(value)) - sum(a * c for a, c in zip(x, at[:p], strict=True))
+            share, square = own / total, r * r / total
+            loglik -= (mp.log(2 * mp.pi * total) + square) / 2
+            by = [r / total] * p + [share * (square - 1)] * (k - p)
+            mixed = 2 * share * r / total
+            by_scale = 2 * share * (share * square - (1 - share) * (square - 1))
+            row = [*x, *z]
+            for i in range(k):
+                score[i] += by[i] * row[i]
+                for j in range(k):
+                    kind = (i >= p) + (j >= p)
+                    J[i, j] += (1 / total, mixed, by_scale)[kind] * row[i] * row[j]
+        return loglik, score, J
+
+
+@pytest.mark.parametrize("noisy", [False, True])
+@pytest.mark.parametrize(
+    ("precise", "near"), [(1e-3, 1e-4), (1e-5, 1e-2), (1e-5, 0.0), (1e-7, 1e-2), (1e-9, 1e-2)]
+)
+def test_precise_rows_of_which_columns_are_nearly_dependent(precise, near, noisy):
+    """With a scale for the few rows that count most, which hide what the others say of b."""
+    n, few = 40, np.arange(40) < 8
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        X = np.column_stack([line(n)[:, 0], rng.normal(size=(n, 2))])
+        X[few, 2] = X[few, 1] + near * rng.normal(size=8)
+        Z, sd = np.column_stack([np.ones(n), few]), np.where(few, precise, 1.0)
+        noise, options = (sd, {"noise_std": sd}) if noisy else (0.0 * sd, {})
+        y = X @ [1.0, 2.0, 3.0] + 3.0 * sd * rng.normal(size=n)
+        fit = fastnat.fit_linear(y, X, Z, **options)
+        assert fit.status is Status.OK
+        loglik, score, J = exact_end(y, X, Z, noise, fit.params)
+        cov = mp.inverse(J)
+        errors = np.array([float(mp.sqrt(cov[j, j])) for j in range(5)])
+        # Values, and what is fitted to them, have this rounding, in standard deviations.
+        rounding = 2.0**-50 * np.max(np.abs(y)) / precise
+        far = [float(step) for step in cov * score] / errors
+        assert np.max(np.abs(far)) < 1e-10 + rounding
+        assert abs(float(mp.mpf(float(fit.loglik)) - loglik)) < 1e-10 + 4.0 * rounding
+        np.testing.assert_allclose(fit.stderr, errors, rtol=1e-9 + rounding)
+
+
 def test_noise_and_limits_out_of_steps():
     x, y = line(8), np.array([0.1, -0.4, 0.8, 0.3, 1.5, 0.9, 2.2, 1.4])
     options = {"noise_std": 0.3, "left": 0.5}

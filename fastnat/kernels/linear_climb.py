@@ -52,7 +52,7 @@ from fastnat.kernels.linear_memory import (
     VERDICT,
     WANTED,
 )
-from fastnat.kernels.linear_precise import turn
+from fastnat.kernels.linear_precise import tell_rounding, turn
 from fastnat.kernels.linear_shorten import shorten
 from fastnat.kernels.linear_values import (
     BOUNDS,
@@ -166,7 +166,7 @@ def proceed(memory, told, theta):
     if (scaled or censored) and ascent.accepts(state, told[VALUE], grad):
         if told[SHARP] > 0.0 or told[HUGE] > 0.0:
             return _stop_at_extreme(memory, told, theta)
-        if not _take_metric(memory, told, grad):
+        if not _take_metric(memory, told, grad, theta):
             return int(cells[WANTED])
     code = ascent.advance(state, told[VALUE], grad, metric, theta)
     if censored and _is_stuck(cells, state, code):
@@ -187,7 +187,7 @@ def proceed(memory, told, theta):
 
 
 @helper
-def _take_metric(memory, told, grad):
+def _take_metric(memory, told, grad, theta):
     """Keep the information at an accepted point; false if another is WANTED for the metric."""
     cells, metric, factor, rough = memory[CELLS], memory[METRIC], memory[SPARE], told[ROUGH]
     if cells[WANTED] in (OBSERVED, ROUGHLY):
@@ -203,6 +203,9 @@ def _take_metric(memory, told, grad):
     cells[INFORMED] = 1.0 if enough and cells[WANTED] != SAFE else 0.0
     copy_matrix(metric, memory[INFORMATION])
     copy(grad, memory[GRAD])
+    if cells[MODEL] == SCALED:
+        b = theta[: memory[ORIGIN].size]
+        tell_rounding(memory[STATE], told[VALUE], metric, b, _FLOOR)
     return True
 
 

@@ -14,8 +14,8 @@ import math
 from fastnat.kernels import ascent, codes, root
 from fastnat.kernels._jit import helper
 from fastnat.kernels.curvature import copy, copy_matrix
-from fastnat.kernels.linalg import cholesky, cholesky_solve, least_alone, log_det
-from fastnat.kernels.linear_frame import factor, times
+from fastnat.kernels.linalg import cholesky, cholesky_solve, log_det
+from fastnat.kernels.linear_frame import times
 from fastnat.kernels.linear_memory import (
     BEST,
     CELLS,
@@ -40,7 +40,7 @@ from fastnat.kernels.linear_memory import (
     TOL,
     TOTAL,
 )
-from fastnat.kernels.linear_precise import tell_rounding, turn
+from fastnat.kernels.linear_precise import is_poor, tell_rounding, turn
 from fastnat.kernels.linear_values import BY_VARIANCE, CURVES, SLOPES, VALUE, parts
 from fastnat.kernels.outcome import COV_EXPECTED
 
@@ -65,7 +65,6 @@ _RATIO = math.sqrt(0.1)
 _LOWEST = 1e-12  # of the lowest point of the grid, where a root may be below it
 _MOST_TRIES = 20
 _FLOOR = 1e-22
-_POOR = 1e-6  # of a column, left by the others in these weights: coordinates for others
 _MOST_TURNS, _MOST_FRAMES = 4, 32  # at a variance, and in all
 _CANCELLED = 1e-6  # of the terms of a slope, if no more is left of them
 _ROUNDED = 1e-12  # the same, where rows have noise, and less would be none of theirs
@@ -115,7 +114,8 @@ def proceed(memory, told, theta):
     if profile[WANTS] == CURVES:
         _restrict(memory, by_x)
         return _go_on(memory, theta)
-    if state[ascent.STEP_SIZE] == 0.0 and _is_poor(memory, by_x):
+    new = state[ascent.STEP_SIZE] == 0.0 and profile[TURNS] < _MOST_TURNS
+    if new and cells[FRAMES] < _MOST_FRAMES and is_poor(memory, by_x):
         return _turn(memory, theta)
     copy_matrix(by_x, memory[PLANE])
     tell_rounding(state, told[VALUE], by_x, theta[:p], _FLOOR)
@@ -132,21 +132,6 @@ def proceed(memory, told, theta):
         profile[WANTS] = SLOPES
         return SLOPES
     return _go_on(memory, theta)
-
-
-@helper
-def _is_poor(memory, by_x):
-    """Whether columns are nearly dependent in the weights of this variance.
-
-    Where few rows are far more precise than others, they alone are seen in these squares.
-    """
-    profile, upper, p = memory[PROFILE], memory[FACTOR], memory[ORIGIN].size
-    if profile[TURNS] == _MOST_TURNS or memory[CELLS][FRAMES] == _MOST_FRAMES:
-        return False
-    for j in range(p):
-        if not 0.0 < by_x[j, j] < math.inf:
-            return False
-    return not (factor(by_x, p, upper) > _POOR and least_alone(upper, p, memory[GRAD]) > _POOR)
 
 
 @helper

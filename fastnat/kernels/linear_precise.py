@@ -4,13 +4,16 @@ import math
 
 from fastnat.kernels import ascent
 from fastnat.kernels._jit import helper
-from fastnat.kernels.linear_frame import multiply, set_identity, times
+from fastnat.kernels.linalg import least_alone
+from fastnat.kernels.linear_frame import factor, multiply, set_identity, times
 from fastnat.kernels.linear_memory import (
     BASIS_X,
     CELLS,
+    FACTOR,
     FRAMES,
     MOVED,
     ORIGIN,
+    SPARE,
     STEP_ORIGIN,
     STEP_UNIT,
     STEP_X,
@@ -19,6 +22,21 @@ from fastnat.kernels.linear_memory import (
 )
 
 _ROUNDING = 2.0**-50  # of a fit
+_POOR = 1e-6  # of a column, left by the others in these weights: coordinates for others
+
+
+@helper
+def is_poor(memory, by_x):
+    """Whether columns are nearly dependent in the weights that rows have in these squares.
+
+    Where few rows are far more precise than others, they alone are seen.  memory[FACTOR] gets
+    their factor.
+    """
+    upper, p = memory[FACTOR], memory[ORIGIN].size
+    for j in range(p):
+        if not 0.0 < by_x[j, j] < math.inf:
+            return False
+    return not (factor(by_x, p, upper) > _POOR and least_alone(upper, p, memory[SPARE][0]) > _POOR)
 
 
 @helper
@@ -48,7 +66,7 @@ def tell_rounding(state, loglik, by_x, theta, floor):
     squares = state[ascent.TOTAL] + 2.0 * abs(loglik)
     fit = 0.0
     for j in range(theta.size):
-        fit += abs(theta[j]) * math.sqrt(by_x[j, j])
+        fit += abs(theta[j]) * math.sqrt(max(by_x[j, j], 0.0))
     moved = _ROUNDING * (fit + math.sqrt(squares))
     if moved < math.inf:
         state[ascent.SLACK] = moved * math.sqrt(squares)

@@ -54,6 +54,8 @@ from fastnat.kernels.linear_memory import (
     CUT,
     DENSE,
     ESCAPES,
+    FACTOR,
+    FRAMES,
     GRAD,
     INFORMATION,
     KNOWN,
@@ -89,6 +91,7 @@ from fastnat.kernels.linear_memory import (
     UNIT,
     WITH_NOISE,
 )
+from fastnat.kernels.linear_precise import is_poor, turn
 from fastnat.kernels.linear_proof import is_proven
 from fastnat.kernels.linear_values import (
     CLUSTERS,
@@ -108,6 +111,7 @@ _CERTAIN = 1e-10  # of known columns, beside the others, that leaves no doubt ab
 _TINY = 5e-324  # so that what is rounding is not 0
 _ESCAPE = 0.3  # how far a saddle is left, in standard deviations of an observation
 _MOST_ESCAPES = 2
+_MOST_FRAMES = 4  # coordinates
 _LEAST_SCALE = 1e-3  # of the noise, at the start
 
 
@@ -327,6 +331,8 @@ def _judge(memory, theta):
     """Whether the information at the end is that of a maximum."""
     cells = memory[CELLS]
     if cells[MODEL] == SCALED:
+        if cells[FRAMES] < _MOST_FRAMES and is_poor(memory, memory[INFORMATION]):
+            return _turn(memory, theta)
         code = linear_limit.judge(memory)
         if code == codes.SADDLE and cells[ESCAPES] < _MOST_ESCAPES:
             return _escape(memory, theta)
@@ -340,6 +346,15 @@ def _judge(memory, theta):
     if not cholesky(memory[METRIC]):
         return stop(memory, codes.NOT_IDENTIFIED)
     return _want_meat(memory, False)
+
+
+@helper
+def _turn(memory, theta):
+    """Go on in coordinates for the weights that rows have here, with all that is known."""
+    turn(memory, memory[FACTOR])
+    for b in (theta, memory[START], memory[OWN_START]):
+        times(memory[STEP_X], b[: memory[ORIGIN].size])
+    return climb_from(memory, theta)
 
 
 @helper
