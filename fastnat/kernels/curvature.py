@@ -78,8 +78,7 @@ def definite(information, products, work, direction):
 
     information, products : (p, p), the observed information and the OPG.
     work : (p, p), scratch.
-    direction : (p,), out: one of negative curvature if the status is SADDLE, one of no curvature if
-        it is NOT_IDENTIFIED, which ends with the first row that depends on those before it.
+    direction : (p,), out: one of negative curvature if the status is SADDLE.
     """
     p = information.shape[0]
     for j in range(p):
@@ -96,17 +95,17 @@ def definite(information, products, work, direction):
             for k in range(j, p):
                 work[j, k] -= factor * work[m, k]
         pivot = work[j, j]
-        if math.isnan(pivot):
-            return codes.MAX_ITER
-        if not pivot > _FLAT:
+        if pivot < -_FLAT:
             _downhill(work, j, direction)
-            return codes.SADDLE if pivot < -_FLAT else codes.NOT_IDENTIFIED
+            return codes.SADDLE
+        if not pivot > _FLAT:
+            return codes.NOT_IDENTIFIED if pivot == pivot else codes.MAX_ITER
     return codes.OK
 
 
 @helper
 def _downhill(work, j, direction):
-    """The direction along which the curvature is the pivot j of an elimination.
+    """The direction along which the curvature is the negative pivot j of an elimination.
 
     direction : (p,), in: the scale of each row, out.
     """
