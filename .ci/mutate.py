@@ -355,6 +355,8 @@ def main():
     explained = config["explained"]
     mutants = all_mutants()
     names = [name for name in mutants if options.match in name][options.skip : options.count]
+    control = config["control"]
+    names += [control] * (control not in names)
     if options.list:
         print("\n".join(names), f"\n{len(mutants)} in all")
         return 0
@@ -368,8 +370,8 @@ def main():
     files = {name.split()[0] for name in mutants}
     wrong += [f"no tests are named for {file}" for file in files - config["tests"].keys()]
     wrong += [f"no such mutant: {name}" for name in explained if name not in mutants]
-    if "survived" not in outcomes.values():
-        wrong.append("Nothing survived: do the tests pass at all?  Take a larger sample.")
+    if outcomes[control] != "survived":
+        wrong.append(f"{outcomes[control]}: the control.  Do the tests pass at all?")
     print(f"{len(names)} of {len(mutants)} mutants:", dict(Counter(outcomes.values())))
     print(*wrong, sep="\n")
     return 1 if wrong else 0

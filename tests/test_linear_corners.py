@@ -332,7 +332,7 @@ def test_more_rows_without_noise_than_a_plane_goes_through(rng):
         _, slope, b, _ = exact_profile(y, X, noise, mp.mpf(float(fit.sigma)) ** 2, False)
         # The slope by log sigma, of which curvature is about 1.
         assert abs(2.0 * float(slope) * fit.sigma**2) < 1e-8
-        np.testing.assert_allclose(fit.coef, np.array(b, dtype=float), rtol=1e-10)
+        np.testing.assert_allclose(fit.coef, [float(v) for v in b], rtol=1e-10)
 
 
 @pytest.mark.parametrize("options", [{"left": -0.5}, {"right": 1.0}])
