@@ -336,3 +336,15 @@ def test_no_coordinate_is_open_where_the_mean_is_not_known():
     memory[linear_memory.INFORMATION][1, 1] = 1.0
     assert linear_limit.judge(memory) == codes.OK
     assert linear_limit.has_open(memory)
+
+
+def test_a_scale_that_goes_to_infinity_is_no_limit_where_it_is_zero(rng):
+    """Half-lines that exclude each other become coins, in a group of their own."""
+    group, noise, y = np.arange(40) % 2, np.full(40, 0.3), rng.normal(size=40)
+    sign = np.where(np.arange(40) % 4 == 1, 1.0, -1.0)
+    low = np.where(group == 0, y, np.where(sign > 0.0, 5.0, -np.inf))
+    high = np.where(group == 0, y, np.where(sign > 0.0, np.inf, -5.0))
+    fit = fastnat.fit_linear(low, np.ones((40, 1)), np.eye(2)[group], upper=high, noise_std=noise)
+    assert fit.status is Status.NOT_IDENTIFIED
+    rest = fastnat.fit_normal(y[group == 0], noise_std=0.3)
+    assert abs(fit.loglik - rest.loglik - 20.0 * np.log(0.5)) < 1e-8

@@ -247,11 +247,12 @@ def _has_cancelled(memory):
 @helper
 def _on_grid(memory, variance, score, theta):
     profile = memory[PROFILE]
-    # Rows with hardly any noise: coefficients take up what they say, as long as those suffice, and
-    # the likelihood of the others does not depend on a small variance.
-    profile[FLATS] = profile[FLATS] + 1.0 if _has_cancelled(memory) else 0.0
-    if profile[FLATS] > 0.0:
-        return _on_flat(memory, variance, theta)
+    if memory[CELLS][NOISE_FREE] > 0.0:
+        # Rows without noise: coefficients take up what they say, as long as those suffice, and
+        # the likelihood of the others does not depend on a small variance.
+        profile[FLATS] = profile[FLATS] + 1.0 if _has_cancelled(memory) else 0.0
+        if profile[FLATS] > 0.0:
+            return _on_flat(memory, variance, theta)
     if profile[POINT] == 0.0 and score > 0.0 and profile[TRIES] < _MOST_TRIES:
         profile[TRIES] += 1.0
         return _look_at(memory, 10.0 * variance, theta)
@@ -277,8 +278,6 @@ def _on_flat(memory, variance, theta):
         profile[SEEN] -= variance * profile[SCORE]
         theta[memory[ORIGIN].size] = 0.0
         _note(memory, theta)
-        if memory[CELLS][NOISE_FREE] == 0.0:
-            profile[NOTED] = -1.0  # the information is that there, if there is any
     return _end(memory, theta)
 
 
@@ -314,10 +313,8 @@ def _next_point(memory, theta):
 def _end(memory, theta):
     """The best maximum is that of all, and is looked at again if coordinates were others there."""
     profile, best, p = memory[PROFILE], memory[BEST], memory[ORIGIN].size
-    if profile[HIGHEST] == -math.inf:
-        return FAILED
-    if profile[NOTED] == memory[CELLS][FRAMES]:
-        return FOUND
+    if profile[NOTED] == memory[CELLS][FRAMES] or profile[HIGHEST] == -math.inf:
+        return FOUND if profile[HIGHEST] > -math.inf else FAILED
     profile[MODE] = _AGAIN
     copy(best[:p], theta)
     return _look_at(memory, best[p], theta)
