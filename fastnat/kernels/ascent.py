@@ -214,8 +214,6 @@ def keep_sign(state, grad, factor, theta):
 @helper
 def shorten(state, factor, theta):
     """After RUNNING: let a whole step be only ``factor`` of itself; ``theta`` (p,) is on trial."""
-    if state[STEP_SIZE] != 1.0:
-        return
     p = theta.shape[0]
     state[SLOPE] *= factor
     state[LAST] = 0.0
