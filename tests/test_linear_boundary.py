@@ -89,6 +89,8 @@ def test_noise_explains_some_groups_of_a_regression(which, cov_type, rng):
     np.testing.assert_allclose(fit.loglik, nl.loglik(P, fit.coef, scale), atol=1e-9)
     want = covariance_in_limit(fit, P, scale, cov_type)
     found = fit.cov_params[np.ix_(told, told)]
+    # 1e-12 of a row's information is left of the limit, times what the inverse makes of it; what is
+    # 0 by symmetry is so but for rounding of the reference, which has quadrature.
     np.testing.assert_allclose(found, want, rtol=1e-7, atol=1e-15)
     sd = np.where(quiet, 0.0, np.exp(D @ scale))
     np.testing.assert_allclose(fit.predict(X, D).sd, sd, rtol=1e-12)
@@ -316,10 +318,11 @@ def test_a_scale_that_is_little_beside_the_noise(rng):
             -200.0 * (np.log(2.0 * np.pi) + 1.0) - 50.0 * (np.log(4.0) - np.log(1.0 - share)) * 2.0
         )
         assert fit.success
-        assert abs(fit.loglik - want) < 1.5e-8 * 400
+        assert abs(fit.loglik - want) < 1.5e-8 * 400  # a row, what is taken for the same
         found.add(fit.status)
         if share > 3e-4:
             assert fit.status is Status.OK
+            # Its standard error is 170 where the share is least: the search ends far within it.
             np.testing.assert_allclose(
                 fit.scale_coef[0], 0.5 * np.log(share / (1.0 - share)), rtol=1e-6
             )
