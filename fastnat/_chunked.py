@@ -73,7 +73,7 @@ class Sources(NamedTuple):
 
         once : whether nobody will ask for the same again, so that the name need not be a hash.
         """
-        if once and (chunks := self._at_hand(out)):
+        if once and (chunks := self.at_hand(out, np.ndarray)):
             return self._tasks(function, out, chunks)
         pairs = [v for name in self.arrays for v in (self.arrays[name], self.labels[name])]
         prefix = key_split(next(iter(self.arrays.values())).name)
@@ -91,49 +91,58 @@ class Sources(NamedTuple):
             meta=np.empty((0,) * len(out), object),
         )
 
-    def _at_hand(self, out: tuple[Any, ...]) -> dict[str, dict[Any, Array]]:
-        """The chunks by name and place, if all are NumPy arrays, and one of each makes a task.
+    def at_hand(self, out: tuple[Any, ...], kind: type) -> dict[tuple[int, ...], list[Any]]:
+        """The chunks of each part by its place, if all are of this type; else nothing.
 
-        Else nothing.
+        Nor if more than one chunk of an array makes a part.
         """
-        found = dict[str, dict[Any, Array]]()
+        found = list[dict[Any, Any]]()
         for name, array in self.arrays.items():
             layer, labels = array.dask.layers.get(array.name), self.labels[name]
             cut = [k for k, n in zip(labels, array.numblocks, strict=True) if n > 1]
             if type(layer) is not MaterializedLayer or not {*out}.issuperset(cut):
                 return {}
             keys = flatten(array.__dask_keys__())
-            found[name] = {key[1:]: layer.mapping.get(key) for key in keys}
-            if any(type(chunk) is not np.ndarray for chunk in found[name].values()):
+            found.append({key[1:]: layer.mapping.get(key) for key in keys})
+            if any(type(chunk) is not kind for chunk in found[-1].values()):
                 return {}
-        return found
+        parts = dict[tuple[int, ...], list[Any]]()
+        for place in product(*(range(len(own)) for own in self._sizes(out).values())):
+            at, parts[place] = dict(zip(out, place, strict=True)), list[Any]()
+            for (name, array), chunks in zip(self.arrays.items(), found, strict=True):
+                ends = zip(self.labels[name], array.numblocks, strict=True)
+                parts[place].append(chunks[tuple(min(at.get(k, 0), n - 1) for k, n in ends)])
+        return parts
+
+    def by_name(self, function: Callable[..., Any]) -> "_ByName":
+        """A function of arguments by name as one of the chunks of a part."""
+        return _ByName(function, dict.fromkeys(self.arrays, ()), self.numbers)
+
+    def _sizes(self, out: tuple[Any, ...]) -> dict[Any, tuple[int, ...]]:
+        """Those of chunks along each label; a dimension of 1 is that of all."""
+        sizes: dict[Any, tuple[int, ...]] = dict.fromkeys(out, (1,))
+        for name, array in self.arrays.items():
+            for label, own in zip(self.labels[name], array.chunks, strict=True):
+                if label in sizes:
+                    sizes[label] = max(sizes[label], own, key=lambda own: (len(own), sum(own)))
+        return sizes
 
     def _tasks(
         self,
         function: Callable[..., Any],
         out: tuple[Any, ...],
-        chunks: dict[str, dict[Any, Array]],
+        chunks: dict[tuple[int, ...], list[Array]],
     ) -> da.Array:
         """`blocks` of chunks that are at hand.
 
         Dask would make a task of each, fuse it with ours, and put the two in order when it runs
         them, all of which takes longer than what we do.
         """
-        sizes = dict.fromkeys(out, (1,))
-        for name, array in self.arrays.items():
-            for label, own in zip(self.labels[name], array.chunks, strict=True):
-                if label in sizes:
-                    sizes[label] = max(sizes[label], own, key=lambda own: (len(own), sum(own)))
-        graph, token = dict[Any, Any](), f"parts-{uuid.uuid4().hex}"
-        call = _ByName(function, dict.fromkeys(self.arrays, ()), self.numbers)
-        for place in product(*(range(len(own)) for own in sizes.values())):
-            at, own = dict(zip(sizes, place, strict=True)), list[Array]()
-            for name, array in self.arrays.items():
-                ends = zip(self.labels[name], array.numblocks, strict=True)
-                own.append(chunks[name][tuple(min(at.get(k, 0), n - 1) for k, n in ends)])
-            graph[(token, *place)] = (call, *own)
+        call, token = self.by_name(function), f"parts-{uuid.uuid4().hex}"
+        graph = {(token, *place): (call, *own) for place, own in chunks.items()}
+        sizes = tuple(self._sizes(out).values())
         meta = np.empty((0,) * len(out), object)
-        return da.Array(graph, token, tuple(sizes.values()), dtype=object, meta=meta)
+        return da.Array(graph, token, sizes, dtype=object, meta=meta)
 
 
 @dataclass(frozen=True)

@@ -236,7 +236,8 @@ class _Job:
         lost = float(p) if self.options.reml else 0.0
         search = _long.Search(p, q, self.numbers, lost, self.starts[f % self.starts.shape[0]])
         out = tuple(array[f] for array in self.found)
-        search.run(lambda question: rows.tell(question, self.options.n_threads), sure, out)
+        rooms, n_threads = _long.Rooms(), self.options.n_threads
+        search.run(lambda question: rows.tell(question, n_threads, rooms), sure, out)
 
     def decide(self, f: int) -> None:
         """Known values leave it open whether there is a maximum: look at the censored ones too."""

@@ -5,7 +5,9 @@ and answers are merged in the order of the rows.  So the sums have the same bits
 up, on however many threads or machines.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
@@ -47,6 +49,34 @@ class Answer(NamedTuple):
     total: float  # weight
 
 
+class Rooms:
+    """Arrays that threads work in, one after the other: what is freed may go far.
+
+    Workers of distributed give free memory back to the system, which clears each page anew.
+    """
+
+    def __init__(self) -> None:
+        self._empty = defaultdict[Any, SimpleQueue[Any]](SimpleQueue)
+
+    @contextmanager
+    def lend(self, new: Callable[..., Any], *sizes: int) -> Iterator[Any]:
+        """What ``new`` makes of these sizes, as somebody has left it."""
+        empty = self._empty[new, sizes]
+        try:
+            room = empty.get_nowait()
+        except Empty:
+            room = new(*sizes)
+        yield room
+        empty.put(room)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Rooms, ()  # all are left behind
+
+
+def _new_sums(n: int, size: int) -> Array:
+    return np.empty((n, size))
+
+
 @dataclass(frozen=True, eq=False)
 class Rows:
     """Rows of one problem that are in one place.
@@ -69,15 +99,20 @@ class Rows:
         given = tuple(map(_blocks.or_nothing, columns))
         return given, _flat(self.x, part), _flat(self.z, part)
 
-    def tell(self, question: Question, n_threads: int | None) -> Answer:
-        """Answer for these rows, segment by segment on threads."""
+    def tell(self, question: Question, n_threads: int | None, rooms: Rooms) -> Answer:
+        """Answer for these rows."""
+        size = values.told_size(self.x.shape[1], question.theta.size - self.x.shape[1])
+        with rooms.lend(_new_sums, len(self.seen), size) as told:
+            told[:] = 0.0
+            return self._tell(question, n_threads, rooms, told)
+
+    def _tell(self, question: Question, n_threads: int | None, rooms: Rooms, told: Array) -> Answer:
+        """Answer segment by segment, on threads."""
         n, k, clustered = len(self.seen), question.theta.size, question.request == values.CLUSTERS
         members, p = self.members[: None if clustered else 0], self.x.shape[1]
-        told = np.zeros((n, values.told_size(p, k - p)))
         scores = np.zeros((n, members.size, k))
         each = self._segments_of_a_task(self._work(k), n_threads)
         found = np.empty((n, 2))
-        rooms = SimpleQueue[Any]()  # of threads between two tasks
         whole = self.read(slice(None)) if self._is_direct() else None
 
         def work(i: int) -> None:
@@ -85,14 +120,10 @@ class Rows:
             part = slice(own.start * _SEGMENT, own.stop * _SEGMENT)
             (columns, x, z), skip = (whole, own.start) if whole else (self.read(part), 0)
             self._look(own, skip, columns, x, z)
-            try:
-                room = rooms.get_nowait()
-            except Empty:
-                room = linear_long.new_room(p, k - p, z.shape[1])
-            how = self.omit, np.array(self.seen[own]), skip, _SEGMENT, room
             outs = told[own], scores[own], found[own]
-            linear_long.tell(*question, columns, x, z, *how, *outs)
-            rooms.put(room)
+            with rooms.lend(linear_long.new_room, p, k - p, z.shape[1]) as room:
+                how = self.omit, np.array(self.seen[own]), skip, _SEGMENT, room
+                linear_long.tell(*question, columns, x, z, *how, *outs)
 
         _blocks.run(work, -(-n // each), n_threads, self._work(k) * len(self.x))
         sums = np.sum(told, axis=0), members, np.sum(scores, axis=0)

@@ -5,20 +5,13 @@ is where the rows are: in chunks that Dask has made, and which do not move.
 """
 
 import math
-import time
-import uuid
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import dask.array as da
 import numpy as np
-from dask.base import compute_as_if_collection
-from dask.core import flatten
-from dask.delayed import Delayed
-from dask.highlevelgraph import HighLevelGraph
 
 import fastnat
-from fastnat import _chunked, _linear, _long, _observed, _workers
+from fastnat import _chunked, _linear, _long, _observed
 from fastnat import _linear_arguments as arguments
 from fastnat._arrays import (
     COVS,
@@ -30,13 +23,10 @@ from fastnat._arrays import (
     as_tolerance,
     nan_found,
 )
+from fastnat._chunked_rows import Chunks
 from fastnat._existence import Problem, is_decisive, judge
 from fastnat._searched import Searched
 from fastnat.kernels import codes, estimates, linear_memory, linear_outcome
-
-_NAMES = ("upper", "left", "right", *_observed.BOUNDS, "noise_std", "weights", "clusters")
-
-_SILENCE = 1.0  # seconds without tasks, after which a step goes by tasks, for 20 ms more
 
 
 class Regression(NamedTuple):
@@ -98,98 +88,14 @@ def _as_options(model: int, options: dict[str, Any]) -> _linear.Options:
     )
 
 
-@dataclass(frozen=True)
-class _Cut:
-    """A chunk of each argument as rows."""
-
-    omit: bool
-
-    def __call__(self, given: dict[str, Any]) -> _long.Rows:
-        main = given["y"]
-        rest = {name: given[name] for name in _NAMES if name in given}
-        shape = np.broadcast_shapes(np.shape(main), *(np.shape(v) for v in rest.values()))
-        n = math.prod(shape)
-
-        def row(value: Any) -> Array:
-            if np.ndim(value) == 0:
-                return np.broadcast_to(value, (n,))
-            return np.broadcast_to(value, shape).reshape(-1)
-
-        columns = [row(main), *(row(rest[k]) if k in rest else None for k in _NAMES)]
-        members = np.empty(0, np.int64)
-        if columns[-1] is not None:
-            members, own = np.unique(columns[-1], return_inverse=True)
-            columns[-1] = own.astype(np.int64)
-        x, z = given.get("X", np.ones((1, 1))), given.get("Z")
-        x = np.broadcast_to(x, (n, 1)) if "X" not in given else x.reshape(-1, x.shape[-1])
-        z = None if z is None else z.reshape(-1, z.shape[-1])
-        return _long.rows_of(tuple(columns), x, z, members, self.omit)
-
-
-@dataclass(frozen=True)
-class _Tell:
-    """What a chunk of rows answers."""
-
-    question: _long.Question
-    n_threads: int | None
-
-    def __call__(self, rows: _long.Rows) -> _long.Answer:
-        return rows.tell(self.question, self.n_threads)
-
-
-class _Chunks:
-    """Rows of one problem in chunks, which stay where they are."""
-
-    def __init__(self, blocks: da.Array, n_threads: int | None) -> None:
-        self.blocks = blocks.persist()
-        self.keys = list(flatten(self.blocks.__dask_keys__()))
-        self.n_threads = n_threads
-        self.last_tasks = time.monotonic()
-        # Who holds them, while all of these answer and no task may have moved any.
-        self.workers: _workers.Workers | None = None
-
-    def ask(self, question: _long.Question) -> _long.Answer:
-        """Ask all rows: workers where they lie, and in tasks of those that nobody has told of.
-
-        Now and then, or always if a step takes long, all in tasks: a scheduler that sees none
-        takes its workers for idle, and may send them away.
-        """
-        tell, told = _Tell(question.brief(), self.n_threads), dict[Any, _long.Answer]()
-        self.workers = workers = self.workers or _workers.who_holds(self.blocks)
-        if time.monotonic() - self.last_tasks < _SILENCE:
-            told |= workers.apply(tell)
-        left = [key for key in self.keys if key not in told]
-        if left:
-            groups = workers.for_tasks(left)
-            answers = self._compute("tell", [(_each, tell, group) for group in groups])
-            for group, own in zip(groups, answers, strict=True):
-                told |= zip(group, own, strict=True)
-        return _long.merge([told[key] for key in self.keys])
-
-    def first(self, n: int) -> list[_long.Rows]:
-        """The rows of the first chunks, brought here."""
-        return self._compute("bring", self.keys[:n])
-
-    def _compute(self, what: str, tasks: list[Any]) -> list[Any]:
-        name = f"{what}-{uuid.uuid4().hex}"
-        graph = {(name, k): task for k, task in enumerate(tasks)}
-        whole = HighLevelGraph.from_collections(name, graph, dependencies=[self.blocks])
-        self.last_tasks, self.workers = time.monotonic(), None
-        return list(compute_as_if_collection(Delayed, whole, list(graph)))
-
-
-def _each(tell: _Tell, chunks: list[_long.Rows]) -> list[_long.Answer]:
-    return [tell(rows) for rows in chunks]
-
-
-def _has_maximum(chunks: _Chunks, model: int) -> bool:
+def _has_maximum(chunks: Chunks, model: int) -> bool:
     """Whether some rows have a maximum; then all have, if none of the others is a density.
 
     For the log-likelihood of the others is bounded in Olsen's chart, or falls as well.
     """
     n = 1
     while True:
-        every = n >= len(chunks.keys)
+        every = n >= len(chunks.parts)
         if model == linear_memory.CENSORED or every:
             parts = [rows.read(slice(None)) for rows in chunks.first(n)]
             columns = zip(*(part[0] for part in parts), strict=True)
@@ -216,8 +122,7 @@ def _solve(
         np.empty((1, k, k)),
     )
     out, options = tuple(array[0] for array in found), problem.options
-    rows = sources.blocks(_Cut(options.omit), labels, once=True)
-    chunks = _Chunks(rows, options.n_threads)
+    chunks = Chunks(sources, labels, options.omit, options.n_threads)
     clustered, noisy = "clusters" in sources.arrays, problem.given.noise is not None
     search = _long.Search(
         problem.p,

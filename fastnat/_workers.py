@@ -1,95 +1,139 @@
 """Chunks that lie on workers of `distributed`: these are asked where they lie, in one message each.
 
-A task that does nothing takes 10 ms there and back, a message 2.  What a worker does not say,
+A task that does nothing takes 10 ms there and back, a message 2 to 3.  What a worker does not say,
 because it has died or has given its chunks away, is said by tasks, of which Dask takes care.
 """
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import dask.array as da
+Keys = list[Any]  # of the chunks that make a part
+Ask = Callable[[bytes, list[Any]], Any]  # what is known of a part already, its chunks -> an answer
 
 
 class Workers(NamedTuple):
-    """Who holds the chunks of an array that is persisted; nobody without `distributed`."""
+    """Who holds the parts of something; nobody without `distributed`."""
 
     client: Any
-    shares: dict[str, list[Any]]  # keys of chunks by address, each in one place only
+    shares: dict[str, dict[int, Keys]]  # parts by address, each in one place only
 
-    def apply(self, function: Callable[[Any], Any]) -> dict[Any, Any]:
-        """Apply a function to chunks where they lie; returns what it gives, by key.
+    @property
+    def n_parts(self) -> int:
+        return sum(map(len, self.shares.values()))
+
+    def apply(self, ask: Ask, known: Sequence[bytes]) -> dict[int, Any]:
+        """Ask of each part where it lies; returns the answers.
 
         Nothing in a task, whose thread may be the only one that could answer.
         """
         if not self.shares or _in_a_task():
             return {}
-        ask, loads = self.client.run, _pickle().loads
-        told = ask(_apply_here, function, self.shares, workers=[*self.shares], on_error="ignore")
-        return {key: value for own in told.values() for key, value in loads(own).items()}
+        asked = {
+            place: [(k, known[k], keys) for k, keys in share.items()]
+            for place, share in self.shares.items()
+        }
+        told, loads = self._run(ask, asked), _distributed().protocol.pickle.loads
+        return {k: answer for own in told for k, answer in loads(own).items()}
 
-    def for_tasks(self, keys: list[Any]) -> list[list[Any]]:
-        """These keys, together for each thread that has their chunks; else one by one."""
+    def _run(self, *args: Any) -> list[bytes]:
+        """What workers say, without those who fail."""
+        client, places = self.client, [*self.shares]
+        if _reaches_workers(client):
+            told: list[bytes] = client.sync(_run_directly, client, places, args)
+            return told
+        by_place = client.run(_apply_here, *args, workers=places, on_error="ignore")
+        return [*by_place.values()]
+
+    def for_tasks(self, parts: list[int]) -> list[list[int]]:
+        """These parts, together for each thread that has them; else one by one."""
         threads = self.client.nthreads() if self.shares else {}
-        left, groups = keys, list[list[Any]]()
+        left, groups = set(parts), list[list[int]]()
         for place, share in self.shares.items():
-            held = set(share)
-            own = [key for key in left if key in held]
+            own = [k for k in share if k in left]
             n = min(len(own), threads.get(place, 1))
             groups += [own[k::n] for k in range(n)]
-            left = [key for key in left if key not in held]
-        return groups + [[key] for key in left]
+            left.difference_update(own)
+        return groups + [[k] for k in sorted(left)]
 
 
-def who_holds(blocks: da.Array) -> Workers:
-    """Wait until all chunks are made, and ask where."""
-    distributed: Any = sys.modules.get("distributed")
-    futures = distributed.futures_of(blocks) if distributed else []
+def who_holds(parts: Sequence[Keys], chunks: Mapping[Any, Any]) -> Workers:
+    """Wait until all chunks are made, and ask where.
+
+    parts : the keys of the chunks that make each.
+    chunks : by key; nobody holds them if they are no futures.
+    """
+    distributed = _distributed()
+    futures = [c for c in chunks.values() if distributed and isinstance(c, distributed.Future)]
     if not futures:
         return Workers(None, {})
-    client, shares = futures[0].client, dict[str, list[Any]]()
+    client, shares = futures[0].client, dict[str, dict[int, Keys]]()
     if not _in_a_task():  # then nobody may be there to make them
         with client.as_current():
             distributed.wait(futures)
-    for key, places in client.who_has(futures).items():
+    held = client.who_has(futures)
+    for k, keys in enumerate(parts):
+        places = set.intersection(*(set(held.get(key, ())) for key in keys))
         if places:
-            least = min(places, key=lambda place: len(shares.get(place, ())))
-            shares.setdefault(least, []).append(key)
+            least = min(sorted(places), key=lambda place: len(shares.get(place, ())))
+            shares.setdefault(least, {})[k] = keys
     return Workers(client, shares)
 
 
-def _pickle() -> Any:
-    return sys.modules["distributed"].protocol.pickle
+def _distributed() -> Any:
+    return sys.modules.get("distributed")
 
 
 def _in_a_task() -> bool:
     try:
-        sys.modules["distributed"].get_worker()
+        _distributed().get_worker()
     except ValueError:
         return False
     return True
 
 
-async def _apply_here(
-    function: Callable[[Any], Any], shares: dict[str, list[Any]], dask_worker: Any
-) -> bytes:
-    """Apply a function to the chunks of this worker, in the threads of its tasks.
+def _reaches_workers(client: Any) -> bool:
+    """Whether a client may ask workers itself, rather than have the scheduler do so.
 
-    Returns what it gives by key, pickled: `distributed` makes a frame of each array in a message,
-    and so many small ones take longer than all the rest of it.
+    As it was told when it was made, or by ``distributed.client.direct-to-workers``; else if they
+    are on this machine.
+    """
+    if client.direct_to_workers is not None:
+        return bool(client.direct_to_workers)
+    return isinstance(client.cluster, _distributed().LocalCluster)
+
+
+async def _run_directly(client: Any, places: list[str], args: tuple[Any, ...]) -> list[bytes]:
+    """`distributed.Client.run` without the scheduler, which knocks at each worker anew."""
+    dumps = _distributed().protocol.pickle.dumps
+    message = {"function": dumps(_apply_here), "args": dumps(args)}
+    answers = (client.rpc(place).run(**message) for place in places)
+    done = await asyncio.gather(*answers, return_exceptions=True)
+    return [d["result"] for d in done if isinstance(d, dict) and d["status"] == "OK"]
+
+
+async def _apply_here(
+    ask: Ask, asked: dict[str, list[tuple[int, bytes, Keys]]], dask_worker: Any
+) -> bytes:
+    """Ask of the parts of this worker, in the threads of its tasks.
+
+    Returns answers by part, pickled: `distributed` makes a frame of each array in a message, and so
+    many small ones take longer than all the rest of it.
 
     What has been spilled comes into memory when a thread needs it soon, and not all of it at once:
-    one chunk more than there are threads is ready for whichever is free first.
+    one part more than there are threads is ready for whichever is free first.
     """
-    keys = [key for key in shares[dask_worker.address] if key in dask_worker.data]
+    data = dask_worker.data
+    own = [part for part in asked[dask_worker.address] if all(key in data for key in part[2])]
     loop, threads = asyncio.get_running_loop(), dask_worker.executors["default"]
     ready = asyncio.Semaphore(dask_worker.state.nthreads + 1)
 
-    async def ask(key: Any) -> Any:
+    async def answer(known: bytes, keys: Keys) -> Any:
         async with ready:
-            return await loop.run_in_executor(threads, function, dask_worker.data[key])
+            return await loop.run_in_executor(threads, ask, known, [data[key] for key in keys])
 
-    values = await asyncio.gather(*map(ask, keys))
-    answers: bytes = _pickle().dumps(dict(zip(keys, values, strict=True)))
-    return answers
+    answers = await asyncio.gather(*(answer(known, keys) for _, known, keys in own))
+    told = dict(zip((k for k, _, _ in own), answers, strict=True))
+    pickled: bytes = _distributed().protocol.pickle.dumps(told)
+    return pickled

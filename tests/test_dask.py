@@ -1,32 +1,21 @@
 """Dask: the numbers of fits in memory, whatever the chunks, also when a worker is killed."""
 
-import asyncio
-import math
-import multiprocessing
 import operator
-import os
 import pickle
-import signal
-import time
-import types
-import warnings
 from concurrent import futures
-from multiprocessing import forkserver
 
 import dask
 import dask.array as da
-import distributed
 import numpy as np
 import pytest
 from conftest import refused, scaled
 from dask.callbacks import Callback
 from dask.core import flatten
 from dask.highlevelgraph import HighLevelGraph
-from distributed.protocol.pickle import loads
 
 import fastnat
 import fastnat.dask
-from fastnat import _chunked, _long, _map_reduce, _workers
+from fastnat import _chunked, _long
 
 N = scaled(60, 20)
 
@@ -555,49 +544,6 @@ def test_empty():
     assert compute(fit).status.tolist() == [fastnat.Status.NO_DATA] * 2
 
 
-# ---- two processes ---------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def client():
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
-    # Workers, also those that replace the killed, are copies of a process that has imported all.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["distributed", "fastnat.dask"])
-    forkserver.ensure_running()
-    method = {"distributed.worker.multiprocessing-method": "forkserver"}
-    with dask.config.set(method), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # of sockets, when workers are killed
-        cluster = distributed.LocalCluster(processes=True, **options)
-        with cluster, distributed.Client(cluster) as client:
-            yield client
-
-
-def kill_a_worker(client):
-    """As the kernel does when memory is short."""
-    pid = next(iter(client.run(os.getpid).values()))
-    os.kill(pid, signal.SIGKILL)
-
-
-def test_on_two_processes(client, rng):
-    x = rng.normal(1.0, 2.0, (6, N))
-    lazy = fastnat.dask.fit_normal(da.from_array(x, chunks=(2, N)))
-    assert len(client.scheduler_info()["workers"]) == 2
-    assert_same(lazy.compute(), fastnat.fit_normal(x))
-    np.testing.assert_array_equal(lazy.persist().mu.compute(), fastnat.fit_normal(x).mu)
-    tree = fastnat.dask.fit_normal(da.from_array(x, chunks=(3, 11)), left=0.0)
-    assert_same(tree, fastnat.fit_normal(x, left=0.0))
-
-
-@pytest.mark.usefixtures("client")
-def test_searches_on_two_processes(rng):
-    y, X, cases = linear_cases(rng)
-    for case in ("Tobit", "scale", "clusters"):
-        fit = fastnat.dask.fit_linear(da.from_array(y[0], chunks=8), X, **cases[case])
-        assert_same(fit, fastnat.fit_linear(y[0], X, **cases[case]))
-
-
-@pytest.mark.usefixtures("client")
 def test_chunks_remember_what_they_are(rng, monkeypatch):
     """Dask hands the same rows to every step, so X is looked at once."""
     looks = []
@@ -621,212 +567,10 @@ def test_segments_share_their_room(rng, monkeypatch):
     rows = _long.rows_of(columns, x, None, np.empty(0, np.int64), False)
     memory = _long.linear_memory.new_memory(2, 1)
     memory[_long.linear_memory.CELLS][_long.linear_memory.UNIT] = 1.0
-    rows.tell(_long.Question(_long.values.GRAM, np.zeros(3), memory), 1)
+    question = _long.Question(_long.values.GRAM, np.zeros(3), memory)
+    rows.tell(question, 1, _long.Rooms())
     assert len(rows.seen) == 8
     assert len(rooms) == 1
-
-
-@pytest.fixture
-def tasks(monkeypatch):
-    """The tasks that searches have made."""
-    compute, made = _map_reduce._Chunks._compute, []
-    monkeypatch.setattr(
-        _map_reduce._Chunks, "_compute", lambda *args: made.extend(args[2]) or compute(*args)
-    )
-    return made
-
-
-@pytest.mark.usefixtures("client")
-def test_a_step_is_a_message_to_each_worker(rng, tasks, monkeypatch):
-    """And no task, which takes longer than many steps do."""
-    monkeypatch.setattr(_map_reduce, "_SILENCE", math.inf)
-    look, looks = _workers.who_holds, []
-    monkeypatch.setattr(_workers, "who_holds", lambda blocks: looks.append(1) or look(blocks))
-    y, X, cases = linear_cases(rng)
-    data = da.from_array(y[0], chunks=5)
-    fit = fastnat.dask.fit_linear(data, X, **cases["scale"])
-    assert not tasks
-    assert len(looks) == 1
-    with dask.config.set(scheduler="threads"):
-        on_threads = fastnat.dask.fit_linear(data, X, **cases["scale"])
-    assert len(tasks) > fit.nit * (N // 5)
-    np.testing.assert_array_equal(fit.params, on_threads.params)
-
-
-@pytest.mark.usefixtures("client")
-def test_a_long_step_is_a_task_for_each_thread(rng, tasks, monkeypatch):
-    """For a scheduler that sees none for long may close the cluster, or send workers away."""
-    y, X, cases = linear_cases(rng)
-    data = da.from_array(y[0], chunks=5)
-    monkeypatch.setattr(_map_reduce, "_SILENCE", math.inf)
-    want = fastnat.dask.fit_linear(data, X, **cases["scale"])
-    monkeypatch.setattr(_map_reduce, "_SILENCE", 0.0)
-    fit = fastnat.dask.fit_linear(data, X, **cases["scale"])
-    np.testing.assert_array_equal(fit.params, want.params)
-    n_chunks, n_asked = N // 5, sum(len(group) for _, _, group in tasks)
-    assert n_asked % n_chunks == 0
-    assert fit.nit < n_asked // n_chunks
-    assert len(tasks) <= 2 * (n_asked // n_chunks)
-
-
-@pytest.mark.usefixtures("client")
-def test_after_a_long_step_the_next_is_tasks_as_well(rng, tasks, monkeypatch):
-    y, X, cases = linear_cases(rng)
-    compute, run, asked = _map_reduce.compute_as_if_collection, distributed.Client.run, []
-
-    def take_long(*args):
-        time.sleep(0.3)
-        return compute(*args)
-
-    def watch(self, function, *args, **options):
-        asked.append(function)
-        time.sleep(0.25)
-        return run(self, function, *args, **options)
-
-    monkeypatch.setattr(_map_reduce, "compute_as_if_collection", take_long)
-    monkeypatch.setattr(distributed.Client, "run", watch)
-    monkeypatch.setattr(_map_reduce, "_SILENCE", 0.2)
-    fit = fastnat.dask.fit_linear(da.from_array(y[0], chunks=8), X, **cases["scale"])
-    assert fit.nit > 2
-    assert len(asked) <= 1  # the first one, before any has taken long
-    assert tasks
-
-
-@pytest.fixture
-def single():
-    """A client, not the default, of one worker with one thread."""
-    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": ":0"}
-    with (
-        distributed.LocalCluster(processes=False, **options) as cluster,
-        distributed.Client(cluster, set_as_default=False) as client,
-    ):
-        yield client
-
-
-def test_a_client_that_is_no_default(single, rng):
-    y, X, _ = linear_cases(rng)
-    with dask.config.set(scheduler=single):
-        fit = fastnat.dask.fit_linear(da.from_array(y[0], chunks=8), X, left=0.0)
-    assert_same(fit, fastnat.fit_linear(y[0], X, left=0.0))
-
-
-def fit_in_a_task(y, X):
-    distributed.get_client()  # and not the threads of this process
-    return fastnat.dask.fit_linear(da.from_array(y, chunks=8), X, left=0.0).params
-
-
-def test_a_search_in_a_task(single, rng):
-    """Which holds the only thread of the only worker, that therefore cannot be asked."""
-    y, X, _ = linear_cases(rng)
-    params = single.submit(fit_in_a_task, y[0], X).result(timeout=300)
-    np.testing.assert_allclose(params, fastnat.fit_linear(y[0], X, left=0.0).params, rtol=1e-12)
-
-
-def test_workers_tell_of_the_chunks_that_they_hold(client):
-    """Workers say nothing of what they do not hold; an error is for a task to raise."""
-    blocks = da.arange(6, chunks=2).persist()
-    keys = list(flatten(blocks.__dask_keys__()))
-    workers = _workers.who_holds(blocks)
-    told = workers.apply(operator.itemgetter(1))
-    assert told == dict(zip(keys, [1, 3, 5], strict=True))
-    assert workers.apply(operator.itemgetter(7)) == {}
-    places = client.who_has(blocks)
-    held = {place: [*keys, "elsewhere"] for place in client.nthreads()}
-    pickled = client.run(_workers._apply_here, operator.itemgetter(0), held)
-    assert {type(own) for own in pickled.values()} == {bytes}  # one frame, whatever is in it
-    answers = {place: loads(own) for place, own in pickled.items()}
-    assert {k: [w for w, own in answers.items() if k in own] for k in keys} == {
-        k: list(places[k]) for k in keys
-    }
-
-
-def test_spilled_chunks_come_back_as_threads_need_them():
-    """All of them may be more than the worker's memory; one is ready for a thread that is free."""
-    read, done, ahead = [], [], []
-
-    class Spilled(dict):
-        def __getitem__(self, key):
-            read.append(key)
-            ahead.append(len(read) - len(done))
-            return super().__getitem__(key)
-
-    data = Spilled({k: k * k for k in range(8)})
-    with futures.ThreadPoolExecutor(2) as pool:
-        worker = types.SimpleNamespace(
-            address="here",
-            data=data,
-            executors={"default": pool},
-            state=types.SimpleNamespace(nthreads=2),
-        )
-        told = asyncio.run(
-            _workers._apply_here(lambda v: done.append(v) or v, {"here": [*range(9)]}, worker)
-        )
-    assert loads(told) == {k: k * k for k in range(8)}
-    assert max(ahead) == 3
-
-
-def test_a_worker_is_killed_while_statistics_are_taken(client, rng, tmp_path):
-    x = rng.normal(1.0, 2.0, (4, N))
-    flag = tmp_path / "killed"
-
-    def kill_once(block):
-        if not flag.exists():
-            flag.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        return block
-
-    data = da.from_array(x, chunks=(4, 9)).map_blocks(kill_once, meta=np.empty((0, 0)))
-    fit = fastnat.dask.fit_normal(data)
-    assert flag.exists()
-    assert_same(fit, fastnat.fit_normal(x))
-    client.wait_for_workers(2)
-
-
-def test_a_worker_is_killed_in_the_middle_of_a_search(client, rng, monkeypatch):
-    """Its chunks are made again; the answer has the same bits, for sums are added in order."""
-    y, X, cases = linear_cases(rng)
-    data = da.from_array(y[0], chunks=8)
-    with dask.config.set(scheduler="sync"):
-        undisturbed = fastnat.dask.fit_linear(data, X, **cases["scale"])
-    proceed, steps = _long.linear_long.proceed, []
-
-    def watch(*arguments):
-        steps.append(1)
-        if len(steps) == 2:
-            kill_a_worker(client)
-        return proceed(*arguments)
-
-    monkeypatch.setattr(_long.linear_long, "proceed", watch)
-    fit = fastnat.dask.fit_linear(data, X, **cases["scale"])
-    assert len(steps) > 3
-    np.testing.assert_array_equal(fit.params, undisturbed.params)
-    assert_same(fit, fastnat.fit_linear(y[0], X, **cases["scale"]))
-
-
-def test_a_worker_is_killed_when_it_is_asked(client, rng, monkeypatch, tasks):
-    y, X, cases = linear_cases(rng)
-    data = da.from_array(y[0], chunks=8)
-    client.wait_for_workers(2)
-    monkeypatch.setattr(_map_reduce, "_SILENCE", math.inf)
-    run, asked = distributed.Client.run, []
-    look, looks = _workers.who_holds, []
-    monkeypatch.setattr(_workers, "who_holds", lambda blocks: looks.append(1) or look(blocks))
-
-    def kill_first(self, function, *args, **options):
-        if function is _workers._apply_here:
-            asked.append(1)
-            if len(asked) == 2:
-                kill_a_worker(client)
-        return run(self, function, *args, **options)
-
-    monkeypatch.setattr(distributed.Client, "run", kill_first)
-    # How long the scheduler knocks at the door of the dead, if they have closed it by then.
-    with dask.config.set({"distributed.comm.timeouts.connect": "5s"}):
-        fit = fastnat.dask.fit_linear(data, X, **cases["scale"])
-    assert len(asked) > 2
-    assert len(looks) == 2  # at first, and when not all have answered
-    assert 0 < len(tasks) < len(data.chunks[0])  # those of one step, for what the dead one held
-    assert_same(fit, fastnat.fit_linear(y[0], X, **cases["scale"]))
 
 
 @pytest.mark.parametrize("n_fits", [scaled(3000, 30)])

@@ -194,9 +194,9 @@ def asked(monkeypatch):
     """What a long problem, of more than 200 rows, has asked for: a list that grows."""
     requests, answer = [], _long.Rows.tell
 
-    def tell(rows, question, n_threads):
+    def tell(rows, question, *how):
         requests.append(question.request)
-        return answer(rows, question, n_threads)
+        return answer(rows, question, *how)
 
     monkeypatch.setattr(_linear, "LONG", 200)
     monkeypatch.setattr(_long.Rows, "tell", tell)
@@ -208,10 +208,10 @@ def fit_precisely(*data, **options):
     with pytest.MonkeyPatch.context() as patch:
         answer = _long.Rows.tell
 
-        def tell(rows, question, n_threads):
+        def tell(rows, question, *how):
             if question.request == values.ROUGHLY:
                 question = question._replace(request=values.OBSERVED)
-            return answer(rows, question, n_threads)
+            return answer(rows, question, *how)
 
         patch.setattr(_long.Rows, "tell", tell)
         return fastnat.fit_linear(*data, **options)
@@ -330,5 +330,5 @@ def test_rows_may_come_from_memory_that_nobody_can_write_to(rng):
     received = pickle.loads(sent, buffers=[bytes(buffer) for buffer in buffers])
     memory, theta = memory_of(rng, 2, 2, 1.0), 0.1 * rng.normal(size=4)
     question = _long.Question(values.OBSERVED, theta, memory)
-    answers = [each.tell(question, 1) for each in (rows, received)]
+    answers = [each.tell(question, 1, _long.Rooms()) for each in (rows, received)]
     np.testing.assert_array_equal(answers[0].told, answers[1].told)

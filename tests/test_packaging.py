@@ -234,7 +234,8 @@ FLOORS = [
     {"_drawing"},
     {"plotting"},
     {"_chunked", "_show", "_stores", "_workers"},
-    {"_demo", "_map_reduce"},
+    {"_chunked_rows", "_demo"},
+    {"_map_reduce"},
     {"dask"},
     {"__main__"},
 ]

@@ -1,0 +1,147 @@
+"""Rows of one long problem in chunks, which do not move: whoever holds them is asked for sums."""
+
+import math
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from dask.base import compute_as_if_collection
+from dask.core import flatten
+from dask.delayed import Delayed
+
+from fastnat import _chunked, _long, _observed, _workers
+from fastnat._arrays import Array
+
+_NAMES = ("upper", "left", "right", *_observed.BOUNDS, "noise_std", "weights", "clusters")
+
+_SILENCE = 1.0  # seconds without tasks, after which a step goes by tasks, for 20 ms more
+
+
+class Chunks:
+    """Rows of one problem in chunks.
+
+    Chunks of arrays that a worker holds are made rows of there, at each step anew, which takes no
+    time to speak of; all others by tasks, once, and the rows are kept where these have run.
+
+    labels : of the dimensions along which there are observations.
+    omit : whether rows with NaN are left out.
+    """
+
+    def __init__(
+        self, sources: _chunked.Sources, labels: tuple[int, ...], omit: bool, n_threads: int | None
+    ) -> None:
+        self.n_threads = n_threads
+        self.last_tasks = time.monotonic()
+        if not self._lie(sources, labels, omit):
+            blocks = sources.blocks(_Cut(omit), labels, once=True).persist()
+            self.make: Callable[..., _long.Rows] = _as_they_are
+            self.chunks = blocks.dask.layers[blocks.name].mapping
+            self.parts = [[key] for key in flatten(blocks.__dask_keys__())]
+            self.workers: _workers.Workers | None = None
+        self.seen = [b""] * len(self.parts)
+
+    def _lie(self, sources: _chunked.Sources, labels: tuple[int, ...], omit: bool) -> bool:
+        """Whether workers hold all that makes rows, each all of some; clusters would be sorted."""
+        if "distributed" not in sys.modules or "clusters" in sources.arrays:
+            return False
+        futures = sources.at_hand(labels, sys.modules["distributed"].Future).values()
+        if not futures:
+            return False
+        self.make = sources.by_name(_Cut(omit))
+        self.chunks = {future.key: future for own in futures for future in own}
+        self.parts = [[future.key for future in own] for own in futures]
+        # Who holds them, while all of these answer and no task may have moved any.
+        self.workers = _workers.who_holds(self.parts, self.chunks)
+        return len(self.parts) == self.workers.n_parts
+
+    def ask(self, question: _long.Question) -> _long.Answer:
+        """Ask all rows: workers where they lie, and in tasks of those that nobody has told of.
+
+        Now and then, or always if a step takes long, all in tasks: a scheduler that sees none
+        takes its workers for idle, and may send them away.
+        """
+        tell = _Tell(question.brief(), self.n_threads, self.make, _long.Rooms())
+        told = dict[int, tuple[_long.Answer, bytes]]()
+        self.workers = workers = self.workers or _workers.who_holds(self.parts, self.chunks)
+        if time.monotonic() - self.last_tasks < _SILENCE:
+            told |= workers.apply(tell, self.seen)
+        left = [k for k in range(len(self.parts)) if k not in told]
+        if left:
+            groups = workers.for_tasks(left)
+            tasks = [
+                (_each, tell, [self.seen[k] for k in group], [self.parts[k] for k in group])
+                for group in groups
+            ]
+            for group, own in zip(groups, self._compute("tell", tasks), strict=True):
+                told |= zip(group, own, strict=True)
+        answers = [told[k] for k in range(len(self.parts))]
+        self.seen = [seen for _, seen in answers]
+        return _long.merge([answer for answer, _ in answers])
+
+    def first(self, n: int) -> list[_long.Rows]:
+        """The rows of the first chunks, brought here."""
+        return self._compute("bring", [(self.make, *keys) for keys in self.parts[:n]])
+
+    def _compute(self, what: str, tasks: list[Any]) -> list[Any]:
+        name = f"{what}-{uuid.uuid4().hex}"
+        graph = {(name, k): task for k, task in enumerate(tasks)}
+        self.last_tasks, self.workers = time.monotonic(), None
+        return list(compute_as_if_collection(Delayed, {**self.chunks, **graph}, list(graph)))
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """A chunk of each argument as rows."""
+
+    omit: bool
+
+    def __call__(self, given: dict[str, Any]) -> _long.Rows:
+        main = given["y"]
+        rest = {name: given[name] for name in _NAMES if name in given}
+        shape = np.broadcast_shapes(np.shape(main), *(np.shape(v) for v in rest.values()))
+        n = math.prod(shape)
+
+        def row(value: Any) -> Array:
+            if np.ndim(value) == 0:
+                return np.broadcast_to(value, (n,))
+            return np.broadcast_to(value, shape).reshape(-1)
+
+        columns = [row(main), *(row(rest[k]) if k in rest else None for k in _NAMES)]
+        members = np.empty(0, np.int64)
+        if columns[-1] is not None:
+            members, own = np.unique(columns[-1], return_inverse=True)
+            columns[-1] = own.astype(np.int64)
+        x, z = given.get("X", np.ones((1, 1))), given.get("Z")
+        x = np.broadcast_to(x, (n, 1)) if "X" not in given else x.reshape(-1, x.shape[-1])
+        z = None if z is None else z.reshape(-1, z.shape[-1])
+        return _long.rows_of(tuple(columns), x, z, members, self.omit)
+
+
+def _as_they_are(rows: _long.Rows) -> _long.Rows:
+    return rows
+
+
+@dataclass(frozen=True)
+class _Tell:
+    """What a part of the rows answers, and what has been seen of its segments."""
+
+    question: _long.Question
+    n_threads: int | None
+    make: Callable[..., _long.Rows]
+    rooms: _long.Rooms
+
+    def __call__(self, seen: bytes, chunks: list[Any]) -> tuple[_long.Answer, bytes]:
+        rows = self.make(*chunks)
+        if seen:
+            rows.seen[:] = seen
+        return rows.tell(self.question, self.n_threads, self.rooms), bytes(rows.seen)
+
+
+def _each(
+    tell: _Tell, seen: list[bytes], parts: list[list[Any]]
+) -> list[tuple[_long.Answer, bytes]]:
+    return [tell(*part) for part in zip(seen, parts, strict=True)]
