@@ -60,13 +60,12 @@ def judge(problem: Problem, refit: Callable[[Known], float]) -> Limit | None:
 
     refit : gives the log-likelihood of such a regression at its maximum.
     """
-    used, raw = _used(problem)
+    raw = _used(problem)
     known = _standardise(raw)
-    scaled = problem.model == linear_memory.SCALED
     noisy = raw.noise is not None and bool(np.any(raw.noise > 0.0))
-    plain = not scaled and not noisy
+    plain = problem.model != linear_memory.SCALED and not noisy
     # With known noise there is spread at sigma = 0 as well.
-    can_vanish = plain or (scaled and not noisy and _spans_constant(problem.z[used]))
+    can_vanish = plain or (not noisy and raw.z is not None and _spans_constant(raw.z))
     can_vanish = can_vanish and _is_interpolated(known)
     if can_vanish and np.any(known.exact):
         return _at_zero(raw, known)
@@ -88,7 +87,7 @@ def is_decisive(some: Problem) -> bool:
     Not if they leave a coefficient open, or are half-lines only: then others may say that sigma is
     infinite, which none of them excludes.
     """
-    low, high, x, *_ = _used(some)[1]
+    low, high, x, *_ = _used(some)
     sizes = np.max(np.abs(x), axis=0, initial=0.0)
     if not (np.any(np.isfinite(low) & np.isfinite(high)) and np.all(sizes > 0.0)):
         return False
@@ -113,8 +112,8 @@ def _spans_constant(z: Array) -> bool:
     return bool(np.max(np.abs(rest), initial=0.0) < _TOLERANCE)
 
 
-def _used(problem: Problem) -> tuple[Array, Known]:
-    """Which rows are used, and those as intervals."""
+def _used(problem: Problem) -> Known:
+    """The rows that are used, as intervals."""
     y, upper, left, right, _, _, noise, w, _ = problem.columns
     low = y.copy()
     high = upper.copy() if upper.size else y.copy()
@@ -131,7 +130,7 @@ def _used(problem: Problem) -> tuple[Array, Known]:
     for column in (low, high, *problem.x.T, *problem.z.T):
         used &= ~np.isnan(column)
     rest = noise if noise.size else None, problem.z if problem.z.size else None
-    return used, Known(low, high, problem.x, weights, *rest).only(used)
+    return Known(low, high, problem.x, weights, *rest).only(used)
 
 
 def _standardise(known: Known) -> Known:

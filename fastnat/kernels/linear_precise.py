@@ -36,7 +36,10 @@ def is_poor(memory, by_x):
     for j in range(p):
         if not 0.0 < by_x[j, j] < math.inf:
             return False
-    return not (factor(by_x, p, upper) > _POOR and least_alone(upper, p, memory[SPARE][0]) > _POOR)
+    least = factor(by_x, p, upper)
+    if least**p > _POOR:  # at most the product of pivots, beyond which the others leave any column
+        return False
+    return not (least > _POOR and least_alone(upper, p, memory[SPARE][0]) > _POOR)
 
 
 @helper
