@@ -1,12 +1,11 @@
 """Rows of one long problem in chunks, which do not move: whoever holds them is asked for sums."""
 
 import math
-import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from dask.base import compute_as_if_collection
@@ -21,11 +20,20 @@ _NAMES = ("upper", "left", "right", *_observed.BOUNDS, "noise_std", "weights", "
 _SILENCE = 1.0  # seconds without tasks, after which a step goes by tasks, for 20 ms more
 
 
+class Held(NamedTuple):
+    """Where rows are."""
+
+    make: Callable[..., _long.Rows]  # rows of the chunks of a part
+    parts: list[list[Any]]  # the keys of the chunks that make each, in the order of the rows
+    chunks: Mapping[Any, Any]  # by key: futures, or what is in this process
+    workers: _workers.Workers | None  # who has them, if that is known
+
+
 class Chunks:
     """Rows of one problem in chunks.
 
-    Chunks of arrays that a worker holds are made rows of there, at each step anew, which takes no
-    time to speak of; all others by tasks, once, and the rows are kept where these have run.
+    Chunks of arrays that a worker holds are made rows of there, at each step anew, for that is
+    taking views; all others by tasks, once, and the rows are kept where these have run.
 
     labels : of the dimensions along which there are observations.
     omit : whether rows with NaN are left out.
@@ -36,27 +44,11 @@ class Chunks:
     ) -> None:
         self.n_threads = n_threads
         self.last_tasks = time.monotonic()
-        if not self._lie(sources, labels, omit):
-            blocks = sources.blocks(_Cut(omit), labels, once=True).persist()
-            self.make: Callable[..., _long.Rows] = _as_they_are
-            self.chunks = blocks.dask.layers[blocks.name].mapping
-            self.parts = [[key] for key in flatten(blocks.__dask_keys__())]
-            self.workers: _workers.Workers | None = None
-        self.seen = [b""] * len(self.parts)
-
-    def _lie(self, sources: _chunked.Sources, labels: tuple[int, ...], omit: bool) -> bool:
-        """Whether workers hold all that makes rows, each all of some; clusters would be sorted."""
-        if "distributed" not in sys.modules or "clusters" in sources.arrays:
-            return False
-        futures = sources.at_hand(labels, sys.modules["distributed"].Future).values()
-        if not futures:
-            return False
-        self.make = sources.by_name(_Cut(omit))
-        self.chunks = {future.key: future for own in futures for future in own}
-        self.parts = [[future.key for future in own] for own in futures]
+        held = _held_by_workers(sources, labels, omit) or _cut_by_tasks(sources, labels, omit)
+        self.make, self.parts, self.chunks = held.make, held.parts, held.chunks
         # Who holds them, while all of these answer and no task may have moved any.
-        self.workers = _workers.who_holds(self.parts, self.chunks)
-        return len(self.parts) == self.workers.n_parts
+        self.workers = held.workers
+        self.seen = [b""] * len(self.parts)
 
     def ask(self, question: _long.Question) -> _long.Answer:
         """Ask all rows: workers where they lie, and in tasks of those that nobody has told of.
@@ -93,6 +85,31 @@ class Chunks:
         return list(compute_as_if_collection(Delayed, {**self.chunks, **graph}, list(graph)))
 
 
+def _held_by_workers(sources: _chunked.Sources, labels: tuple[int, ...], omit: bool) -> Held | None:
+    """Chunks as they lie on workers, if all do, and those of the same rows on one.
+
+    Not with clusters, which would be sorted at each step.
+    """
+    client = _workers.client_of_tasks()
+    if client is None or "clusters" in sources.arrays:
+        return None
+    futures = sources.at_hand(labels, _workers.future_type()).values()
+    if not futures:
+        return None
+    chunks = {future.key: future for own in futures for future in own}
+    parts = [[future.key for future in own] for own in futures]
+    workers = _workers.who_holds(parts, chunks)
+    if workers.client is not client or workers.n_parts < len(parts):
+        return None
+    return Held(sources.by_name(_Cut(omit)), parts, chunks, workers)
+
+
+def _cut_by_tasks(sources: _chunked.Sources, labels: tuple[int, ...], omit: bool) -> Held:
+    rows = sources.blocks(_Cut(omit), labels, once=True).persist()
+    parts = [[key] for key in flatten(rows.__dask_keys__())]
+    return Held(_as_they_are, parts, rows.dask.layers[rows.name].mapping, None)
+
+
 @dataclass(frozen=True)
 class _Cut:
     """A chunk of each argument as rows."""
@@ -118,6 +135,9 @@ class _Cut:
         x, z = given.get("X", np.ones((1, 1))), given.get("Z")
         x = np.broadcast_to(x, (n, 1)) if "X" not in given else x.reshape(-1, x.shape[-1])
         z = None if z is None else z.reshape(-1, z.shape[-1])
+        for name, matrix in (("X", x), ("Z", z)):
+            if matrix is not None and len(matrix) != n:
+                raise ValueError(f"{name} has {len(matrix)} rows in a chunk, where y has {n}")
         return _long.rows_of(tuple(columns), x, z, members, self.omit)
 
 

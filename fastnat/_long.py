@@ -52,7 +52,8 @@ class Answer(NamedTuple):
 class Rooms:
     """Arrays that threads work in, one after the other: what is freed may go far.
 
-    Workers of distributed give free memory back to the system, which clears each page anew.
+    Of one problem: what it does not have, like weights, is filled in once.  Workers of distributed
+    give free memory back to the system, which clears each page anew: 6000 of them in a fit.
     """
 
     def __init__(self) -> None:

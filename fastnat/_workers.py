@@ -9,8 +9,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import dask.array as da
+from dask.base import get_scheduler
+
 Keys = list[Any]  # of the chunks that make a part
 Ask = Callable[[bytes, list[Any]], Any]  # what is known of a part already, its chunks -> an answer
+Asked = list[tuple[int, bytes, Keys]]  # parts, what is known of each, the keys of its chunks
 
 
 class Workers(NamedTuple):
@@ -34,16 +38,17 @@ class Workers(NamedTuple):
             place: [(k, known[k], keys) for k, keys in share.items()]
             for place, share in self.shares.items()
         }
-        told, loads = self._run(ask, asked), _distributed().protocol.pickle.loads
-        return {k: answer for own in told for k, answer in loads(own).items()}
+        pickle = _distributed().protocol.pickle
+        told = self._run(pickle.dumps(ask), asked)
+        return {k: answer for own in told for k, answer in pickle.loads(own).items()}
 
-    def _run(self, *args: Any) -> list[bytes]:
+    def _run(self, ask: bytes, asked: dict[str, Asked]) -> list[bytes]:
         """What workers say, without those who fail."""
-        client, places = self.client, [*self.shares]
+        client = self.client
         if _reaches_workers(client):
-            told: list[bytes] = client.sync(_run_directly, client, places, args)
+            told: list[bytes] = client.sync(_run_directly, client, ask, asked)
             return told
-        by_place = client.run(_apply_here, *args, workers=places, on_error="ignore")
+        by_place = client.run(_apply_here, ask, asked, workers=[*asked], on_error="ignore")
         return [*by_place.values()]
 
     def for_tasks(self, parts: list[int]) -> list[list[int]]:
@@ -81,6 +86,16 @@ def who_holds(parts: Sequence[Keys], chunks: Mapping[Any, Any]) -> Workers:
     return Workers(client, shares)
 
 
+def client_of_tasks() -> Any:
+    """The client that Dask would have run tasks now, if it has one."""
+    client, distributed = getattr(get_scheduler(cls=da.Array), "__self__", None), _distributed()
+    return client if distributed and isinstance(client, distributed.Client) else None
+
+
+def future_type() -> Any:
+    return _distributed().Future
+
+
 def _distributed() -> Any:
     return sys.modules.get("distributed")
 
@@ -104,19 +119,20 @@ def _reaches_workers(client: Any) -> bool:
     return isinstance(client.cluster, _distributed().LocalCluster)
 
 
-async def _run_directly(client: Any, places: list[str], args: tuple[Any, ...]) -> list[bytes]:
+async def _run_directly(client: Any, ask: bytes, asked: dict[str, Asked]) -> list[bytes]:
     """`distributed.Client.run` without the scheduler, which knocks at each worker anew."""
     dumps = _distributed().protocol.pickle.dumps
-    message = {"function": dumps(_apply_here), "args": dumps(args)}
-    answers = (client.rpc(place).run(**message) for place in places)
+    function = dumps(_apply_here)
+    answers = (
+        client.rpc(place).run(function=function, args=dumps((ask, {place: own})))
+        for place, own in asked.items()
+    )
     done = await asyncio.gather(*answers, return_exceptions=True)
     return [d["result"] for d in done if isinstance(d, dict) and d["status"] == "OK"]
 
 
-async def _apply_here(
-    ask: Ask, asked: dict[str, list[tuple[int, bytes, Keys]]], dask_worker: Any
-) -> bytes:
-    """Ask of the parts of this worker, in the threads of its tasks.
+async def _apply_here(ask: bytes, asked: dict[str, Asked], dask_worker: Any) -> bytes:
+    """Ask of the parts of this worker, in the threads of its tasks; an error is no answer.
 
     Returns answers by part, pickled: `distributed` makes a frame of each array in a message, and so
     many small ones take longer than all the rest of it.
@@ -124,16 +140,20 @@ async def _apply_here(
     What has been spilled comes into memory when a thread needs it soon, and not all of it at once:
     one part more than there are threads is ready for whichever is free first.
     """
-    data = dask_worker.data
+    pickle, data = _distributed().protocol.pickle, dask_worker.data
+    function: Ask = pickle.loads(ask)
     own = [part for part in asked[dask_worker.address] if all(key in data for key in part[2])]
     loop, threads = asyncio.get_running_loop(), dask_worker.executors["default"]
     ready = asyncio.Semaphore(dask_worker.state.nthreads + 1)
 
     async def answer(known: bytes, keys: Keys) -> Any:
         async with ready:
-            return await loop.run_in_executor(threads, ask, known, [data[key] for key in keys])
+            return await loop.run_in_executor(threads, function, known, [data[key] for key in keys])
 
-    answers = await asyncio.gather(*(answer(known, keys) for _, known, keys in own))
-    told = dict(zip((k for k, _, _ in own), answers, strict=True))
-    pickled: bytes = _distributed().protocol.pickle.dumps(told)
+    answers = await asyncio.gather(
+        *(answer(known, keys) for _, known, keys in own), return_exceptions=True
+    )
+    found = zip(own, answers, strict=True)
+    told = {k: a for (k, _, _), a in found if not isinstance(a, BaseException)}
+    pickled: bytes = pickle.dumps(told)
     return pickled

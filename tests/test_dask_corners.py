@@ -149,6 +149,17 @@ def test_chunks_that_are_not_what_their_array_said():
             computed(fastnat.dask.fit_normal(other, left=Y - 1.0))
 
 
+@pytest.mark.parametrize("short", ["y", "X", "Z"])
+def test_chunks_that_are_shorter_than_their_array_said(short):
+    """Kernels would read beyond the end of one of them."""
+    data = {"y": da.from_array(Y, chunks=2), "X": da.from_array(X, chunks=(2, 2))}
+    data["Z"] = data["X"]
+    data[short] = data[short].map_blocks(lambda rows: rows[:1], meta=data[short]._meta)
+    words = {"y": "X has 2 rows in a chunk, where y has 1"}
+    with refused(ValueError, words.get(short, f"{short} has 1 rows in a chunk, where y has 2")):
+        computed(fastnat.dask.fit_linear(**data))
+
+
 @pytest.mark.parametrize("order", [(2, 1, 0), (1, 2, 0), (0, 2, 1)])
 def test_axes_that_are_not_in_order(order, rng):
     x = rng.normal(size=(4, 3, 2))

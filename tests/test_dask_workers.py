@@ -17,7 +17,7 @@ import distributed
 import numpy as np
 import pytest
 from dask.core import flatten
-from distributed.protocol.pickle import loads
+from distributed.protocol.pickle import dumps, loads
 from test_dask import N, assert_same, linear_cases
 
 import fastnat
@@ -293,8 +293,10 @@ def sum_of(known, chunks):
     return known, sum(int(chunk.sum()) for chunk in chunks)
 
 
-def fail(*_):
-    raise RuntimeError
+def fail(known, _):
+    if known == b"b":
+        raise RuntimeError
+    return known
 
 
 @pytest.mark.usefixtures("reached")
@@ -307,7 +309,7 @@ def test_workers_tell_of_the_parts_that_they_hold():
     assert workers.n_parts == 3
     known = [b"a", b"b", b"c"]
     assert workers.apply(sum_of, known) == {0: (b"a", 1), 1: (b"b", 5), 2: (b"c", 9)}
-    assert workers.apply(fail, known) == {}
+    assert workers.apply(fail, known) == {0: b"a", 2: b"c"}
 
 
 def test_what_workers_say_is_one_frame(client):
@@ -318,7 +320,7 @@ def test_what_workers_say_is_one_frame(client):
         place: [(k, b"", [key]) for k, key in enumerate([*keys, "elsewhere"])]
         for place in client.nthreads()
     }
-    pickled = client.run(_workers._apply_here, sum_of, asked)
+    pickled = client.run(_workers._apply_here, dumps(sum_of), asked)
     assert {type(own) for own in pickled.values()} == {bytes}
     answers = {place: loads(own) for place, own in pickled.items()}
     assert {key: [w for w, own in answers.items() if k in own] for k, key in enumerate(keys)} == {
@@ -340,15 +342,43 @@ def test_who_asks_workers(client, told, direct, rng, monkeypatch):
     assert bool(asked) != direct
 
 
+def test_chunks_are_asked_where_tasks_would_run(client, rng):
+    """Else a search would fail as soon as one of its steps goes by tasks."""
+    client.wait_for_workers(2)
+    sources = _chunked.read(
+        dict(zip("yX", held(client, rng.normal(size=N), rng.normal(size=(N, 2))), strict=True)),
+        lambda name, _: {"y": (-1,), "X": (-1, "p")}[name],
+    )
+
+    def is_held():
+        return _chunked_rows._held_by_workers(sources, (-1,), False) is not None
+
+    assert is_held()
+    with dask.config.set(scheduler="threads"):
+        assert not is_held()
+    other = distributed.Client(client.scheduler.address, set_as_default=False)
+    with other, dask.config.set(scheduler=other):
+        assert not is_held()
+
+
 def test_a_client_of_somebody_elses_cluster(client):
     address = client.scheduler.address
     with distributed.Client(address, set_as_default=False) as other:
         assert not _workers._reaches_workers(other)
 
 
+done = []
+
+
+def of_a_number(known, chunks):
+    done.append(known)
+    return chunks[0]
+
+
 def test_spilled_chunks_come_back_as_threads_need_them():
     """All of them may be more than the worker's memory; one is ready for a thread that is free."""
-    read, done, ahead = [], [], []
+    read, ahead = [], []
+    done.clear()
 
     class Spilled(dict):
         def __getitem__(self, key):
@@ -365,9 +395,7 @@ def test_spilled_chunks_come_back_as_threads_need_them():
             executors={"default": pool},
             state=types.SimpleNamespace(nthreads=2),
         )
-        told = asyncio.run(
-            _workers._apply_here(lambda _, v: done.append(v) or v[0], {"here": parts}, worker)
-        )
+        told = asyncio.run(_workers._apply_here(dumps(of_a_number), {"here": parts}, worker))
     assert loads(told) == {k: k * k for k in range(8)}
     assert max(ahead) == 3
 
