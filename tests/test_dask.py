@@ -558,7 +558,10 @@ def test_chunks_remember_what_they_are(rng, monkeypatch):
 
 
 def test_segments_share_their_room(rng, monkeypatch):
-    """Workers of distributed give back what is freed: in a new room each page is cleared anew."""
+    """Workers of distributed give back what is freed: in a new room each page is cleared anew.
+
+    So do parts of a step, of which each is told by itself.
+    """
     rooms, new_room = [], _long.linear_long.new_room
     monkeypatch.setattr(_long, "_SEGMENT", 5)
     monkeypatch.setattr(_long.linear_long, "new_room", lambda *a: rooms.append(1) or new_room(*a))
@@ -568,9 +571,11 @@ def test_segments_share_their_room(rng, monkeypatch):
     memory = _long.linear_memory.new_memory(2, 1)
     memory[_long.linear_memory.CELLS][_long.linear_memory.UNIT] = 1.0
     question = _long.Question(_long.values.GRAM, np.zeros(3), memory)
-    rows.tell(question, 1, _long.Rooms())
+    shared = _long.Rooms()
+    once, again = (rows.tell(question, 1, shared) for _ in range(2))
     assert len(rows.seen) == 8
     assert len(rooms) == 1
+    np.testing.assert_array_equal(once.told, again.told)
 
 
 @pytest.mark.parametrize("n_fits", [scaled(3000, 30)])
