@@ -292,11 +292,19 @@ def _batches(parts: da.Array) -> dict[str, int]:
 
     Between two of them a thread waits until Dask has been told of the first, up to 1 ms.
     """
-    threads = dask.config.get("num_workers", None) or CPU_COUNT
-    own = get_scheduler(cls=da.Array) is dask.threaded.get and not dask.config.get("pool", None)
-    if not own or len(parts.dask) > parts.npartitions:
+    threads = threads_of_tasks()
+    if not threads or len(parts.dask) > parts.npartitions:
         return {}
     return {"chunksize": min(_TOGETHER, -(-parts.npartitions // threads))}
+
+
+def threads_of_tasks() -> int:
+    """On how many threads of this process Dask would run tasks now; 0 if elsewhere.
+
+    Nor in a pool of the user's, nor without threads, which are for other ends.
+    """
+    own = get_scheduler(cls=da.Array) is dask.threaded.get and not dask.config.get("pool", None)
+    return int(dask.config.get("num_workers", None) or CPU_COUNT) if own else 0
 
 
 def _finish(finish: Callable[[Any], Any], parts: list[Any]) -> Any:

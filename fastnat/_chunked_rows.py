@@ -1,4 +1,7 @@
-"""Rows of one long problem in chunks, which do not move: whoever holds them is asked for sums."""
+"""Rows of one long problem in chunks, which do not move: whoever holds them is asked for sums.
+
+That is workers of `distributed`, or this process; what neither tells is asked by tasks.
+"""
 
 import math
 import time
@@ -42,20 +45,26 @@ class Chunks:
     def __init__(
         self, sources: _chunked.Sources, labels: tuple[int, ...], omit: bool, n_threads: int | None
     ) -> None:
-        self.n_threads = n_threads
+        self.n_threads, self.rooms = n_threads, _long.Rooms()
         self.last_tasks = time.monotonic()
         held = _held_by_workers(sources, labels, omit) or _cut_by_tasks(sources, labels, omit)
         self.make, self.parts, self.chunks = held.make, held.parts, held.chunks
         # Who holds them, while all of these answer and no task may have moved any.
         self.workers = held.workers
         self.seen = [b""] * len(self.parts)
+        # If tasks would run in this process, threads share segments, of which there are more.
+        self.here = _in_this_process(held) if (threads := _chunked.threads_of_tasks()) else []
+        if self.here:
+            self.n_threads = threads * (n_threads or 1)
 
     def ask(self, question: _long.Question) -> _long.Answer:
-        """Ask all rows: workers where they lie, and in tasks of those that nobody has told of.
+        """Ask all rows: where they lie, and in tasks of those that nobody has told of.
 
-        Now and then, or always if a step takes long, all in tasks: a scheduler that sees none
-        takes its workers for idle, and may send them away.
+        Workers now and then, or always if a step takes long, all in tasks: a scheduler that sees
+        none takes its workers for idle, and may send them away.
         """
+        if self.here:
+            return _long.merge(_long.tell(self.here, question, self.n_threads, self.rooms))
         tell = _Tell(question.brief(), self.n_threads, self.make, _long.Rooms())
         told = dict[int, tuple[_long.Answer, bytes]]()
         self.workers = workers = self.workers or _workers.who_holds(self.parts, self.chunks)
@@ -110,6 +119,12 @@ def _cut_by_tasks(sources: _chunked.Sources, labels: tuple[int, ...], omit: bool
     return Held(_as_they_are, parts, rows.dask.layers[rows.name].mapping, None)
 
 
+def _in_this_process(held: Held) -> list[_long.Rows]:
+    """Rows as tasks have left them here; nothing if these have run elsewhere."""
+    rows = [held.chunks[key] for key, *_ in held.parts]
+    return rows if all(isinstance(own, _long.Rows) for own in rows) else []
+
+
 @dataclass(frozen=True)
 class _Cut:
     """A chunk of each argument as rows."""
@@ -158,7 +173,8 @@ class _Tell:
         rows = self.make(*chunks)
         if seen:
             rows.seen[:] = seen
-        return rows.tell(self.question, self.n_threads, self.rooms), bytes(rows.seen)
+        [answer] = _long.tell([rows], self.question, self.n_threads, self.rooms)
+        return answer, bytes(rows.seen)
 
 
 def _each(

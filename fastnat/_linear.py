@@ -237,7 +237,7 @@ class _Job:
         search = _long.Search(p, q, self.numbers, lost, self.starts[f % self.starts.shape[0]])
         out = tuple(array[f] for array in self.found)
         rooms, n_threads = _long.Rooms(), self.options.n_threads
-        search.run(lambda question: rows.tell(question, n_threads, rooms), sure, out)
+        search.run(lambda question: _long.tell([rows], question, n_threads, rooms)[0], sure, out)
 
     def decide(self, f: int) -> None:
         """Known values leave it open whether there is a maximum: look at the censored ones too."""

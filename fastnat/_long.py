@@ -100,58 +100,31 @@ class Rows:
         given = tuple(map(_blocks.or_nothing, columns))
         return given, _flat(self.x, part), _flat(self.z, part)
 
-    def tell(self, question: Question, n_threads: int | None, rooms: Rooms) -> Answer:
-        """Answer for these rows."""
-        size = values.told_size(self.x.shape[1], question.theta.size - self.x.shape[1])
-        with rooms.lend(_new_sums, len(self.seen), size) as told:
-            told[:] = 0.0
-            return self._tell(question, n_threads, rooms, told)
-
-    def _tell(self, question: Question, n_threads: int | None, rooms: Rooms, told: Array) -> Answer:
-        """Answer segment by segment, on threads."""
-        n, k, clustered = len(self.seen), question.theta.size, question.request == values.CLUSTERS
-        members, p = self.members[: None if clustered else 0], self.x.shape[1]
-        scores = np.zeros((n, members.size, k))
-        each = self._segments_of_a_task(self._work(k), n_threads)
-        found = np.empty((n, 2))
-        whole = self.read(slice(None)) if self._is_direct() else None
-
-        def work(i: int) -> None:
-            own = slice(i * each, min(n, (i + 1) * each))
-            part = slice(own.start * _SEGMENT, own.stop * _SEGMENT)
-            (columns, x, z), skip = (whole, own.start) if whole else (self.read(part), 0)
-            self._look(own, skip, columns, x, z)
-            outs = told[own], scores[own], found[own]
-            with rooms.lend(linear_long.new_room, p, k - p, z.shape[1]) as room:
-                how = self.omit, np.array(self.seen[own]), skip, _SEGMENT, room
-                linear_long.tell(*question, columns, x, z, *how, *outs)
-
-        _blocks.run(work, -(-n // each), n_threads, self._work(k) * len(self.x))
-        sums = np.sum(told, axis=0), members, np.sum(scores, axis=0)
-        return Answer(*sums, *_survey((code, total) for code, total in found.tolist()))
-
-    def _work(self, k: int) -> int:
+    def work(self, k: int) -> int:
         """What is done with a row, as bytes that could be read meanwhile."""
         known = all(column is None for column in self.columns[1:7])
         return (_KNOWN_WORK if known else _OTHER_WORK) + k * k // 4
 
-    def _is_direct(self) -> bool:
+    def is_direct(self) -> bool:
         """Whether kernels read everything where it is, so that parts need not be made."""
         given = [array for array in (*self.columns, self.x, self.z) if array is not None]
         return all(_blocks.readable(array, float32=False) for array in given)
 
-    def _segments_of_a_task(self, work: int, n_threads: int | None) -> int:
-        """Several if kernels read matrices where they are, for what is copied is to be little."""
+    def segments_of_a_task(self, k: int, n: int, n_threads: int | None) -> int:
+        """Several if kernels read matrices where they are, for what is copied is to be little.
+
+        n : all rows that threads share.
+        """
         matrices = [self.x] if self.z is None else [self.x, self.z]
         if not all(_blocks.readable(matrix, float32=False) for matrix in matrices):
             return 1
         row = sum(matrix.shape[1] for matrix in matrices) * self.x.itemsize
         rows = min(
-            _blocks.direct_bytes(row * len(self.x), n_threads) // row, _blocks.LONG_BYTES // work
+            _blocks.direct_bytes(row * n, n_threads) // row, _blocks.LONG_BYTES // self.work(k)
         )
         return max(1, int(rows) // _SEGMENT)
 
-    def _look(self, own: slice, skip: int, columns: tuple[Array, ...], x: Array, z: Array) -> None:
+    def look(self, own: slice, skip: int, columns: tuple[Array, ...], x: Array, z: Array) -> None:
         """Look at the segments of a task, if nobody has; they come after ``skip`` others."""
         for k, i in enumerate(range(own.start, own.stop)):
             if self.seen[i] == linear_long.UNSEEN:
@@ -166,6 +139,61 @@ def rows_of(
     """Rows at which nobody has looked."""
     seen = [linear_long.UNSEEN] * max(1, -(-len(x) // _SEGMENT))
     return Rows(columns, x, z, members, omit, seen)
+
+
+class _Segments:
+    """What is told by the segments of some rows, one by one.
+
+    sums : (n_segments, ...), where it goes.
+    """
+
+    def __init__(self, rows: Rows, question: Question, sums: Array) -> None:
+        self.rows, self.question, self.sums = rows, question, sums
+        n, clustered = len(rows.seen), question.request == values.CLUSTERS
+        self.members = rows.members[: None if clustered else 0]
+        self.scores = np.zeros((n, self.members.size, question.theta.size))
+        self.found = np.empty((n, 2))
+        self.whole = rows.read(slice(None)) if rows.is_direct() else None
+
+    def tell(self, own: slice, rooms: Rooms) -> None:
+        rows, part = self.rows, slice(own.start * _SEGMENT, own.stop * _SEGMENT)
+        read, skip = (self.whole, own.start) if self.whole else (rows.read(part), 0)
+        rows.look(own, skip, *read)
+        p, q = read[1].shape[1], self.question.theta.size - read[1].shape[1]
+        with rooms.lend(linear_long.new_room, p, q, read[2].shape[1]) as room:
+            how = rows.omit, np.array(rows.seen[own]), skip, _SEGMENT, room
+            outs = self.sums[own], self.scores[own], self.found[own]
+            linear_long.tell(*self.question, *read, *how, *outs)
+
+    def answer(self) -> Answer:
+        sums = np.sum(self.sums, axis=0), self.members, np.sum(self.scores, axis=0)
+        return Answer(*sums, *_survey((code, total) for code, total in self.found.tolist()))
+
+
+def tell(
+    parts: Sequence[Rows], question: Question, n_threads: int | None, rooms: Rooms
+) -> list[Answer]:
+    """The answer of each of these parts, whose segments threads share as they finish them."""
+    p, k, n = parts[0].x.shape[1], question.theta.size, sum(len(rows.x) for rows in parts)
+    ends = np.cumsum([0, *(len(rows.seen) for rows in parts)])
+    with rooms.lend(_new_sums, int(ends[-1]), values.told_size(p, k - p)) as sums:
+        sums[:] = 0.0
+        told = [
+            _Segments(rows, question, sums[a:b])
+            for rows, a, b in zip(parts, ends[:-1], ends[1:], strict=True)
+        ]
+        tasks = list[tuple[_Segments, slice]]()
+        for own in told:
+            each = own.rows.segments_of_a_task(k, n, n_threads)
+            last = len(own.rows.seen)
+            tasks += [(own, slice(i, min(last, i + each))) for i in range(0, last, each)]
+
+        def work(i: int) -> None:
+            own, segments = tasks[i]
+            own.tell(segments, rooms)
+
+        _blocks.run(work, len(tasks), n_threads, sum(len(r.x) * r.work(k) for r in parts))
+        return [own.answer() for own in told]
 
 
 def _flat(matrix: Array | None, part: slice) -> Array:

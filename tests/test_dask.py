@@ -15,7 +15,7 @@ from dask.highlevelgraph import HighLevelGraph
 
 import fastnat
 import fastnat.dask
-from fastnat import _chunked, _long
+from fastnat import _chunked, _chunked_rows, _long
 
 N = scaled(60, 20)
 
@@ -544,17 +544,63 @@ def test_empty():
     assert compute(fit).status.tolist() == [fastnat.Status.NO_DATA] * 2
 
 
-def test_chunks_remember_what_they_are(rng, monkeypatch):
-    """Dask hands the same rows to every step, so X is looked at once."""
+@pytest.mark.parametrize("scheduler", ["threads", "sync"])
+def test_chunks_remember_what_they_are(scheduler, rng, monkeypatch):
+    """Rows in this process, or that Dask hands to every step: X is looked at once."""
     looks = []
     look = _long.linear_long.look
     monkeypatch.setattr(_long.linear_long, "look", lambda *rows: looks.append(1) or look(*rows))
     y, X = rng.normal(size=40), rng.normal(size=(40, 2))
     parts = da.from_array(y, chunks=10), da.from_array(X, chunks=(10, 2))
-    with dask.config.set(scheduler="threads"):
+    with dask.config.set(scheduler=scheduler):
         fit = fastnat.dask.fit_linear(*parts, left=-0.5)
     assert fit.nit > 1
     assert len(looks) == 4
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    """(blocks, threads) of each step that is told in this process, whose segments are short."""
+    run, seen = _long._blocks.run, []
+
+    def watch(work, n_blocks, n_threads, n_bytes):
+        if work.__module__ == _long.__name__:
+            seen.append((n_blocks, n_threads))
+        run(work, n_blocks, n_threads, n_bytes)
+
+    monkeypatch.setattr(_long, "_SEGMENT", 2)
+    monkeypatch.setattr(_long.Rows, "segments_of_a_task", lambda *_: 1)
+    monkeypatch.setattr(_long._blocks, "run", watch)
+    return seen
+
+
+@pytest.mark.parametrize("case", ["Tobit", "scale", "clusters", "float32"])
+def test_threads_share_segments(case, runs, rng, monkeypatch):
+    """Of chunks in this process, without tasks: the sums that these tell, chunk by chunk."""
+    y, X, cases = linear_cases(rng)
+    y, options = y[0], cases["scale" if case == "float32" else case]
+    if case == "float32":  # which is copied first
+        y, X = y.astype(np.float32), X.astype(np.float32)
+    data = da.from_array(y, chunks=7)
+    with dask.config.set(scheduler="sync"):
+        want = fastnat.dask.fit_linear(data, X, **options)
+    full, rest = divmod(N, 7)
+    assert set(runs) == {(4, 1), (-(-rest // 2), 1)}  # each chunk by itself
+    runs.clear()
+    monkeypatch.setattr(_chunked_rows.Chunks, "_compute", None)  # a step by tasks would call it
+    with dask.config.set(scheduler="threads", num_workers=3):
+        fit = fastnat.dask.fit_linear(data, X, **options)
+    assert set(runs) == {(4 * full + -(-rest // 2), 3)}
+    assert_same(fit, want, rtol=0.0)
+
+
+def test_threads_of_a_pool_of_the_users_take_chunks(runs, rng):
+    """Ours are no part of it."""
+    y, X, cases = linear_cases(rng)
+    with futures.ThreadPoolExecutor(2) as pool, dask.config.set(scheduler="threads", pool=pool):
+        fit = fastnat.dask.fit_linear(da.from_array(y[0], chunks=N // 2), X, **cases["scale"])
+    assert set(runs) == {(N // 4, 1)}
+    assert_same(fit, fastnat.fit_linear(y[0], X, **cases["scale"]))
 
 
 def test_segments_share_their_room(rng, monkeypatch):
@@ -572,7 +618,7 @@ def test_segments_share_their_room(rng, monkeypatch):
     memory[_long.linear_memory.CELLS][_long.linear_memory.UNIT] = 1.0
     question = _long.Question(_long.values.GRAM, np.zeros(3), memory)
     shared = _long.Rooms()
-    once, again = (rows.tell(question, 1, shared) for _ in range(2))
+    once, again = (_long.tell([rows], question, 1, shared)[0] for _ in range(2))
     assert len(rows.seen) == 8
     assert len(rooms) == 1
     np.testing.assert_array_equal(once.told, again.told)

@@ -192,28 +192,28 @@ def test_a_long_fit_is_at_a_maximum(kind, n_threads, rng, monkeypatch):
 @pytest.fixture
 def asked(monkeypatch):
     """What a long problem, of more than 200 rows, has asked for: a list that grows."""
-    requests, answer = [], _long.Rows.tell
+    requests, answer = [], _long.tell
 
     def tell(rows, question, *how):
         requests.append(question.request)
         return answer(rows, question, *how)
 
     monkeypatch.setattr(_linear, "LONG", 200)
-    monkeypatch.setattr(_long.Rows, "tell", tell)
+    monkeypatch.setattr(_long, "tell", tell)
     return requests
 
 
 def fit_precisely(*data, **options):
     """By double precision only."""
     with pytest.MonkeyPatch.context() as patch:
-        answer = _long.Rows.tell
+        answer = _long.tell
 
         def tell(rows, question, *how):
             if question.request == values.ROUGHLY:
                 question = question._replace(request=values.OBSERVED)
             return answer(rows, question, *how)
 
-        patch.setattr(_long.Rows, "tell", tell)
+        patch.setattr(_long, "tell", tell)
         return fastnat.fit_linear(*data, **options)
 
 
@@ -313,7 +313,7 @@ def test_weights_add_up_to_the_same_bits_on_any_number_of_threads(rng, monkeypat
     y[17] = np.nan
     found = set()
     for segments in (1, 3, 50):
-        monkeypatch.setattr(_long.Rows, "_segments_of_a_task", lambda *_, n=segments: n)
+        monkeypatch.setattr(_long.Rows, "segments_of_a_task", lambda *_, n=segments: n)
         fit = fastnat.fit_linear(y, X, Z, weights=w, n_threads=2)
         assert fit.status == codes.NAN_INPUT
         found.add(float(fit.nobs))
@@ -330,5 +330,5 @@ def test_rows_may_come_from_memory_that_nobody_can_write_to(rng):
     received = pickle.loads(sent, buffers=[bytes(buffer) for buffer in buffers])
     memory, theta = memory_of(rng, 2, 2, 1.0), 0.1 * rng.normal(size=4)
     question = _long.Question(values.OBSERVED, theta, memory)
-    answers = [each.tell(question, 1, _long.Rooms()) for each in (rows, received)]
+    answers = [_long.tell([each], question, 1, _long.Rooms())[0] for each in (rows, received)]
     np.testing.assert_array_equal(answers[0].told, answers[1].told)

@@ -21,6 +21,7 @@ from .measuring import Work, measured, times, told
 
 CHUNKS = 8
 N = 25_000 if common.QUICK else 100_000_000  # numbers
+BUDGET = 30.0  # seconds, for nine turns: single fits by processes differ by a quarter
 
 
 def _chunked(array):
@@ -38,7 +39,7 @@ def _on_threads(by_dask, in_memory):
         with dask.config.set(scheduler="threads", num_workers=2):
             return by_dask()
 
-    return Work(ours, {"in memory": in_memory}, items=N)
+    return Work(ours, {"in memory": in_memory}, items=N, budget=BUDGET)
 
 
 def _values(left, _):
@@ -141,7 +142,7 @@ def _workers(n_workers, stack):
     peers = {"in memory": functools.partial(fastnat.fit_linear, *data, n_threads=n_workers)}
     if n_workers > 1:
         peers["one worker"] = on(places[:1])
-    return Work(on(places), peers, items=N)
+    return Work(on(places), peers, items=N, budget=BUDGET)
 
 
 WORKS = {

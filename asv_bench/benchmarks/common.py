@@ -151,7 +151,7 @@ BUDGET = 4.0
 """Seconds that turns may take before there are fewer of them, three at least."""
 
 
-def medians(*functions, rounds=9):
+def medians(*functions, rounds=9, budget=BUDGET):
     """Median seconds of a call of each function; they take turns, so all see the same noise."""
     if QUICK:
         return [_seconds_of(function, 1) for function in functions]
@@ -162,7 +162,7 @@ def medians(*functions, rounds=9):
         numbers.append(max(1, int(0.005 / once)))
         turn += once * numbers[-1]
     seconds = [[] for _ in functions]
-    for _ in range(max(3, min(rounds, int(BUDGET / turn)))):
+    for _ in range(max(3, min(rounds, int(budget / turn)))):
         for function, number, measured in zip(functions, numbers, seconds, strict=True):
             if number > 1:
                 function()  # fetches what the others have put out of the caches

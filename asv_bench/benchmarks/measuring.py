@@ -26,6 +26,7 @@ class Work:
     items : observations, or problems, a call has.
     on_two_threads : the same with two threads.
     score : of the result, its largest score at the end in units of standard errors.
+    budget : seconds that turns may take, more where few of them would say little.
     """
 
     ours: Callable[[], Any]
@@ -37,6 +38,7 @@ class Work:
     on_two_threads: Callable[[], Any] | None = None
     score: Callable[[Any], float] | None = None
     more: Callable[[], dict[str, float]] | None = None
+    budget: float = common.BUDGET
 
 
 class Timed:
@@ -66,7 +68,8 @@ def _measure(work):
         functions["read fraction"] = lambda: common.read(*work.reads)
     if work.flops:
         functions["dgemm"] = _dgemm
-    seconds = dict(zip(functions, common.medians(*functions.values()), strict=True))
+    medians = common.medians(*functions.values(), budget=work.budget)
+    seconds = dict(zip(functions, medians, strict=True))
     ours = seconds.pop("ours")
     found = {"seconds": ours, "ns each": 1e9 * ours / work.items}
     if work.flops:
