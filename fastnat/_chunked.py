@@ -82,7 +82,7 @@ class Sources(NamedTuple):
             for name in self.arrays
         }
         return da.blockwise(
-            _ByName(function, axes, self.numbers),
+            _ByName(function, axes, self._whole(), self.numbers),
             out,
             *pairs,
             name=f"{prefix}-{uuid.uuid4().hex}" if once else None,
@@ -116,7 +116,14 @@ class Sources(NamedTuple):
 
     def by_name(self, function: Callable[..., Any]) -> "_ByName":
         """A function of arguments by name as one of the chunks of a part."""
-        return _ByName(function, dict.fromkeys(self.arrays, ()), self.numbers)
+        return _ByName(function, dict.fromkeys(self.arrays, ()), self._whole(), self.numbers)
+
+    def _whole(self) -> dict[str, dict[int, int]]:
+        """The dimensions of each array that are in one chunk, and how long they are."""
+        return {
+            name: {k: own[0] for k, own in enumerate(array.chunks) if len(own) == 1}
+            for name, array in self.arrays.items()
+        }
 
     def _sizes(self, out: tuple[Any, ...]) -> dict[Any, tuple[int, ...]]:
         """Those of chunks along each label; a dimension of 1 is that of all."""
@@ -151,12 +158,25 @@ class _ByName:
 
     function: Callable[..., Any]
     axes: dict[str, tuple[int, ...]]  # along which each argument comes in lists of chunks
+    whole: dict[str, dict[int, int]]  # how long a chunk of each argument is along some axes
     numbers: dict[str, Any]
 
     def __call__(self, *arrays: Any) -> Any:
         given = zip(self.axes.items(), arrays, strict=True)
         chunks = {name: _join(name, a, axes) for (name, axes), a in given}
+        for name, whole in self.whole.items():
+            _check_shape(name, chunks[name], whole)
         return self.function(chunks | self.numbers)
+
+
+def _check_shape(name: str, chunk: Array, whole: dict[int, int]) -> None:
+    """Refuse a chunk that is not as its array said: kernels would read beyond its end."""
+    for axis, size in whole.items():
+        if chunk.shape[axis : axis + 1] != (size,):
+            raise ValueError(
+                f"{name} has a chunk of shape {chunk.shape}, where the array has {size} along axis"
+                f" {axis}"
+            )
 
 
 def _join(name: str, chunks: Any, axes: tuple[int, ...]) -> Array:
@@ -299,9 +319,9 @@ def _batches(parts: da.Array) -> dict[str, int]:
 
 
 def threads_of_tasks() -> int:
-    """On how many threads of this process Dask would run tasks now; 0 if elsewhere.
+    """On how many threads of its own Dask would run tasks now; 0 if elsewhere.
 
-    Nor in a pool of the user's, nor without threads, which are for other ends.
+    Also for a pool of the user's, and for the synchronous scheduler, which is for debugging.
     """
     own = get_scheduler(cls=da.Array) is dask.threaded.get and not dask.config.get("pool", None)
     return int(dask.config.get("num_workers", None) or CPU_COUNT) if own else 0

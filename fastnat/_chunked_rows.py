@@ -17,6 +17,7 @@ from dask.delayed import Delayed
 
 from fastnat import _chunked, _long, _observed, _workers
 from fastnat._arrays import Array
+from fastnat.kernels import linear_values as values
 
 _NAMES = ("upper", "left", "right", *_observed.BOUNDS, "noise_std", "weights", "clusters")
 
@@ -52,19 +53,20 @@ class Chunks:
         # Who holds them, while all of these answer and no task may have moved any.
         self.workers = held.workers
         self.seen = [b""] * len(self.parts)
-        # If tasks would run in this process, threads share segments, of which there are more.
-        self.here = _in_this_process(held) if (threads := _chunked.threads_of_tasks()) else []
+        # In this process threads share segments, which end more evenly than tasks do.
+        threads = _chunked.threads_of_tasks()
+        self.here = _rows_here(held) if threads else []
         if self.here:
             self.n_threads = threads * (n_threads or 1)
 
     def ask(self, question: _long.Question) -> _long.Answer:
         """Ask all rows: where they lie, and in tasks of those that nobody has told of.
 
-        Workers now and then, or always if a step takes long, all in tasks: a scheduler that sees
-        none takes its workers for idle, and may send them away.
+        Of workers all are asked in tasks now and then, or always if a step takes long: a scheduler
+        that sees none takes its workers for idle, and may send them away.
         """
         if self.here:
-            return _long.merge(_long.tell(self.here, question, self.n_threads, self.rooms))
+            return _long.merge(self._ask_here(question))
         tell = _Tell(question.brief(), self.n_threads, self.make, _long.Rooms())
         told = dict[int, tuple[_long.Answer, bytes]]()
         self.workers = workers = self.workers or _workers.who_holds(self.parts, self.chunks)
@@ -82,6 +84,13 @@ class Chunks:
         answers = [told[k] for k in range(len(self.parts))]
         self.seen = [seen for _, seen in answers]
         return _long.merge([answer for answer, _ in answers])
+
+    def _ask_here(self, question: _long.Question) -> list[_long.Answer]:
+        """Ask all at once; but of clusters one by one, whose scores by segment may be large."""
+        clustered = question.request == values.CLUSTERS
+        groups = [[rows] for rows in self.here] if clustered else [self.here]
+        told = (_long.tell(group, question, self.n_threads, self.rooms) for group in groups)
+        return [answer for group in told for answer in group]
 
     def first(self, n: int) -> list[_long.Rows]:
         """The rows of the first chunks, brought here."""
@@ -119,8 +128,8 @@ def _cut_by_tasks(sources: _chunked.Sources, labels: tuple[int, ...], omit: bool
     return Held(_as_they_are, parts, rows.dask.layers[rows.name].mapping, None)
 
 
-def _in_this_process(held: Held) -> list[_long.Rows]:
-    """Rows as tasks have left them here; nothing if these have run elsewhere."""
+def _rows_here(held: Held) -> list[_long.Rows]:
+    """Rows as tasks have left them in the graph; nothing if Dask should keep them otherwise."""
     rows = [held.chunks[key] for key, *_ in held.parts]
     return rows if all(isinstance(own, _long.Rows) for own in rows) else []
 

@@ -155,17 +155,19 @@ class _Segments:
         self.found = np.empty((n, 2))
         self.whole = rows.read(slice(None)) if rows.is_direct() else None
 
-    def tell(self, own: slice, rooms: Rooms) -> None:
-        rows, part = self.rows, slice(own.start * _SEGMENT, own.stop * _SEGMENT)
-        read, skip = (self.whole, own.start) if self.whole else (rows.read(part), 0)
-        rows.look(own, skip, *read)
+    def tell(self, segments: slice, rooms: Rooms) -> None:
+        """Let these segments tell what they know."""
+        rows, part = self.rows, slice(segments.start * _SEGMENT, segments.stop * _SEGMENT)
+        read, skip = (self.whole, segments.start) if self.whole else (rows.read(part), 0)
+        rows.look(segments, skip, *read)
         p, q = read[1].shape[1], self.question.theta.size - read[1].shape[1]
         with rooms.lend(linear_long.new_room, p, q, read[2].shape[1]) as room:
-            how = rows.omit, np.array(rows.seen[own]), skip, _SEGMENT, room
-            outs = self.sums[own], self.scores[own], self.found[own]
+            how = rows.omit, np.array(rows.seen[segments]), skip, _SEGMENT, room
+            outs = self.sums[segments], self.scores[segments], self.found[segments]
             linear_long.tell(*self.question, *read, *how, *outs)
 
     def answer(self) -> Answer:
+        """What all have told, added up in their order."""
         sums = np.sum(self.sums, axis=0), self.members, np.sum(self.scores, axis=0)
         return Answer(*sums, *_survey((code, total) for code, total in self.found.tolist()))
 
@@ -178,22 +180,21 @@ def tell(
     ends = np.cumsum([0, *(len(rows.seen) for rows in parts)])
     with rooms.lend(_new_sums, int(ends[-1]), values.told_size(p, k - p)) as sums:
         sums[:] = 0.0
-        told = [
-            _Segments(rows, question, sums[a:b])
-            for rows, a, b in zip(parts, ends[:-1], ends[1:], strict=True)
+        asked = [
+            _Segments(rows, question, sums[first:last])
+            for rows, first, last in zip(parts, ends[:-1], ends[1:], strict=True)
         ]
         tasks = list[tuple[_Segments, slice]]()
-        for own in told:
-            each = own.rows.segments_of_a_task(k, n, n_threads)
-            last = len(own.rows.seen)
-            tasks += [(own, slice(i, min(last, i + each))) for i in range(0, last, each)]
+        for part in asked:
+            last, each = len(part.rows.seen), part.rows.segments_of_a_task(k, n, n_threads)
+            tasks += [(part, slice(i, min(last, i + each))) for i in range(0, last, each)]
 
         def work(i: int) -> None:
-            own, segments = tasks[i]
-            own.tell(segments, rooms)
+            part, segments = tasks[i]
+            part.tell(segments, rooms)
 
         _blocks.run(work, len(tasks), n_threads, sum(len(r.x) * r.work(k) for r in parts))
-        return [own.answer() for own in told]
+        return [part.answer() for part in asked]
 
 
 def _flat(matrix: Array | None, part: slice) -> Array:

@@ -589,9 +589,33 @@ def test_threads_share_segments(case, runs, rng, monkeypatch):
     runs.clear()
     monkeypatch.setattr(_chunked_rows.Chunks, "_compute", None)  # a step by tasks would call it
     with dask.config.set(scheduler="threads", num_workers=3):
-        fit = fastnat.dask.fit_linear(data, X, **options)
-    assert set(runs) == {(4 * full + -(-rest // 2), 3)}
+        fit = fastnat.dask.fit_linear(data, X, n_threads=2, **options)
+    together, alone = {(4 * full + -(-rest // 2), 6)}, {(4, 6), (-(-rest // 2), 6)}
+    assert set(runs) == together | (alone if case == "clusters" else set())
     assert_same(fit, want, rtol=0.0)
+
+
+def test_threads_share_segments_of_chunks_that_are_not_alike(runs, rng, monkeypatch):
+    """Some that kernels read where they are, and some that are copied, with tasks of several."""
+    y, X, cases = linear_cases(rng)
+    monkeypatch.setattr(_long.Rows, "segments_of_a_task", lambda *_: 3)
+    read_only, fortran = y[0].copy(), np.asfortranarray(X)
+    read_only.flags.writeable = False
+    half = N // 2
+    data = [
+        da.concatenate([da.from_array(own, chunks=chunks) for own in both])
+        for both, chunks in (
+            ((read_only[:half], y[0].astype(np.float32)[half:]), half),
+            ((X[:half], fortran[half:]), (half, 2)),
+        )
+    ]
+    fits = []
+    for scheduler in ("sync", "threads"):
+        with dask.config.set(scheduler=scheduler, num_workers=2):
+            fits.append(fastnat.dask.fit_linear(*data, **cases["scale"]))
+    assert_same(fits[1], fits[0], rtol=0.0)
+    n_tasks = -(-half // 6)
+    assert set(runs) == {(n_tasks, 1), (2 * n_tasks, 2)}
 
 
 def test_threads_of_a_pool_of_the_users_take_chunks(runs, rng):

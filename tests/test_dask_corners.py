@@ -160,6 +160,21 @@ def test_chunks_that_are_shorter_than_their_array_said(short):
         computed(fastnat.dask.fit_linear(**data))
 
 
+@pytest.mark.parametrize(("name", "options"), [("X", {}), ("X", {"left": 1.5}), ("Z", {})])
+@pytest.mark.parametrize("columns", [1, 3])
+@pytest.mark.parametrize("odd", [[0], [4], [0, 2, 4]])
+def test_chunks_that_have_other_columns_than_their_array(odd, columns, name, options):
+    """As of categories that are coded chunk by chunk: the first, the last, or all of them."""
+
+    def cut(rows):
+        return np.tile(rows[:, :1], columns) if rows[0, 1] in odd else rows
+
+    data = {"X": da.from_array(X, chunks=(2, 2)), **options}
+    data[name] = da.from_array(X, chunks=(2, 2)).map_blocks(cut, meta=X[:0])
+    with refused(ValueError, name, f"chunk of shape (2, {columns})", "2 along axis 1"):
+        computed(fastnat.dask.fit_linear(da.from_array(Y, chunks=2), **data))
+
+
 @pytest.mark.parametrize("order", [(2, 1, 0), (1, 2, 0), (0, 2, 1)])
 def test_axes_that_are_not_in_order(order, rng):
     x = rng.normal(size=(4, 3, 2))
