@@ -82,7 +82,7 @@ class Sources(NamedTuple):
             for name in self.arrays
         }
         return da.blockwise(
-            _ByName(function, axes, self._whole(), self.numbers),
+            _ByName(function, axes, self._lengths(out), self.numbers),
             out,
             *pairs,
             name=f"{prefix}-{uuid.uuid4().hex}" if once else None,
@@ -114,14 +114,18 @@ class Sources(NamedTuple):
                 parts[place].append(chunks[tuple(min(at.get(k, 0), n - 1) for k, n in ends)])
         return parts
 
-    def by_name(self, function: Callable[..., Any]) -> "_ByName":
+    def by_name(self, function: Callable[..., Any], out: tuple[Any, ...]) -> "_ByName":
         """A function of arguments by name as one of the chunks of a part."""
-        return _ByName(function, dict.fromkeys(self.arrays, ()), self._whole(), self.numbers)
+        lengths = self._lengths(out)
+        return _ByName(function, dict.fromkeys(self.arrays, ()), lengths, self.numbers)
 
-    def _whole(self) -> dict[str, dict[int, int]]:
-        """The dimensions of each array that are in one chunk, and how long they are."""
+    def _lengths(self, out: tuple[Any, ...]) -> "_Lengths":
+        """What a block has of each array, by axis: None where blocks may differ."""
         return {
-            name: {k: own[0] for k, own in enumerate(array.chunks) if len(own) == 1}
+            name: tuple(
+                (label, None if len(own) > 1 and label in out else sum(own))
+                for label, own in zip(self.labels[name], array.chunks, strict=True)
+            )
             for name, array in self.arrays.items()
         }
 
@@ -145,11 +149,14 @@ class Sources(NamedTuple):
         Dask would make a task of each, fuse it with ours, and put the two in order when it runs
         them, all of which takes longer than what we do.
         """
-        call, token = self.by_name(function), f"parts-{uuid.uuid4().hex}"
+        call, token = self.by_name(function, out), f"parts-{uuid.uuid4().hex}"
         graph = {(token, *place): (call, *own) for place, own in chunks.items()}
         sizes = tuple(self._sizes(out).values())
         meta = np.empty((0,) * len(out), object)
         return da.Array(graph, token, sizes, dtype=object, meta=meta)
+
+
+_Lengths = dict[str, tuple[tuple[Any, int | None], ...]]  # label and length of each axis, by name
 
 
 @dataclass(frozen=True)
@@ -158,25 +165,32 @@ class _ByName:
 
     function: Callable[..., Any]
     axes: dict[str, tuple[int, ...]]  # along which each argument comes in lists of chunks
-    whole: dict[str, dict[int, int]]  # how long a chunk of each argument is along some axes
+    lengths: _Lengths
     numbers: dict[str, Any]
 
     def __call__(self, *arrays: Any) -> Any:
         given = zip(self.axes.items(), arrays, strict=True)
         chunks = {name: _join(name, a, axes) for (name, axes), a in given}
-        for name, whole in self.whole.items():
-            _check_shape(name, chunks[name], whole)
+        _check_shapes(chunks, self.lengths)
         return self.function(chunks | self.numbers)
 
 
-def _check_shape(name: str, chunk: Array, whole: dict[int, int]) -> None:
-    """Refuse a chunk that is not as its array said: kernels would read beyond its end."""
-    for axis, size in whole.items():
-        if chunk.shape[axis : axis + 1] != (size,):
+def _check_shapes(chunks: dict[str, Array], lengths: _Lengths) -> None:
+    """Refuse what is not as its array said: kernels would read beyond its end, NumPy broadcast."""
+    common = dict[Any, tuple[str, int]]()
+    for name, axes in lengths.items():
+        shape = chunks[name].shape
+        if len(shape) != len(axes):
             raise ValueError(
-                f"{name} has a chunk of shape {chunk.shape}, where the array has {size} along axis"
-                f" {axis}"
+                f"{name} has {len(shape)} dimensions in a chunk, where the array has {len(axes)}"
             )
+        for axis, (size, (label, length)) in enumerate(zip(shape, axes, strict=True)):
+            known = common.setdefault(label, (name, size)) if length is None else None
+            whose, want = known or ("the array", length)
+            if size != want:
+                raise ValueError(
+                    f"{name} has {size} along axis {axis} in a chunk, where {whose} has {want}"
+                )
 
 
 def _join(name: str, chunks: Any, axes: tuple[int, ...]) -> Array:

@@ -119,7 +119,7 @@ def _held_by_workers(sources: _chunked.Sources, labels: tuple[int, ...], omit: b
     workers = _workers.who_holds(parts, chunks)
     if workers.client is not client or workers.n_parts < len(parts):
         return None
-    return Held(sources.by_name(_Cut(omit)), parts, chunks, workers)
+    return Held(sources.by_name(_Cut(omit), labels), parts, chunks, workers)
 
 
 def _cut_by_tasks(sources: _chunked.Sources, labels: tuple[int, ...], omit: bool) -> Held:
@@ -141,7 +141,7 @@ class _Cut:
     omit: bool
 
     def __call__(self, given: dict[str, Any]) -> _long.Rows:
-        main = given["y"]
+        main = given["y" if "y" in given else "x"]
         rest = {name: given[name] for name in _NAMES if name in given}
         shape = np.broadcast_shapes(np.shape(main), *(np.shape(v) for v in rest.values()))
         n = math.prod(shape)
@@ -159,9 +159,6 @@ class _Cut:
         x, z = given.get("X", np.ones((1, 1))), given.get("Z")
         x = np.broadcast_to(x, (n, 1)) if "X" not in given else x.reshape(-1, x.shape[-1])
         z = None if z is None else z.reshape(-1, z.shape[-1])
-        for name, matrix in (("X", x), ("Z", z)):
-            if matrix is not None and len(matrix) != n:
-                raise ValueError(f"{name} has {len(matrix)} rows in a chunk, where y has {n}")
         return _long.rows_of(tuple(columns), x, z, members, self.omit)
 
 

@@ -185,14 +185,11 @@ def fit_normal(
     options: dict[str, Any],
 ) -> fastnat.NormalFit | None:
     """Fit a sample as a regression on a constant; None as of `fit_linear`."""
-    renamed = (
-        {("y" if name == "x" else name): a for name, a in named.items()} for named in sources
-    )
     model = arguments.model_of(given, False)
     problem = Regression(
         batch, 1, 1, False, model, options["cov_type"], _as_options(model, options), given
     )
-    found = _solve(_chunked.Sources(*renamed), problem, None, labels)
+    found = _solve(sources, problem, None, labels)
     results, params, stderr, corr = (array[0] for array in found)
     status = results[linear_outcome.R_STATUS]
     if status == codes.NAN_INPUT and options["nan_policy"] == "raise":

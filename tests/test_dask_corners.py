@@ -155,8 +155,9 @@ def test_chunks_that_are_shorter_than_their_array_said(short):
     data = {"y": da.from_array(Y, chunks=2), "X": da.from_array(X, chunks=(2, 2))}
     data["Z"] = data["X"]
     data[short] = data[short].map_blocks(lambda rows: rows[:1], meta=data[short]._meta)
-    words = {"y": "X has 2 rows in a chunk, where y has 1"}
-    with refused(ValueError, words.get(short, f"{short} has 1 rows in a chunk, where y has 2")):
+    words = {"y": "X has 2 along axis 0 in a chunk, where y has 1"}
+    rest = f"{short} has 1 along axis 0 in a chunk, where y has 2"
+    with refused(ValueError, words.get(short, rest)):
         computed(fastnat.dask.fit_linear(**data))
 
 
@@ -171,8 +172,40 @@ def test_chunks_that_have_other_columns_than_their_array(odd, columns, name, opt
 
     data = {"X": da.from_array(X, chunks=(2, 2)), **options}
     data[name] = da.from_array(X, chunks=(2, 2)).map_blocks(cut, meta=X[:0])
-    with refused(ValueError, name, f"chunk of shape (2, {columns})", "2 along axis 1"):
+    with refused(ValueError, name, f"{columns} along axis 1 in a chunk", "array has 2"):
         computed(fastnat.dask.fit_linear(da.from_array(Y, chunks=2), **data))
+
+
+@pytest.mark.parametrize("options", [{}, {"left": 1.5}, {"Z": X}])
+def test_chunks_of_columns_that_are_wider_than_their_array_said(options):
+    """Which are put together first."""
+    wide = da.from_array(X, chunks=(2, 1)).map_blocks(lambda b: np.tile(b, (1, 20)), meta=X[:0])
+    y = da.from_array(Y, chunks=2)
+    with refused(ValueError, "X", "40 along axis 1 in a chunk", "array has 2"):
+        computed(fastnat.dask.fit_linear(y, wide, **options))
+    with refused(ValueError, "x", "40 along axis 1 in a chunk", "array has 2"):
+        computed(fastnat.dask.fit_mvn(wide))
+
+
+@pytest.mark.parametrize(
+    ("cut", "words"),
+    [
+        (lambda b: b[:1], "1 along axis 0 in a chunk"),
+        (lambda b: b[:, None], "2 dimensions in a chunk"),
+        (lambda b: b[0], "0 dimensions in a chunk"),
+    ],
+)
+@pytest.mark.parametrize("name", ["x", "weights", "left"])
+def test_chunks_that_would_be_broadcast(name, cut, words):
+    """To those of the other arguments, whatever their array said."""
+    good = {"x": Y, "weights": Y, "left": Y - 1.0}
+    data = {key: da.from_array(array, chunks=2) for key, array in good.items()}
+    data[name] = data[name].map_blocks(cut, meta=Y[:0])
+    first = {"x": "left has 2 along axis 0 in a chunk, where x has 1"}
+    with refused(
+        ValueError, first.get(name, f"{name} has {words}") if "1 along" in words else words
+    ):
+        computed(fastnat.dask.fit_normal(**data))
 
 
 @pytest.mark.parametrize("order", [(2, 1, 0), (1, 2, 0), (0, 2, 1)])
