@@ -17,7 +17,6 @@ from dask.delayed import Delayed
 
 from fastnat import _chunked, _long, _observed, _workers
 from fastnat._arrays import Array
-from fastnat.kernels import linear_values as values
 
 _NAMES = ("upper", "left", "right", *_observed.BOUNDS, "noise_std", "weights", "clusters")
 
@@ -46,7 +45,7 @@ class Chunks:
     def __init__(
         self, sources: _chunked.Sources, labels: tuple[int, ...], omit: bool, n_threads: int | None
     ) -> None:
-        self.n_threads, self.rooms = n_threads, _long.Rooms()
+        self.n_threads, self.rooms = n_threads or 1, _long.Rooms()
         self.last_tasks = time.monotonic()
         held = _held_by_workers(sources, labels, omit) or _cut_by_tasks(sources, labels, omit)
         self.make, self.parts, self.chunks = held.make, held.parts, held.chunks
@@ -57,7 +56,7 @@ class Chunks:
         threads = _chunked.threads_of_tasks()
         self.here = _rows_here(held) if threads else []
         if self.here:
-            self.n_threads = threads * (n_threads or 1)
+            self.n_threads *= threads
 
     def ask(self, question: _long.Question) -> _long.Answer:
         """Ask all rows: where they lie, and in tasks of those that nobody has told of.
@@ -66,8 +65,8 @@ class Chunks:
         that sees none takes its workers for idle, and may send them away.
         """
         if self.here:
-            return _long.merge(self._ask_here(question))
-        tell = _Tell(question.brief(), self.n_threads, self.make, _long.Rooms())
+            return _long.merge(_long.tell(self.here, question, self.n_threads, self.rooms))
+        tell = _Tell(question, self.n_threads, self.make, self.rooms)
         told = dict[int, tuple[_long.Answer, bytes]]()
         self.workers = workers = self.workers or _workers.who_holds(self.parts, self.chunks)
         if time.monotonic() - self.last_tasks < _SILENCE:
@@ -76,7 +75,7 @@ class Chunks:
         if left:
             groups = workers.for_tasks(left)
             tasks = [
-                (_each, tell, [self.seen[k] for k in group], [self.parts[k] for k in group])
+                (tell, [self.seen[k] for k in group], [self.parts[k] for k in group])
                 for group in groups
             ]
             for group, own in zip(groups, self._compute("tell", tasks), strict=True):
@@ -84,13 +83,6 @@ class Chunks:
         answers = [told[k] for k in range(len(self.parts))]
         self.seen = [seen for _, seen in answers]
         return _long.merge([answer for answer, _ in answers])
-
-    def _ask_here(self, question: _long.Question) -> list[_long.Answer]:
-        """Ask all at once; but of clusters one by one, whose scores by segment may be large."""
-        clustered = question.request == values.CLUSTERS
-        groups = [[rows] for rows in self.here] if clustered else [self.here]
-        told = (_long.tell(group, question, self.n_threads, self.rooms) for group in groups)
-        return [answer for group in told for answer in group]
 
     def first(self, n: int) -> list[_long.Rows]:
         """The rows of the first chunks, brought here."""
@@ -168,22 +160,20 @@ def _as_they_are(rows: _long.Rows) -> _long.Rows:
 
 @dataclass(frozen=True)
 class _Tell:
-    """What a part of the rows answers, and what has been seen of its segments."""
+    """What parts of the rows answer, and what has been seen of their segments."""
 
     question: _long.Question
-    n_threads: int | None
+    n_threads: int
     make: Callable[..., _long.Rows]
     rooms: _long.Rooms
 
-    def __call__(self, seen: bytes, chunks: list[Any]) -> tuple[_long.Answer, bytes]:
-        rows = self.make(*chunks)
-        if seen:
-            rows.seen[:] = seen
-        [answer] = _long.tell([rows], self.question, self.n_threads, self.rooms)
-        return answer, bytes(rows.seen)
-
-
-def _each(
-    tell: _Tell, seen: list[bytes], parts: list[list[Any]]
-) -> list[tuple[_long.Answer, bytes]]:
-    return [tell(*part) for part in zip(seen, parts, strict=True)]
+    def __call__(
+        self, seen: list[bytes], parts: list[list[Any]], n_threads: int = 1
+    ) -> list[tuple[_long.Answer, bytes]]:
+        """Ask with so many of Dask's threads."""
+        rows = [self.make(*chunks) for chunks in parts]
+        for own, known in zip(rows, seen, strict=True):
+            if known:
+                own.seen[:] = known
+        told = _long.tell(rows, self.question, self.n_threads * n_threads, self.rooms)
+        return [(answer, bytes(own.seen)) for answer, own in zip(told, rows, strict=True)]

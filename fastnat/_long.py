@@ -33,10 +33,19 @@ class Question(NamedTuple):
     theta: Array
     memory: Any
 
-    def brief(self) -> "Question":
-        """The same without what only the search needs, to be sent away."""
-        memory = (a if k in linear_memory.READ else a[:0] for k, a in enumerate(self.memory))
-        return self._replace(memory=tuple(memory))
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Without what only the search needs, which is most of it."""
+        read = [self.memory[k] for k in linear_memory.READ]
+        return _question_of, (self.request, self.theta, read)
+
+
+def _question_of(request: int, theta: Array, read: list[Array]) -> Question:
+    """A question that was sent; what only the search needs is not filled in."""
+    p = len(read[linear_memory.READ.index(linear_memory.BASIS_X)])
+    memory = [*linear_memory.new_memory(p, theta.size - p)]
+    for k, array in zip(linear_memory.READ, read, strict=True):
+        memory[k] = array
+    return Question(request, theta, tuple(memory))
 
 
 class Answer(NamedTuple):
@@ -175,7 +184,19 @@ class _Segments:
 def tell(
     parts: Sequence[Rows], question: Question, n_threads: int | None, rooms: Rooms
 ) -> list[Answer]:
-    """The answer of each of these parts, whose segments threads share as they finish them."""
+    """The answer of each of these parts, whose segments threads share as they finish them.
+
+    But of clusters one part after the other, for scores by segment may be large.
+    """
+    clustered = question.request == values.CLUSTERS
+    groups = [[rows] for rows in parts] if clustered else [parts]
+    told = (_tell_together(group, question, n_threads, rooms) for group in groups)
+    return [answer for group in told for answer in group]
+
+
+def _tell_together(
+    parts: Sequence[Rows], question: Question, n_threads: int | None, rooms: Rooms
+) -> list[Answer]:
     p, k, n = parts[0].x.shape[1], question.theta.size, sum(len(rows.x) for rows in parts)
     ends = np.cumsum([0, *(len(rows.seen) for rows in parts)])
     with rooms.lend(_new_sums, int(ends[-1]), values.told_size(p, k - p)) as sums:

@@ -5,6 +5,7 @@ because it has died or has given its chunks away, is said by tasks, of which Das
 """
 
 import asyncio
+import pickle
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -13,7 +14,8 @@ import dask.array as da
 from dask.base import get_scheduler
 
 Keys = list[Any]  # of the chunks that make a part
-Ask = Callable[[bytes, list[Any]], Any]  # what is known of a part already, its chunks -> an answer
+# What is known of some parts already, their chunks, and how many threads -> answers.
+Ask = Callable[[list[bytes], list[list[Any]], int], list[Any]]
 Asked = list[tuple[int, bytes, Keys]]  # parts, what is known of each, the keys of its chunks
 
 
@@ -38,9 +40,9 @@ class Workers(NamedTuple):
             place: [(k, known[k], keys) for k, keys in share.items()]
             for place, share in self.shares.items()
         }
-        pickle = _distributed().protocol.pickle
         told = self._run(pickle.dumps(ask), asked)
-        return {k: answer for own in told for k, answer in pickle.loads(own).items()}
+        loads = _distributed().protocol.pickle.loads
+        return {k: answer for own in told for k, answer in loads(own).items()}
 
     def _run(self, ask: bytes, asked: dict[str, Asked]) -> list[bytes]:
         """What workers say, without those who fail."""
@@ -74,7 +76,8 @@ def who_holds(parts: Sequence[Keys], chunks: Mapping[Any, Any]) -> Workers:
     if not futures:
         return Workers(None, {})
     client, shares = futures[0].client, dict[str, dict[int, Keys]]()
-    if not _in_a_task():  # then nobody may be there to make them
+    made = all(future.status == "finished" for future in futures)
+    if not made and not _in_a_task():  # where nobody may be there to make them
         with client.as_current():
             distributed.wait(futures)
     held = client.who_has(futures)
@@ -121,10 +124,9 @@ def _reaches_workers(client: Any) -> bool:
 
 async def _run_directly(client: Any, ask: bytes, asked: dict[str, Asked]) -> list[bytes]:
     """`distributed.Client.run` without the scheduler, which knocks at each worker anew."""
-    dumps = _distributed().protocol.pickle.dumps
-    function = dumps(_apply_here)
+    function = pickle.dumps(_apply_here)
     answers = (
-        client.rpc(place).run(function=function, args=dumps((ask, {place: own})))
+        client.rpc(place).run(function=function, args=pickle.dumps((ask, {place: own})))
         for place, own in asked.items()
     )
     done = await asyncio.gather(*answers, return_exceptions=True)
@@ -137,23 +139,27 @@ async def _apply_here(ask: bytes, asked: dict[str, Asked], dask_worker: Any) -> 
     Returns answers by part, pickled: `distributed` makes a frame of each array in a message, and so
     many small ones take longer than all the rest of it.
 
-    What has been spilled comes into memory when a thread needs it soon, and not all of it at once:
-    one part more than there are threads is ready for whichever is free first.
+    All are asked together, for the threads to share.  But what has been spilled comes into memory
+    when a thread needs it soon, and not all of it at once: one part more than there are threads is
+    ready for whichever is free first.
     """
-    pickle, data = _distributed().protocol.pickle, dask_worker.data
-    function: Ask = pickle.loads(ask)
+    data, n_threads = dask_worker.data, dask_worker.state.nthreads
+    function: Ask = _distributed().protocol.pickle.loads(ask)
     own = [part for part in asked[dask_worker.address] if all(key in data for key in part[2])]
+    spilled = getattr(data, "slow", ())
+    groups, share = [[part] for part in own], 1
+    if own and not any(key in spilled for _, _, keys in own for key in keys):
+        groups, share = [own], n_threads
     loop, threads = asyncio.get_running_loop(), dask_worker.executors["default"]
-    ready = asyncio.Semaphore(dask_worker.state.nthreads + 1)
+    ready = asyncio.Semaphore(n_threads + 1)
 
-    async def answer(known: bytes, keys: Keys) -> Any:
+    async def answer(group: Asked) -> dict[int, Any]:
         async with ready:
-            return await loop.run_in_executor(threads, function, known, [data[key] for key in keys])
+            known = [seen for _, seen, _ in group]
+            chunks = [[data[key] for key in keys] for _, _, keys in group]
+            told = await loop.run_in_executor(threads, function, known, chunks, share)
+        return dict(zip((k for k, _, _ in group), told, strict=True))
 
-    answers = await asyncio.gather(
-        *(answer(known, keys) for _, known, keys in own), return_exceptions=True
-    )
-    found = zip(own, answers, strict=True)
-    told = {k: a for (k, _, _), a in found if not isinstance(a, BaseException)}
-    pickled: bytes = pickle.dumps(told)
-    return pickled
+    answers = await asyncio.gather(*map(answer, groups), return_exceptions=True)
+    told = {k: a for own in answers if isinstance(own, dict) for k, a in own.items()}
+    return pickle.dumps(told)

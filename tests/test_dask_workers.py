@@ -108,7 +108,7 @@ def test_a_long_step_is_a_task_for_each_thread(rng, tasks, monkeypatch):
     monkeypatch.setattr(_chunked_rows, "_SILENCE", 0.0)
     fit = fastnat.dask.fit_linear(data, X, **cases["scale"])
     np.testing.assert_array_equal(fit.params, want.params)
-    n_chunks, n_asked = N // 5, sum(len(group) for _, _, group, _ in tasks)
+    n_chunks, n_asked = N // 5, sum(len(group) for _, group, _ in tasks)
     assert n_asked % n_chunks == 0
     assert fit.nit < n_asked // n_chunks
     assert len(tasks) <= 2 * (n_asked // n_chunks)
@@ -289,12 +289,13 @@ def test_a_search_in_a_task(single, rng):
     np.testing.assert_allclose(params, fastnat.fit_linear(y[0], X, left=0.0).params, rtol=1e-12)
 
 
-def sum_of(known, chunks):
-    return known, sum(int(chunk.sum()) for chunk in chunks)
+def sum_of(known, parts, _):
+    sums = [sum(int(chunk.sum()) for chunk in chunks) for chunks in parts]
+    return list(zip(known, sums, strict=True))
 
 
-def fail(known, _):
-    if known == b"b":
+def fail(known, *_):
+    if b"b" in known:
         raise RuntimeError
     return known
 
@@ -309,7 +310,8 @@ def test_workers_tell_of_the_parts_that_they_hold():
     assert workers.n_parts == 3
     known = [b"a", b"b", b"c"]
     assert workers.apply(sum_of, known) == {0: (b"a", 1), 1: (b"b", 5), 2: (b"c", 9)}
-    assert workers.apply(fail, known) == {0: b"a", 2: b"c"}
+    alone = next(own for own in workers.shares.values() if 1 not in own)
+    assert workers.apply(fail, known) == {k: known[k] for k in alone}
 
 
 def test_what_workers_say_is_one_frame(client):
@@ -370,23 +372,30 @@ def test_a_client_of_somebody_elses_cluster(client):
 done = []
 
 
-def of_a_number(known, chunks):
-    done.append(known)
-    return chunks[0]
+def of_a_number(_, parts, n_threads):
+    done.append((len(parts), n_threads))
+    return [chunks[0] for chunks in parts]
 
 
-def test_spilled_chunks_come_back_as_threads_need_them():
-    """All of them may be more than the worker's memory; one is ready for a thread that is free."""
-    read, ahead = [], []
+@pytest.mark.parametrize(
+    ("spilled", "ahead", "jobs"),
+    [({}, 8, [(8, 2)]), ({3: 9}, 3, [(1, 1)] * 8)],
+    ids=["none", "one"],
+)
+def test_threads_share_what_has_not_been_spilled(spilled, ahead, jobs):
+    """But all may be more than the worker's memory: then one is ready for a thread that is free."""
+    read, most = [], []
     done.clear()
 
-    class Spilled(dict):
+    class Data(dict):
+        slow = spilled
+
         def __getitem__(self, key):
             read.append(key)
-            ahead.append(len(read) - len(done))
+            most.append(len(read) - sum(n for n, _ in done))
             return super().__getitem__(key)
 
-    data = Spilled({k: k * k for k in range(8)})
+    data = Data({k: k * k for k in range(8)})
     parts = [(k, b"", [k]) for k in range(9)]
     with futures.ThreadPoolExecutor(2) as pool:
         worker = types.SimpleNamespace(
@@ -397,7 +406,42 @@ def test_spilled_chunks_come_back_as_threads_need_them():
         )
         told = asyncio.run(_workers._apply_here(dumps(of_a_number), {"here": parts}, worker))
     assert loads(told) == {k: k * k for k in range(8)}
-    assert max(ahead) == 3
+    assert max(most) == ahead
+    assert done == jobs
+
+
+def test_a_worker_of_two_threads(rng, monkeypatch):
+    """They share segments, also where some chunks have been spilled; bits are those of one."""
+    tell, asked = _chunked_rows._Tell.__call__, []
+
+    def watch(self, seen, parts, n_threads=1):
+        asked.append((len(parts), n_threads))
+        return tell(self, seen, parts, n_threads)
+
+    monkeypatch.setattr(_chunked_rows._Tell, "__call__", watch)
+    monkeypatch.setattr(_chunked_rows, "_SILENCE", math.inf)
+    y, X, _ = linear_cases(rng)
+    options = {"n_workers": 1, "threads_per_worker": 2, "dashboard_address": ":0"}
+    with (
+        distributed.LocalCluster(processes=False, memory_limit="1GiB", **options) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        arrays = held(client, y[0], X, X)
+        fit = fastnat.dask.fit_linear(*arrays)
+        n_chunks = -(-N // 8)
+        assert set(asked) == {(n_chunks, 2)}
+        asked.clear()
+        client.run(spill_one)
+        after = fastnat.dask.fit_linear(*arrays)
+    assert asked[0] == (1, 1)
+    assert asked[-1] == (n_chunks, 2)
+    assert_same(fit, fastnat.fit_linear(y[0], X, X))
+    np.testing.assert_array_equal(after.params, fit.params)
+
+
+def spill_one(dask_worker):
+    dask_worker.data.evict()
+    assert len(dask_worker.data.slow) == 1
 
 
 def test_a_worker_is_killed_while_statistics_are_taken(client, rng, tmp_path):

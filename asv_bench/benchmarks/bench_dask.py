@@ -1,6 +1,6 @@
 """Dask beside the same fit in memory, on as many threads, and two worker processes beside one.
 
-Two workers share two processors with the client and the scheduler; one worker leaves them one.
+Two threads of workers share two processors with the client and the scheduler; one leaves them one.
 
 Data are 1e8 numbers, in 8 chunks of 1e8 bytes, about what Dask itself chooses: what it costs a
 chunk and a step of a search does not depend on their size, so its share shrinks with larger ones.
@@ -108,12 +108,12 @@ def _on_workers(client, n, places):
     return arrays
 
 
-def _client(n_workers, stack):
+def _client(n_workers, n_threads, stack):
     import distributed
 
     cluster = distributed.LocalCluster(
         n_workers=n_workers,
-        threads_per_worker=1,
+        threads_per_worker=n_threads,
         processes=True,
         dashboard_address=":0",
         silence_logs=logging.CRITICAL,  # of connections that end with their cluster
@@ -122,11 +122,11 @@ def _client(n_workers, stack):
     return stack.enter_context(distributed.Client(cluster, set_as_default=False))
 
 
-def _workers(n_workers, stack):
-    """Worker processes of a thread each beside as many threads, and one of two that has it all."""
+def _workers(n_workers, n_threads, stack):
+    """Worker processes beside as many threads as they have, and one of two that has it all."""
     import fastnat.dask
 
-    client, data = _client(n_workers, stack), _scale_data()
+    client, data = _client(n_workers, n_threads, stack), _scale_data()
 
     def on(places):
         with client.as_current():
@@ -139,7 +139,8 @@ def _workers(n_workers, stack):
         return fit
 
     places = sorted(client.nthreads())
-    peers = {"in memory": functools.partial(fastnat.fit_linear, *data, n_threads=n_workers)}
+    in_memory = functools.partial(fastnat.fit_linear, *data, n_threads=n_workers * n_threads)
+    peers = {"in memory": in_memory}
     if n_workers > 1:
         peers["one worker"] = on(places[:1])
     return Work(on(places), peers, items=N, budget=BUDGET)
@@ -150,8 +151,9 @@ WORKS = {
     "1e8 values, one limit": functools.partial(_values, 0.5),
     "Tobit 4e6 x 24": _tobit,
     "scale 4e6 x (20 + 5)": _scale,
-    "scale 4e6 x (20 + 5), two workers": functools.partial(_workers, 2),
-    "scale 4e6 x (20 + 5), one worker": functools.partial(_workers, 1),
+    "scale 4e6 x (20 + 5), two workers": functools.partial(_workers, 2, 1),
+    "scale 4e6 x (20 + 5), one worker": functools.partial(_workers, 1, 1),
+    "scale 4e6 x (20 + 5), one worker of two threads": functools.partial(_workers, 1, 2),
 }
 
 

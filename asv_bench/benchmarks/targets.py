@@ -324,6 +324,7 @@ TARGETS = [
                 "scale 4e6 x (20 + 5)",
                 "scale 4e6 x (20 + 5), two workers",
                 "scale 4e6 x (20 + 5), one worker",
+                "scale 4e6 x (20 + 5), one worker of two threads",
             )
         ),
     ),
