@@ -11,9 +11,9 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -94,24 +94,31 @@ def _threads_for(n_threads: int | None, n_bytes: int) -> int:
     return min(n_threads, cpu_count())
 
 
-def run(work: Callable[[int], None], n_blocks: int, n_threads: int | None, n_bytes: int) -> None:
+def run(
+    work: Callable[[int], None],
+    n_blocks: int,
+    n_threads: int | None,
+    n_bytes: int,
+    pool: Executor | None = None,
+) -> None:
     """Call ``work(i)`` for i < n_blocks, on up to ``n_threads`` threads, the caller's included.
 
     By default (None), all processors, or one thread if there are fewer than SERIAL_BYTES to read.
     A call from a thread of the pool runs serially.  The first exception ends all and is raised.
+
+    pool : whose threads help, also if they are more than the processors; by default ours.
     """
-    n_threads = _threads_for(n_threads, n_bytes)
+    n_threads = _threads_for(n_threads, n_bytes) if pool is None else n_threads or 1
     stop = threading.Event()
+    go = partial(_run, work, n_blocks, n_threads, stop, pool)
     long = n_bytes > n_blocks * LONG_BYTES
     if long and threading.current_thread() is threading.main_thread():
-        _run_aside(work, n_blocks, n_threads, stop)
+        _run_aside(go, stop)
     else:
-        _run(work, n_blocks, n_threads, stop)
+        go()
 
 
-def _run_aside(
-    work: Callable[[int], None], n_blocks: int, n_threads: int, stop: threading.Event
-) -> None:
+def _run_aside(go: Callable[[], None], stop: threading.Event) -> None:
     """`_run` in a thread of its own, while this one, which gets the signals, waits for them."""
     context, report, reports = contextvars.copy_context(), on_block.get(), deque[Any]()
     context.run(on_block.set, lambda *progress: reports.append(progress))
@@ -120,7 +127,7 @@ def _run_aside(
     def run() -> None:
         begun.set()
         try:
-            context.run(_serve, stop, _run, work, n_blocks, n_threads, stop)
+            context.run(_serve, stop, go)
         except BaseException as error:  # raised below
             errors.append(error)
         finally:
@@ -129,7 +136,7 @@ def _run_aside(
     aside = threading.Thread(target=run, name="fastnat-aside")
     try:
         if not _starts(aside):
-            _run(work, n_blocks, n_threads, stop)
+            go()
             return
         finished = False
         while not finished:
@@ -157,7 +164,13 @@ def _starts(thread: threading.Thread) -> bool:
     return True
 
 
-def _run(work: Callable[[int], None], n_blocks: int, n_threads: int, stop: threading.Event) -> None:
+def _run(
+    work: Callable[[int], None],
+    n_blocks: int,
+    n_threads: int,
+    stop: threading.Event,
+    pool: Executor | None,
+) -> None:
     """Work on blocks, until ``stop`` is set, in this thread and those of the pool."""
     numbers = iter(range(n_blocks))  # next() on it is atomic
     n_helpers = min(n_threads, n_blocks) - 1
@@ -166,7 +179,7 @@ def _run(work: Callable[[int], None], n_blocks: int, n_threads: int, stop: threa
         return
     helpers: list[Future[None]] = []
     try:
-        pool = _get_pool()
+        pool = pool or _get_pool()
         with suppress(RuntimeError):  # there can be no threads, for the interpreter is ending
             helpers.extend(
                 pool.submit(_serve, stop, _help, work, numbers, stop) for _ in range(n_helpers)

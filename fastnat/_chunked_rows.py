@@ -7,6 +7,7 @@ import math
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -163,17 +164,23 @@ class _Tell:
     """What parts of the rows answer, and what has been seen of their segments."""
 
     question: _long.Question
-    n_threads: int
+    n_threads: int  # for each of Dask's
     make: Callable[..., _long.Rows]
     rooms: _long.Rooms
 
     def __call__(
-        self, seen: list[bytes], parts: list[list[Any]], n_threads: int = 1
+        self,
+        seen: list[bytes],
+        parts: list[list[Any]],
+        pool: Executor | None = None,
+        n_threads: int = 1,
     ) -> list[tuple[_long.Answer, bytes]]:
-        """Ask with so many of Dask's threads."""
+        """Ask in one thread of Dask's, or in so many of its pool; more are wanted from us."""
         rows = [self.make(*chunks) for chunks in parts]
         for own, known in zip(rows, seen, strict=True):
             if known:
                 own.seen[:] = known
-        told = _long.tell(rows, self.question, self.n_threads * n_threads, self.rooms)
+        ours = self.n_threads > 1
+        how = n_threads * self.n_threads, self.rooms, None if ours else pool
+        told = _long.tell(rows, self.question, *how)
         return [(answer, bytes(own.seen)) for answer, own in zip(told, rows, strict=True)]

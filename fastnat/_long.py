@@ -7,8 +7,10 @@ up, on however many threads or machines.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
@@ -39,10 +41,15 @@ class Question(NamedTuple):
         return _question_of, (self.request, self.theta, read)
 
 
+@cache
+def _no_memory() -> tuple[Array, ...]:
+    """An empty array in place of each, of the type that kernels read."""
+    return tuple(array[:0] for array in linear_memory.new_memory(1, 1))
+
+
 def _question_of(request: int, theta: Array, read: list[Array]) -> Question:
-    """A question that was sent; what only the search needs is not filled in."""
-    p = len(read[linear_memory.READ.index(linear_memory.BASIS_X)])
-    memory = [*linear_memory.new_memory(p, theta.size - p)]
+    """A question that was sent."""
+    memory = [*_no_memory()]
     for k, array in zip(linear_memory.READ, read, strict=True):
         memory[k] = array
     return Question(request, theta, tuple(memory))
@@ -182,20 +189,30 @@ class _Segments:
 
 
 def tell(
-    parts: Sequence[Rows], question: Question, n_threads: int | None, rooms: Rooms
+    parts: Sequence[Rows],
+    question: Question,
+    n_threads: int | None,
+    rooms: Rooms,
+    pool: Executor | None = None,
 ) -> list[Answer]:
     """The answer of each of these parts, whose segments threads share as they finish them.
 
     But of clusters one part after the other, for scores by segment may be large.
+
+    n_threads, pool : as in `_blocks.run`.
     """
     clustered = question.request == values.CLUSTERS
     groups = [[rows] for rows in parts] if clustered else [parts]
-    told = (_tell_together(group, question, n_threads, rooms) for group in groups)
+    told = (_tell_together(group, question, n_threads, rooms, pool) for group in groups)
     return [answer for group in told for answer in group]
 
 
 def _tell_together(
-    parts: Sequence[Rows], question: Question, n_threads: int | None, rooms: Rooms
+    parts: Sequence[Rows],
+    question: Question,
+    n_threads: int | None,
+    rooms: Rooms,
+    pool: Executor | None,
 ) -> list[Answer]:
     p, k, n = parts[0].x.shape[1], question.theta.size, sum(len(rows.x) for rows in parts)
     ends = np.cumsum([0, *(len(rows.seen) for rows in parts)])
@@ -214,7 +231,8 @@ def _tell_together(
             part, segments = tasks[i]
             part.tell(segments, rooms)
 
-        _blocks.run(work, len(tasks), n_threads, sum(len(r.x) * r.work(k) for r in parts))
+        n_bytes = sum(len(rows.x) * rows.work(k) for rows in parts)
+        _blocks.run(work, len(tasks), n_threads, n_bytes, pool)
         return [part.answer() for part in asked]
 
 

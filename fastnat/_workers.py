@@ -8,14 +8,15 @@ import asyncio
 import pickle
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from typing import Any, NamedTuple
 
 import dask.array as da
 from dask.base import get_scheduler
 
 Keys = list[Any]  # of the chunks that make a part
-# What is known of some parts already, their chunks, and how many threads -> answers.
-Ask = Callable[[list[bytes], list[list[Any]], int], list[Any]]
+# What is known of some parts already, their chunks, a pool, how many of its threads -> answers.
+Ask = Callable[[list[bytes], list[list[Any]], Executor, int], list[Any]]
 Asked = list[tuple[int, bytes, Keys]]  # parts, what is known of each, the keys of its chunks
 
 
@@ -134,30 +135,30 @@ async def _run_directly(client: Any, ask: bytes, asked: dict[str, Asked]) -> lis
 
 
 async def _apply_here(ask: bytes, asked: dict[str, Asked], dask_worker: Any) -> bytes:
-    """Ask of the parts of this worker, in the threads of its tasks; an error is no answer.
+    """Ask of the parts of this worker, in the threads of its tasks; those that fail say nothing.
 
     Returns answers by part, pickled: `distributed` makes a frame of each array in a message, and so
     many small ones take longer than all the rest of it.
 
-    All are asked together, for the threads to share.  But what has been spilled comes into memory
-    when a thread needs it soon, and not all of it at once: one part more than there are threads is
-    ready for whichever is free first.
+    All parts are asked together, and threads that are free share them.  But if some have been
+    spilled, all may be more than there is memory: then each is asked by itself, and one more than
+    there are threads is ready for whichever is free first.
     """
-    data, n_threads = dask_worker.data, dask_worker.state.nthreads
+    data, pool = dask_worker.data, dask_worker.executors["default"]
+    n_threads = dask_worker.state.nthreads
+    loop, ready = asyncio.get_running_loop(), asyncio.Semaphore(n_threads + 1)
     function: Ask = _distributed().protocol.pickle.loads(ask)
     own = [part for part in asked[dask_worker.address] if all(key in data for key in part[2])]
     spilled = getattr(data, "slow", ())
-    groups, share = [[part] for part in own], 1
-    if own and not any(key in spilled for _, _, keys in own for key in keys):
-        groups, share = [own], n_threads
-    loop, threads = asyncio.get_running_loop(), dask_worker.executors["default"]
-    ready = asyncio.Semaphore(n_threads + 1)
+    groups = [own] if own else []
+    if any(key in spilled for _, _, keys in own for key in keys):
+        groups, n_threads = [[part] for part in own], 1
 
     async def answer(group: Asked) -> dict[int, Any]:
         async with ready:
             known = [seen for _, seen, _ in group]
             chunks = [[data[key] for key in keys] for _, _, keys in group]
-            told = await loop.run_in_executor(threads, function, known, chunks, share)
+            told = await loop.run_in_executor(pool, function, known, chunks, pool, n_threads)
         return dict(zip((k for k, _, _ in group), told, strict=True))
 
     answers = await asyncio.gather(*map(answer, groups), return_exceptions=True)

@@ -62,7 +62,7 @@ def fit_normal(
     axis, nan_policy, reml, cov_type, max_iter, tol : optional
         As of `fastnat.fit_normal`.
     n_threads : int, optional
-        Threads for each of those that Dask has, by default 1.
+        Threads for each thread of Dask, by default 1.
 
     Returns
     -------
@@ -212,7 +212,7 @@ def fit_linear(
     nan_policy, reml, cov_type, start, max_iter, tol : optional
         As of `fastnat.fit_linear`.
     n_threads : int, optional
-        Threads for each of those that Dask has, by default 1.
+        Threads for each thread of Dask, by default 1.
 
     Returns
     -------
@@ -315,7 +315,7 @@ def fit_mvn(
     nan_policy, cov_type, start, max_iter, tol : optional
         As of `fastnat.fit_mvn`; a ``start`` is one mean and one covariance.
     n_threads : int, optional
-        Threads for each of those that Dask has, by default 1.
+        Threads for each thread of Dask, by default 1.
 
     Returns
     -------

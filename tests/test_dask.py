@@ -563,10 +563,10 @@ def runs(monkeypatch):
     """(blocks, threads) of each step that is told in this process, whose segments are short."""
     run, seen = _long._blocks.run, []
 
-    def watch(work, n_blocks, n_threads, n_bytes):
+    def watch(work, n_blocks, n_threads, *how):
         if work.__module__ == _long.__name__:
             seen.append((n_blocks, n_threads))
-        run(work, n_blocks, n_threads, n_bytes)
+        run(work, n_blocks, n_threads, *how)
 
     monkeypatch.setattr(_long, "_SEGMENT", 2)
     monkeypatch.setattr(_long.Rows, "segments_of_a_task", lambda *_: 1)

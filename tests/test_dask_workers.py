@@ -5,6 +5,7 @@ import math
 import multiprocessing
 import os
 import signal
+import threading
 import time
 import types
 import warnings
@@ -16,13 +17,13 @@ import dask.array as da
 import distributed
 import numpy as np
 import pytest
-from dask.core import flatten
 from distributed.protocol.pickle import dumps, loads
 from test_dask import N, assert_same, linear_cases
 
 import fastnat
 import fastnat.dask
-from fastnat import _chunked, _chunked_rows, _long, _workers
+from fastnat import _blocks, _chunked, _chunked_rows, _long, _workers
+from fastnat.kernels import linear_memory, linear_values
 
 
 @pytest.fixture(scope="module")
@@ -289,7 +290,7 @@ def test_a_search_in_a_task(single, rng):
     np.testing.assert_allclose(params, fastnat.fit_linear(y[0], X, left=0.0).params, rtol=1e-12)
 
 
-def sum_of(known, parts, _):
+def sum_of(known, parts, *_):
     sums = [sum(int(chunk.sum()) for chunk in chunks) for chunks in parts]
     return list(zip(known, sums, strict=True))
 
@@ -300,24 +301,32 @@ def fail(known, *_):
     return known
 
 
-@pytest.mark.usefixtures("reached")
-def test_workers_tell_of_the_parts_that_they_hold():
+def test_workers_tell_of_the_parts_that_they_hold(reached):
     """Workers say nothing of what they do not hold; an error is for a task to raise."""
-    blocks = da.arange(6, chunks=2).persist()
-    chunks = dict(blocks.dask.layers[blocks.name].mapping)
-    parts = [[key] for key in flatten(blocks.__dask_keys__())] + [["elsewhere"]]
+    reached.wait_for_workers(2)
+    [blocks] = held(reached, np.arange(6), step=2)
+    chunks = {future.key: future for future in blocks.dask.values()}
+    parts = [[key] for key in chunks] + [["elsewhere"]]
     workers = _workers.who_holds(parts, chunks)
     assert workers.n_parts == 3
     known = [b"a", b"b", b"c"]
     assert workers.apply(sum_of, known) == {0: (b"a", 1), 1: (b"b", 5), 2: (b"c", 9)}
-    alone = next(own for own in workers.shares.values() if 1 not in own)
-    assert workers.apply(fail, known) == {k: known[k] for k in alone}
+    assert workers.apply(fail, known) == {0: b"a", 2: b"c"}
+
+
+def test_what_is_made_is_not_waited_for(client, monkeypatch):
+    client.wait_for_workers(2)
+    [blocks] = held(client, np.arange(6), step=2)
+    chunks = {future.key: future for future in blocks.dask.values()}
+    monkeypatch.setattr(distributed, "wait", None)
+    assert _workers.who_holds([[key] for key in chunks], chunks).n_parts == 3
 
 
 def test_what_workers_say_is_one_frame(client):
-    blocks = da.arange(6, chunks=2).persist()
-    keys = list(flatten(blocks.__dask_keys__()))
-    places = client.who_has(blocks)
+    client.wait_for_workers(2)
+    [blocks] = held(client, np.arange(6), step=2)
+    keys = [future.key for future in blocks.dask.values()]
+    places = client.who_has([*blocks.dask.values()])
     asked = {
         place: [(k, b"", [key]) for k, key in enumerate([*keys, "elsewhere"])]
         for place in client.nthreads()
@@ -372,8 +381,8 @@ def test_a_client_of_somebody_elses_cluster(client):
 done = []
 
 
-def of_a_number(_, parts, n_threads):
-    done.append((len(parts), n_threads))
+def of_a_number(_, parts, pool, n_threads):
+    done.append((len(parts), pool, n_threads))
     return [chunks[0] for chunks in parts]
 
 
@@ -392,7 +401,7 @@ def test_threads_share_what_has_not_been_spilled(spilled, ahead, jobs):
 
         def __getitem__(self, key):
             read.append(key)
-            most.append(len(read) - sum(n for n, _ in done))
+            most.append(len(read) - sum(n for n, *_ in done))
             return super().__getitem__(key)
 
     data = Data({k: k * k for k in range(8)})
@@ -407,19 +416,26 @@ def test_threads_share_what_has_not_been_spilled(spilled, ahead, jobs):
         told = asyncio.run(_workers._apply_here(dumps(of_a_number), {"here": parts}, worker))
     assert loads(told) == {k: k * k for k in range(8)}
     assert max(most) == ahead
-    assert done == jobs
+    assert done == [(n, pool, n_threads) for n, n_threads in jobs]
 
 
-def test_a_worker_of_two_threads(rng, monkeypatch):
-    """They share segments, also where some chunks have been spilled; bits are those of one."""
-    tell, asked = _chunked_rows._Tell.__call__, []
+@pytest.mark.parametrize("n_threads", [None, 2])
+def test_a_worker_of_two_threads(n_threads, rng, monkeypatch):
+    """They share segments, however many processors there are; ours only if more are asked for.
 
-    def watch(self, seen, parts, n_threads=1):
-        asked.append((len(parts), n_threads))
-        return tell(self, seen, parts, n_threads)
+    Not where some chunks have been spilled.  Bits are the same.
+    """
+    tell, threads, both = _long._Segments.tell, dict[str, None](), threading.Barrier(2)
 
-    monkeypatch.setattr(_chunked_rows._Tell, "__call__", watch)
+    def meet(self, *args):
+        name = threading.current_thread().name
+        if name not in threads and len(threads) < 2:
+            threads[name] = None
+            both.wait(60.0)
+        return tell(self, *args)
+
     monkeypatch.setattr(_chunked_rows, "_SILENCE", math.inf)
+    monkeypatch.setattr(_blocks, "cpu_count", lambda: 2 if n_threads else 1)
     y, X, _ = linear_cases(rng)
     options = {"n_workers": 1, "threads_per_worker": 2, "dashboard_address": ":0"}
     with (
@@ -427,16 +443,36 @@ def test_a_worker_of_two_threads(rng, monkeypatch):
         distributed.Client(cluster) as client,
     ):
         arrays = held(client, y[0], X, X)
-        fit = fastnat.dask.fit_linear(*arrays)
-        n_chunks = -(-N // 8)
-        assert set(asked) == {(n_chunks, 2)}
-        asked.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(_long._Segments, "tell", meet)
+            fit = fastnat.dask.fit_linear(*arrays, n_threads=n_threads)
+        apart, call = [], _chunked_rows._Tell.__call__
+        monkeypatch.setattr(
+            _chunked_rows._Tell,
+            "__call__",
+            lambda self, seen, *how: apart.append(len(seen)) or call(self, seen, *how),
+        )
         client.run(spill_one)
-        after = fastnat.dask.fit_linear(*arrays)
-    assert asked[0] == (1, 1)
-    assert asked[-1] == (n_chunks, 2)
+        after = fastnat.dask.fit_linear(*arrays, n_threads=n_threads)
+    assert len(threads) == 2
+    assert sum(name.startswith("fastnat") for name in threads) == (1 if n_threads else 0)
+    n_chunks = -(-N // 8)
+    assert apart[:n_chunks] == [1] * n_chunks
+    assert apart[-1] == n_chunks
     assert_same(fit, fastnat.fit_linear(y[0], X, X))
     np.testing.assert_array_equal(after.params, fit.params)
+
+
+def test_a_question_is_sent_without_what_only_the_search_needs():
+    memory = [np.full_like(array, 0.5) for array in linear_memory.new_memory(3, 2)]
+    question = _long.Question(linear_values.GRAM, np.arange(5.0), tuple(memory))
+    sent = loads(dumps(question))
+    assert sent.request == question.request
+    np.testing.assert_array_equal(sent.theta, question.theta)
+    assert len(sent.memory) == len(memory)
+    for k, (own, array) in enumerate(zip(sent.memory, memory, strict=True)):
+        assert (own.ndim, own.size) == (array.ndim, array.size if k in linear_memory.READ else 0)
+        assert (own == 0.5).all()
 
 
 def spill_one(dask_worker):
