@@ -76,22 +76,24 @@ def _get_pool() -> ThreadPoolExecutor:
         return _pool
 
 
-def direct_bytes(n_bytes: int, n_threads: int | None) -> int:
+def direct_bytes(n_bytes: int, n_threads: int | None, pool: Executor | None = None) -> int:
     """What a block of so many bytes, that kernels can read as they are, may hold.
 
     Between two blocks Python finds nothing of its own in the cache, and takes ten times as long: so
     they are large.  But a thread has some eight of them, for the last ones to end together.
+
+    n_threads, pool : as of `run`.
     """
-    n_threads, (least, most) = _threads_for(n_threads, n_bytes), DIRECT_BYTES
+    n_threads, (least, most) = _threads_for(n_threads, n_bytes, pool), DIRECT_BYTES
     share = n_bytes // (8 * n_threads) if n_threads > 1 else n_bytes
     return min(max(share, least), most)
 
 
-def _threads_for(n_threads: int | None, n_bytes: int) -> int:
+def _threads_for(n_threads: int | None, n_bytes: int, pool: Executor | None) -> int:
     """How many threads read so much: as many as are asked for and there are processors."""
     if n_threads is None:
         return 1 if n_bytes < SERIAL_BYTES else cpu_count()
-    return min(n_threads, cpu_count())
+    return min(n_threads, cpu_count()) if pool is None else n_threads
 
 
 def run(
@@ -104,11 +106,11 @@ def run(
     """Call ``work(i)`` for i < n_blocks, on up to ``n_threads`` threads, the caller's included.
 
     By default (None), all processors, or one thread if there are fewer than SERIAL_BYTES to read.
-    A call from a thread of the pool runs serially.  The first exception ends all and is raised.
+    A call from a thread that helps runs serially.  The first exception ends all and is raised.
 
     pool : whose threads help, also if they are more than the processors; by default ours.
     """
-    n_threads = _threads_for(n_threads, n_bytes) if pool is None else n_threads or 1
+    n_threads = _threads_for(n_threads, n_bytes, pool)
     stop = threading.Event()
     go = partial(_run, work, n_blocks, n_threads, stop, pool)
     long = n_bytes > n_blocks * LONG_BYTES
@@ -177,13 +179,13 @@ def _run(
     if n_helpers < 1 or getattr(_worker, "busy", False):
         _take_blocks(work, numbers, n_blocks, stop)
         return
-    helpers: list[Future[None]] = []
+    # Futures of our own: a pool that cannot start a thread may have queued what it was given.
+    helpers, given = [Future[None]() for _ in range(n_helpers)], [work]
     try:
         pool = pool or _get_pool()
-        with suppress(RuntimeError):  # there can be no threads, for the interpreter is ending
-            helpers.extend(
-                pool.submit(_serve, stop, _help, work, numbers, stop) for _ in range(n_helpers)
-            )
+        with suppress(RuntimeError):  # no more threads, or none as the interpreter is ending
+            for helper in helpers:
+                pool.submit(_serve, stop, _help, helper, given, numbers, stop)
         _take_blocks(work, numbers, n_blocks, stop)
     except BaseException:
         stop.set()
@@ -192,6 +194,7 @@ def _run(
         # Helpers that have not begun are not needed any more; the others end within a block.
         started = [helper for helper in helpers if not helper.cancel()]
         wait(started)
+        given.clear()  # and not kept in the queue of a pool that is busy
     for helper in started:
         helper.result()
 
@@ -218,11 +221,22 @@ def _take_blocks(
         raise
 
 
-def _help(work: Callable[[int], None], numbers: Iterator[int], stop: threading.Event) -> None:
-    """`_take_blocks` in a thread of the pool."""
+def _help(
+    helper: Future[None],
+    given: list[Callable[[int], None]],
+    numbers: Iterator[int],
+    stop: threading.Event,
+) -> None:
+    """`_take_blocks` in a thread of the pool, unless the helper is not needed any more."""
+    if not helper.set_running_or_notify_cancel():
+        return
     _worker.busy = True
     try:
-        _take_blocks(work, numbers, 0, stop)
+        _take_blocks(given[0], numbers, 0, stop)
+    except BaseException as error:
+        helper.set_exception(error)
+    else:
+        helper.set_result(None)
     finally:
         _worker.busy = False
 

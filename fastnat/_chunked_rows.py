@@ -16,7 +16,7 @@ from dask.base import compute_as_if_collection
 from dask.core import flatten
 from dask.delayed import Delayed
 
-from fastnat import _chunked, _long, _observed, _workers
+from fastnat import _blocks, _chunked, _long, _observed, _workers
 from fastnat._arrays import Array
 
 _NAMES = ("upper", "left", "right", *_observed.BOUNDS, "noise_std", "weights", "clusters")
@@ -175,12 +175,13 @@ class _Tell:
         pool: Executor | None = None,
         n_threads: int = 1,
     ) -> list[tuple[_long.Answer, bytes]]:
-        """Ask in one thread of Dask's, or in so many of its pool; more are wanted from us."""
+        """Ask in one thread of Dask's, or so many of its pool; or in ours, if there can be more."""
         rows = [self.make(*chunks) for chunks in parts]
         for own, known in zip(rows, seen, strict=True):
             if known:
                 own.seen[:] = known
-        ours = self.n_threads > 1
-        how = n_threads * self.n_threads, self.rooms, None if ours else pool
-        told = _long.tell(rows, self.question, *how)
+        ours = min(n_threads * self.n_threads, _blocks.cpu_count())
+        if ours > n_threads:
+            n_threads, pool = ours, None
+        told = _long.tell(rows, self.question, n_threads, self.rooms, pool)
         return [(answer, bytes(own.seen)) for answer, own in zip(told, rows, strict=True)]

@@ -126,17 +126,21 @@ class Rows:
         given = [array for array in (*self.columns, self.x, self.z) if array is not None]
         return all(_blocks.readable(array, float32=False) for array in given)
 
-    def segments_of_a_task(self, k: int, n: int, n_threads: int | None) -> int:
+    def segments_of_a_task(
+        self, k: int, n: int, n_threads: int | None, pool: Executor | None
+    ) -> int:
         """Several if kernels read matrices where they are, for what is copied is to be little.
 
         n : all rows that threads share.
+        n_threads, pool : as of `_blocks.run`.
         """
         matrices = [self.x] if self.z is None else [self.x, self.z]
         if not all(_blocks.readable(matrix, float32=False) for matrix in matrices):
             return 1
         row = sum(matrix.shape[1] for matrix in matrices) * self.x.itemsize
         rows = min(
-            _blocks.direct_bytes(row * n, n_threads) // row, _blocks.LONG_BYTES // self.work(k)
+            _blocks.direct_bytes(row * n, n_threads, pool) // row,
+            _blocks.LONG_BYTES // self.work(k),
         )
         return max(1, int(rows) // _SEGMENT)
 
@@ -197,12 +201,13 @@ def tell(
 ) -> list[Answer]:
     """The answer of each of these parts, whose segments threads share as they finish them.
 
-    But of clusters one part after the other, for scores by segment may be large.
+    But of clusters only as many parts at a time as there are threads, for scores by segment may be
+    large.
 
-    n_threads, pool : as in `_blocks.run`.
+    n_threads, pool : as of `_blocks.run`.
     """
-    clustered = question.request == values.CLUSTERS
-    groups = [[rows] for rows in parts] if clustered else [parts]
+    n = n_threads or 1 if question.request == values.CLUSTERS else len(parts)
+    groups = (parts[k : k + n] for k in range(0, len(parts), n))
     told = (_tell_together(group, question, n_threads, rooms, pool) for group in groups)
     return [answer for group in told for answer in group]
 
@@ -224,7 +229,7 @@ def _tell_together(
         ]
         tasks = list[tuple[_Segments, slice]]()
         for part in asked:
-            last, each = len(part.rows.seen), part.rows.segments_of_a_task(k, n, n_threads)
+            last, each = len(part.rows.seen), part.rows.segments_of_a_task(k, n, n_threads, pool)
             tasks += [(part, slice(i, min(last, i + each))) for i in range(0, last, each)]
 
         def work(i: int) -> None:

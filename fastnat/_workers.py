@@ -67,7 +67,7 @@ class Workers(NamedTuple):
 
 
 def who_holds(parts: Sequence[Keys], chunks: Mapping[Any, Any]) -> Workers:
-    """Wait until all chunks are made, and ask where.
+    """Wait until all chunks are made, but not in a task, and ask where.
 
     parts : the keys of the chunks that make each.
     chunks : by key; nobody holds them if they are no futures.
@@ -149,9 +149,9 @@ async def _apply_here(ask: bytes, asked: dict[str, Asked], dask_worker: Any) -> 
     loop, ready = asyncio.get_running_loop(), asyncio.Semaphore(n_threads + 1)
     function: Ask = _distributed().protocol.pickle.loads(ask)
     own = [part for part in asked[dask_worker.address] if all(key in data for key in part[2])]
-    spilled = getattr(data, "slow", ())
     groups = [own] if own else []
-    if any(key in spilled for _, _, keys in own for key in keys):
+    in_memory = data if isinstance(data, dict) else getattr(data, "fast", ())
+    if not all(key in in_memory for _, _, keys in own for key in keys):
         groups, n_threads = [[part] for part in own], 1
 
     async def answer(group: Asked) -> dict[int, Any]:

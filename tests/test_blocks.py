@@ -1,5 +1,6 @@
 """Blocks on threads: all is done once, errors and Ctrl-C end the work, nests run serially."""
 
+import gc
 import itertools
 import math
 import multiprocessing
@@ -7,6 +8,8 @@ import os
 import signal
 import threading
 import time
+import weakref
+from concurrent import futures
 
 import numba
 import numpy as np
@@ -52,6 +55,55 @@ def test_first_error_ends_the_work(n_threads):
     with pytest.raises(ValueError, match="block 3"):
         _blocks.run(work, 1000, n_threads, 1 << 30)
     assert len(done) < 1000
+
+
+def test_a_pool_that_cannot_start_the_thread_for_what_it_has_queued():
+    """Another of its threads may work on a block, which is waited for."""
+    done, begun = [], threading.Event()
+
+    def work(i):
+        if i == 0:
+            assert begun.wait(60.0)
+        else:
+            begun.set()
+            time.sleep(0.2)
+        done.append(i)
+
+    def refuse():
+        raise RuntimeError("can't start new thread")
+
+    with futures.ThreadPoolExecutor(2) as pool:
+        pool.submit(int).result()
+        pool._adjust_thread_count = refuse
+        _blocks.run(work, 2, 2, 1, pool)
+        assert done == [0, 1]
+
+
+def test_a_busy_pool_keeps_nothing_of_what_it_was_not_needed_for():
+    class Work:
+        def __call__(self, _):
+            assert threading.current_thread() is threading.main_thread()
+
+    work, free = Work(), threading.Event()
+    gone = weakref.ref(work)
+    with futures.ThreadPoolExecutor(1) as pool:
+        pool.submit(free.wait)
+        try:
+            _blocks.run(work, 3, 3, 1, pool)
+            del work
+            gc.collect()
+            assert gone() is None
+        finally:
+            free.set()
+
+
+def test_blocks_are_cut_for_the_threads_of_a_pool(monkeypatch):
+    """Of which there may be more than processors that we may use."""
+    monkeypatch.setattr(_blocks, "cpu_count", lambda: 1)
+    most = _blocks.DIRECT_BYTES[1]
+    with futures.ThreadPoolExecutor(4) as pool:
+        assert _blocks.direct_bytes(8 * most, 4) == most
+        assert _blocks.direct_bytes(8 * most, 4, pool) == most // 4
 
 
 def test_an_error_in_a_helper_is_raised_in_the_caller():

@@ -588,10 +588,11 @@ def test_threads_share_segments(case, runs, rng, monkeypatch):
     assert set(runs) == {(4, 1), (-(-rest // 2), 1)}  # each chunk by itself
     runs.clear()
     monkeypatch.setattr(_chunked_rows.Chunks, "_compute", None)  # a step by tasks would call it
-    with dask.config.set(scheduler="threads", num_workers=3):
+    with dask.config.set(scheduler="threads", num_workers=2):
         fit = fastnat.dask.fit_linear(data, X, n_threads=2, **options)
-    together, alone = {(4 * full + -(-rest // 2), 6)}, {(4, 6), (-(-rest // 2), 6)}
-    assert set(runs) == together | (alone if case == "clusters" else set())
+    blocks = [4] * full + [-(-rest // 2)]
+    by_four = {(sum(blocks[k : k + 4]), 4) for k in range(0, len(blocks), 4)}
+    assert set(runs) == {(sum(blocks), 4)} | (by_four if case == "clusters" else set())
     assert_same(fit, want, rtol=0.0)
 
 

@@ -1,6 +1,7 @@
 """Dask on processes of their own: who is asked, what travels, and what if one is killed."""
 
 import asyncio
+import collections
 import math
 import multiprocessing
 import os
@@ -387,24 +388,28 @@ def of_a_number(_, parts, pool, n_threads):
 
 
 @pytest.mark.parametrize(
-    ("spilled", "ahead", "jobs"),
-    [({}, 8, [(8, 2)]), ({3: 9}, 3, [(1, 1)] * 8)],
-    ids=["none", "one"],
+    ("kind", "fast", "ahead", "jobs"),
+    [
+        (dict, (), 8, [(8, 2)]),
+        (collections.UserDict, range(8), 8, [(8, 2)]),
+        (collections.UserDict, [0, 1, 2, 4, 5, 6, 7], 3, [(1, 1)] * 8),
+        (collections.UserDict, (), 3, [(1, 1)] * 8),
+    ],
+    ids=["memory", "none spilled", "one spilled", "all spilled"],
 )
-def test_threads_share_what_has_not_been_spilled(spilled, ahead, jobs):
+def test_threads_share_what_has_not_been_spilled(kind, fast, ahead, jobs):
     """But all may be more than the worker's memory: then one is ready for a thread that is free."""
     read, most = [], []
     done.clear()
 
-    class Data(dict):
-        slow = spilled
-
+    class Data(kind):
         def __getitem__(self, key):
             read.append(key)
             most.append(len(read) - sum(n for n, *_ in done))
             return super().__getitem__(key)
 
     data = Data({k: k * k for k in range(8)})
+    data.fast = fast
     parts = [(k, b"", [k]) for k in range(9)]
     with futures.ThreadPoolExecutor(2) as pool:
         worker = types.SimpleNamespace(
@@ -419,11 +424,15 @@ def test_threads_share_what_has_not_been_spilled(spilled, ahead, jobs):
     assert done == [(n, pool, n_threads) for n, n_threads in jobs]
 
 
-@pytest.mark.parametrize("n_threads", [None, 2])
-def test_a_worker_of_two_threads(n_threads, rng, monkeypatch):
-    """They share segments, however many processors there are; ours only if more are asked for.
+@pytest.mark.parametrize(
+    ("n_threads", "processors", "ours"),
+    [(None, 1, False), (None, 4, False), (2, 1, False), (2, 4, True)],
+)
+def test_a_worker_of_two_threads(n_threads, processors, ours, rng, monkeypatch):
+    """They share segments of all chunks, however few processors we may use.
 
-    Not where some chunks have been spilled.  Bits are the same.
+    Ours do so instead if more are asked for and may be used.  Where some chunks have been spilled
+    each goes by itself.  Bits are the same.
     """
     tell, threads, both = _long._Segments.tell, dict[str, None](), threading.Barrier(2)
 
@@ -434,8 +443,15 @@ def test_a_worker_of_two_threads(n_threads, rng, monkeypatch):
             both.wait(60.0)
         return tell(self, *args)
 
+    jobs, call = [], _chunked_rows._Tell.__call__
+    monkeypatch.setattr(
+        _chunked_rows._Tell,
+        "__call__",
+        lambda self, seen, *how: jobs.append(len(seen)) or call(self, seen, *how),
+    )
     monkeypatch.setattr(_chunked_rows, "_SILENCE", math.inf)
-    monkeypatch.setattr(_blocks, "cpu_count", lambda: 2 if n_threads else 1)
+    monkeypatch.setattr(_blocks, "cpu_count", lambda: processors)
+    monkeypatch.setattr(_blocks, "_pool", None)  # one of so many threads
     y, X, _ = linear_cases(rng)
     options = {"n_workers": 1, "threads_per_worker": 2, "dashboard_address": ":0"}
     with (
@@ -446,19 +462,15 @@ def test_a_worker_of_two_threads(n_threads, rng, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(_long._Segments, "tell", meet)
             fit = fastnat.dask.fit_linear(*arrays, n_threads=n_threads)
-        apart, call = [], _chunked_rows._Tell.__call__
-        monkeypatch.setattr(
-            _chunked_rows._Tell,
-            "__call__",
-            lambda self, seen, *how: apart.append(len(seen)) or call(self, seen, *how),
-        )
+        n_chunks = -(-N // 8)
+        assert set(jobs) == {n_chunks}
+        jobs.clear()
         client.run(spill_one)
         after = fastnat.dask.fit_linear(*arrays, n_threads=n_threads)
     assert len(threads) == 2
-    assert sum(name.startswith("fastnat") for name in threads) == (1 if n_threads else 0)
-    n_chunks = -(-N // 8)
-    assert apart[:n_chunks] == [1] * n_chunks
-    assert apart[-1] == n_chunks
+    assert any(name.startswith("fastnat") for name in threads) == ours
+    assert jobs[:n_chunks] == [1] * n_chunks
+    assert jobs[-1] == n_chunks
     assert_same(fit, fastnat.fit_linear(y[0], X, X))
     np.testing.assert_array_equal(after.params, fit.params)
 
