@@ -454,7 +454,10 @@ def test_a_worker_of_two_threads(n_threads, processors, ours, rng, monkeypatch):
     monkeypatch.setattr(_blocks, "_pool", None)  # one of so many threads
     y, X, _ = linear_cases(rng)
     options = {"n_workers": 1, "threads_per_worker": 2, "dashboard_address": ":0"}
+    # The memory of this process, which many tests share, is not the worker's to spill for.
+    memory = {f"distributed.worker.memory.{limit}": False for limit in ("spill", "pause")}
     with (
+        dask.config.set(memory),
         distributed.LocalCluster(processes=False, memory_limit="1GiB", **options) as cluster,
         distributed.Client(cluster) as client,
     ):
