@@ -10,7 +10,7 @@ import contextvars
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import lru_cache, partial
@@ -33,6 +33,9 @@ SERIAL_BYTES = 1 << 24
 
 LONG_BYTES = 1 << 26
 """A block of more takes long enough to be worth a thread of its own, which takes 0.1 ms."""
+
+Work = tuple[Callable[[int], None], int]
+"""What does a block of it, by number, and how many there are."""
 
 _PATIENCE = 0.1  # seconds: where a wait is not interrupted, as on Windows, Ctrl-C is seen after it
 
@@ -118,6 +121,20 @@ def run(
         _run_aside(go, stop)
     else:
         go()
+
+
+def run_all(works: Sequence[Work], n_threads: int | None, n_bytes: int) -> None:
+    """`run` all blocks of several pieces of work."""
+    if len(works) == 1:
+        run(*works[0], n_threads, n_bytes)
+        return
+    blocks = [(work, i) for work, n_blocks in works for i in range(n_blocks)]
+
+    def work(i: int) -> None:
+        own, j = blocks[i]
+        own(j)
+
+    run(work, len(blocks), n_threads, n_bytes)
 
 
 def _run_aside(go: Callable[[], None], stop: threading.Event) -> None:

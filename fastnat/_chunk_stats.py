@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from fastnat._arrays import NanPolicy
+from fastnat._arrays import NanPolicy, Problems, arrange
+from fastnat._normal_stats import update_all
 from fastnat.multivariate import MvnNanPolicy
 from fastnat.streaming import LinearStats, MvnStats, NormalStats
 
@@ -21,14 +22,22 @@ class Normal:
     n_groups: int | None = None
 
     def __call__(self, given: dict[str, Any]) -> NormalStats:
-        codes, weights = given.get("groups"), given.get("weights")
-        limits: dict[str, Any] = {k: given[k] for k in ("left", "right") if k in given}
-        if codes is not None:
-            stats = NormalStats(
-                self.n_groups, moments=self.moments, nan_policy=self.nan_policy, **limits
-            )
-            stats.update(given["x"], weights=weights, groups=codes)
-            return stats
+        codes = given.get("groups")
+        if codes is None:
+            return self.each([given], 1)[0]
+        stats = self._new(_limits(given), self.n_groups)
+        stats.update(given["x"], weights=given.get("weights"), groups=codes)
+        return stats
+
+    def each(self, chunks: list[dict[str, Any]], n_threads: int) -> list[NormalStats]:
+        """The statistics of each chunk, whose observations threads share."""
+        begun = [self._begin(given) for given in chunks]
+        statistics = [stats for stats, _ in begun]
+        update_all(statistics, [problems for _, problems in begun], n_threads)
+        return statistics
+
+    def _begin(self, given: dict[str, Any]) -> tuple[NormalStats, Problems]:
+        limits = _limits(given)
         shape = np.broadcast_shapes(*(np.shape(value) for value in given.values()))
         x = given["x"]
         if np.shape(x) != shape:
@@ -37,9 +46,14 @@ class Normal:
         for name, limit in limits.items():
             if np.ndim(limit):
                 limits[name] = np.broadcast_to(limit, shape)[first]
-        stats = NormalStats(moments=self.moments, nan_policy=self.nan_policy, **limits)
-        stats.update(x, weights=weights, axis=self.reduced, n_threads=1)
-        return stats
+        return self._new(limits, None), arrange(x, given.get("weights"), self.reduced)
+
+    def _new(self, limits: dict[str, Any], shape: int | None) -> NormalStats:
+        return NormalStats(shape, moments=self.moments, nan_policy=self.nan_policy, **limits)
+
+
+def _limits(given: dict[str, Any]) -> dict[str, Any]:
+    return {name: given[name] for name in ("left", "right") if name in given}
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 import dask
 import dask.array as da
@@ -27,6 +27,13 @@ F = TypeVar("F", bound=FitResult)
 
 _FAN_IN = 8  # statistics that one task merges
 _TOGETHER = 4  # tasks that a thread takes at a time, at most
+
+
+class Gather(Protocol):
+    """Makes statistics of chunks, given their arguments by name."""
+
+    def __call__(self, given: dict[str, Any]) -> Any: ...
+    def each(self, chunks: list[dict[str, Any]], n_threads: int) -> list[Any]: ...
 
 
 class Sources(NamedTuple):
@@ -138,6 +145,22 @@ class Sources(NamedTuple):
                     sizes[label] = max(sizes[label], own, key=lambda own: (len(own), sum(own)))
         return sizes
 
+    def statistics(self, gather: Gather, out: tuple[Any, ...], n_threads: int) -> Any:
+        """Those of one sample, if Dask would run tasks on threads of this process, which has it.
+
+        Then ours, so many for each of Dask's, share the blocks of all chunks: between two tasks a
+        thread of Dask's finds nothing in the cache that Python needs.
+        """
+        threads = threads_of_tasks()
+        chunks = self.at_hand(out, np.ndarray) if threads else {}
+        if not chunks:
+            return None
+        call = self.by_name(gather, out)
+        parts = gather.each([call.given(*own) for own in chunks.values()], threads * n_threads)
+        while len(parts) > _FAN_IN:
+            parts = [_merge(parts[k : k + _FAN_IN]) for k in range(0, len(parts), _FAN_IN)]
+        return _merge(parts)
+
     def _tasks(
         self,
         function: Callable[..., Any],
@@ -169,10 +192,14 @@ class _ByName:
     numbers: dict[str, Any]
 
     def __call__(self, *arrays: Any) -> Any:
+        return self.function(self.given(*arrays))
+
+    def given(self, *arrays: Any) -> dict[str, Any]:
+        """The arguments, by name."""
         given = zip(self.axes.items(), arrays, strict=True)
         chunks = {name: _join(name, a, axes) for (name, axes), a in given}
         _check_shapes(chunks, self.lengths)
-        return self.function(chunks | self.numbers)
+        return chunks | self.numbers
 
 
 def _check_shapes(chunks: dict[str, Array], lengths: _Lengths) -> None:

@@ -5,11 +5,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastnat import _blocks
 from fastnat._arrays import Array, check_weights
-from fastnat.kernels import censored, censored_profile, olsen_lanes, outcome
+from fastnat.kernels import censored, censored_profile, estimates, olsen_lanes, outcome
 
 Packed = tuple[Array, Array, Array, Array, Array]
 
+_BLOCK = 1 << 13  # problems that are fitted at a time
 _INWARDS = np.array([[np.inf], [-np.inf]])
 
 
@@ -95,6 +97,20 @@ def fit(
     if options.cov == outcome.COV_EXPECTED:
         n_fits = stats.shape[1]
         censored.expected_of_limits(limits[0], limits[1], first, n_fits, out)
+
+
+def fit_all(stats: Array, tally: Array, limits: Array, options: Options) -> Array:
+    """`fit` of all problems, in blocks on threads."""
+    n_fits = stats.shape[1]
+    out, starts = np.empty((estimates.SIZE, n_fits)), range(0, n_fits, _BLOCK)
+
+    def work(i: int) -> None:
+        here = slice(starts[i], starts[i] + _BLOCK)
+        own = np.ascontiguousarray(stats[:, here]), np.ascontiguousarray(tally[:, here])
+        fit(*own, limits, options, starts[i], out)
+
+    _blocks.run(work, len(starts), options.n_threads, n_fits * _blocks.SERIAL_BYTES // 1000)
+    return out
 
 
 def profile(stats: Array, tally: Array, limits: Array, drop: float, fits: Array) -> Array:

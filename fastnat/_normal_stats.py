@@ -1,13 +1,13 @@
 """`NormalStats`: what fits of normal distributions need to know of observations that are gone."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastnat import _blocks, _closed_form, _levels, _limits, _observed
+from fastnat import _closed_form, _levels, _limits, _observed
 from fastnat._arrays import (
     COVS,
     Array,
@@ -27,12 +27,10 @@ from fastnat._arrays import (
     nan_found,
 )
 from fastnat._closed_form import ClosedForm
-from fastnat._reduce import Use, reduce_groups, reduce_moments
+from fastnat._reduce import Batch, Use, collector, reduce_batches, reduce_groups, reduce_moments
 from fastnat._searched import Searched
-from fastnat.kernels import deviations, estimates, moments
+from fastnat.kernels import deviations, moments
 from fastnat.normal import NormalFit
-
-_BLOCK = 1 << 13  # problems that are fitted at a time
 
 
 class NormalStats:
@@ -150,15 +148,20 @@ class NormalStats:
         values = as_array("x", x)
         factors = None if weights is None else as_array("weights", weights)
         if groups is None:
-            parts = self._reduce(arrange(values, factors, axis), n_threads)
+            (problems, use, finish), parts = self._begin(arrange(values, factors, axis))
+            reduce_moments(problems, use, self._limited, n_threads, finish)
+            self._end(problems, parts)
         else:
             parts = self._reduce_groups(values, factors, groups, axis, n_threads)
+            self._take(parts, weights is not None)
+
+    def _take(self, parts: _levels.Parts, weighted: bool) -> None:
         stats, _ = parts
         check_weights(not np.all(_weights(*parts) < np.inf))
         if self.nan_policy == "raise":
             if np.any(np.isnan(stats[moments.MEAN]) & (stats[moments.W] > 0.0)):
                 raise nan_found("x contains")
-        self.weighted = self.weighted or weights is not None
+        self.weighted = self.weighted or weighted
         self._levels.add(parts)
 
     def _use(self) -> Use:
@@ -173,7 +176,8 @@ class NormalStats:
         stats[moments.SCALE] = 1.0
         return stats, tally
 
-    def _reduce(self, problems: Problems, n_threads: int | None) -> _levels.Parts:
+    def _begin(self, problems: Problems) -> tuple[Batch, _levels.Parts]:
+        """How to reduce a chunk, and what will then hold its statistics."""
         shape = problems.to_result(np.empty((0, problems.n_fits))).shape[1:]
         _levels.check_shape("x", shape, self.shape)
         self.shape = shape
@@ -184,11 +188,14 @@ class NormalStats:
                 limits = problems.from_result(limits.reshape(2, *shape))
             use = use._replace(limits=_limits.inside(np.ascontiguousarray(limits)))
         stats, tally = self._empty(shape)
-        reduce_moments(problems, use, self._limited, n_threads, _collector(stats, tally))
-        if problems.order is None:
-            return stats, tally
-        ordered = (np.ascontiguousarray(problems.to_result(a)) for a in (stats, tally))
-        return tuple(a.reshape(a.shape[0], problems.n_fits) for a in ordered)
+        return Batch(problems, use, collector(stats, tally)), (stats, tally)
+
+    def _end(self, problems: Problems, parts: _levels.Parts) -> None:
+        """Take in a chunk that is reduced."""
+        if problems.order is not None:
+            ordered = (np.ascontiguousarray(problems.to_result(part)) for part in parts)
+            parts = tuple(part.reshape(part.shape[0], problems.n_fits) for part in ordered)
+        self._take(parts, problems.weights is not None)
 
     def _reduce_groups(
         self, x: Array, weights: Array | None, groups: Any, axis: Any, n_threads: int | None
@@ -202,7 +209,7 @@ class NormalStats:
             limits = _limits.of_problems(self.left, self.right, self.shape)
             use = use._replace(limits=_limits.inside(np.ascontiguousarray(limits)))
         stats, tally = self._empty(self.shape)
-        reduce_groups(rows, use, self._limited, n_threads, _collector(stats, tally))
+        reduce_groups(rows, use, self._limited, n_threads, collector(stats, tally))
         return stats, tally
 
     def merge(self, other: "NormalStats") -> None:
@@ -291,19 +298,8 @@ class NormalStats:
         stats, tally = self._total()
         if not _limits.needs_high(options.cov):
             stats = stats[: moments.M3]
-        limits, n_fits = (
-            _limits.of_problems(self.left, self.right, self.shape or ()),
-            stats.shape[1],
-        )
-        out = np.empty((estimates.SIZE, n_fits))
-        starts = range(0, n_fits, _BLOCK)
-
-        def work(i: int) -> None:
-            here = slice(starts[i], starts[i] + _BLOCK)
-            own = np.ascontiguousarray(stats[:, here]), np.ascontiguousarray(tally[:, here])
-            _limits.fit(*own, limits, options, starts[i], out)
-
-        _blocks.run(work, len(starts), options.n_threads, n_fits * _blocks.SERIAL_BYTES // 1000)
+        limits = _limits.of_problems(self.left, self.right, self.shape or ())
+        out = _limits.fit_all(stats, tally, limits, options)
         to_result = self._to_result()
 
         def ends(level: float) -> Array:
@@ -380,15 +376,17 @@ class NormalStats:
         return new
 
 
-def _collector(stats: Array, tally: Array) -> Any:
-    """What puts the statistics of some problems among those of all."""
+def update_all(
+    statistics: Sequence[NormalStats], chunks: Sequence[Problems], n_threads: int | None
+) -> None:
+    """`NormalStats.update` of each with its chunk, whose blocks threads share.
 
-    def collect(part: Array, beyond: Array | None, first: int, n_fits: int) -> None:
-        stats[:, first : first + n_fits] = part
-        if beyond is not None:
-            tally[:, first : first + n_fits] = beyond
-
-    return collect
+    All must have been made with the same options.
+    """
+    begun = [own._begin(chunk) for own, chunk in zip(statistics, chunks, strict=True)]
+    reduce_batches([batch for batch, _ in begun], statistics[0]._limited, n_threads)
+    for own, (batch, parts) in zip(statistics, begun, strict=True):
+        own._end(batch.problems, parts)
 
 
 def _weights(stats: Array, tally: Array) -> Array:

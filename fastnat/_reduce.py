@@ -1,6 +1,6 @@
 """Observations to statistics: the moments of every problem, block by block, on threads."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from fastnat import _blocks
 from fastnat._arrays import Array, Problems, mergeable
+from fastnat._blocks import Work
 from fastnat._rows import Rows
 from fastnat.kernels import columns, deviations, moments, rows, second_look
 
@@ -15,7 +16,6 @@ Stats = NDArray[np.float64]
 Limits = NDArray[np.float64] | None
 Tally = NDArray[np.float64] | None
 Finish = Callable[[Stats, Tally, int, int], None]
-Work = tuple[Callable[[int], None], int]
 
 
 class Use(NamedTuple):
@@ -52,6 +52,20 @@ _COLUMNS = 1 << 10  # columns in a block that is read where it is, at least
 _COPIED_COLUMNS = 1 << 4  # and in one that must be copied
 
 
+class Batch(NamedTuple):
+    """Problems that are to be reduced, and what gets their moments."""
+
+    problems: Problems
+    use: Use
+    finish: Finish
+
+    @property
+    def n_bytes(self) -> int:
+        problems = self.problems
+        n_arrays = 1 if problems.weights is None else 2
+        return 8 * problems.n_obs * problems.n_fits * n_arrays
+
+
 def reduce_moments(
     problems: Problems, use: Use, tallied: bool, n_threads: int | None, finish: Finish
 ) -> None:
@@ -61,29 +75,47 @@ def reduce_moments(
     finish : called once for every block of problems, from any thread.
     """
     n_fits, n_obs = problems.n_fits, problems.n_obs
-    if n_obs * n_fits <= _SMALL and not problems.inner:
-        # One block, and no time to lose.
-        stats, tally = use.new(n_fits, tallied)
-        values, weights = _blocks.flat(problems.x), problems.weights
-        if weights is not None:
-            weights = _blocks.flat(weights, float32=False)
-        ends = _blocks.offsets(n_fits, n_obs)
-        reduce_rows(values, weights, ends, use, 0, stats, tally)
-        finish(stats, tally, 0, n_fits)
+    if n_obs * n_fits > _SMALL or problems.inner:
+        reduce_batches([Batch(problems, use, finish)], tallied, n_threads)
         return
-    segment = columns.SEGMENT if problems.inner else rows.SEGMENT
-    n_segments = -(-n_obs // segment)
-    n_bytes = 8 * n_obs * n_fits * (1 if problems.weights is None else 2)
-    size = _block_bytes(problems, n_bytes, n_threads)
-    if n_segments <= 1:
-        cut = _columns if problems.inner else _rows
-        work, n_blocks = cut(problems, size, use, tallied, finish)
-        _blocks.run(work, n_blocks, n_threads, n_bytes)
-    else:
-        parts = use.new(n_segments * n_fits, tallied)
-        cut_segments = _column_segments if problems.inner else _row_segments
-        work, n_blocks = cut_segments(problems, size, use, parts)
-        _blocks.run(work, n_blocks, n_threads, n_bytes)
+    # One block, and no time to lose.
+    stats, tally = use.new(n_fits, tallied)
+    values, weights = _blocks.flat(problems.x), problems.weights
+    if weights is not None:
+        weights = _blocks.flat(weights, float32=False)
+    ends = _blocks.offsets(n_fits, n_obs)
+    reduce_rows(values, weights, ends, use, 0, stats, tally)
+    finish(stats, tally, 0, n_fits)
+
+
+def reduce_batches(batches: Sequence[Batch], tallied: bool, n_threads: int | None) -> None:
+    """`reduce_moments` of each, with threads that share the blocks of all."""
+    n_bytes = sum(batch.n_bytes for batch in batches)
+    works, ends = list[Work](), list[Callable[[], None]]()
+    for batch in batches:
+        problems, use, finish = batch
+        size = _block_bytes(problems, n_bytes, n_threads)
+        if problems.n_obs <= (columns.SEGMENT if problems.inner else rows.SEGMENT):
+            cut = _columns if problems.inner else _rows
+            works.append(cut(problems, size, use, tallied, finish))
+        else:
+            work, end = _segments(batch, size, tallied)
+            works.append(work)
+            ends.append(end)
+    _blocks.run_all(works, n_threads, n_bytes)
+    for end in ends:
+        end()
+
+
+def _segments(batch: Batch, size: int, tallied: bool) -> tuple[Work, Callable[[], None]]:
+    """Blocks of segments of long problems, and what merges these in the end."""
+    problems, use, finish = batch
+    n_fits = problems.n_fits
+    n_segments = -(-problems.n_obs // (columns.SEGMENT if problems.inner else rows.SEGMENT))
+    parts = use.new(n_segments * n_fits, tallied)
+    cut = _column_segments if problems.inner else _row_segments
+
+    def end() -> None:
         stats, tally = use.new(n_fits, tallied)
         steps = (1, n_fits) if problems.inner else (n_segments, 1)
         moments.merge_segments(parts[0], n_segments, *steps, use.high, 0, stats)
@@ -91,6 +123,19 @@ def reduce_moments(
             shape = (n_segments, n_fits) if problems.inner else (n_fits, n_segments)
             parts[1].reshape(-1, *shape).sum(axis=1 if problems.inner else 2, out=tally)
         finish(stats, tally, 0, n_fits)
+
+    return cut(problems, size, use, parts), end
+
+
+def collector(stats: Stats, tally: NDArray[np.float64]) -> Finish:
+    """What puts the moments of some problems among those of all."""
+
+    def collect(part: Stats, beyond: Tally, first: int, n_fits: int) -> None:
+        stats[:, first : first + n_fits] = part
+        if beyond is not None:
+            tally[:, first : first + n_fits] = beyond
+
+    return collect
 
 
 def reduce_groups(

@@ -118,19 +118,24 @@ def fit_normal(
     inside = options | {"axis": reduced}
     if sources.count(reduced) == 1:
         return _chunked.lazy(NormalBlocks, sources, fastnat.fit_normal, inside, sample, batch)
+    alone = all(shape[a] == 1 for a in batch)
     plain = not given.limited and given.noise is None
     if plain or _observed.limits_are_common(given, axis):
         gather = _chunk_stats.Normal(_moments(cov_type), nan_policy, reduced)
-        parts = sources.blocks(gather, (*batch, *reduced), once=True)
-        return _chunked.merged(
-            NormalBlocks, parts, len(batch), _chunk_stats.finish(options), sample
-        )
-    if all(shape[a] == 1 for a in batch) and not (reml and _moments(cov_type) == 4):
-        alone = _map_reduce.fit_normal(
+        out, finish = (*batch, *reduced), _chunk_stats.finish(options)
+        if alone:
+            stats = sources.statistics(gather, out, options["n_threads"])
+            if stats is not None:
+                done: fastnat.NormalFit = finish(stats)
+                return done
+        parts = sources.blocks(gather, out, once=True)
+        return _chunked.merged(NormalBlocks, parts, len(batch), finish, sample)
+    if alone and not (reml and _moments(cov_type) == 4):
+        fit = _map_reduce.fit_normal(
             sources, given, reduced, tuple(shape[a] for a in batch), options
         )
-        if alone is not None:
-            return alone
+        if fit is not None:
+            return fit
     return _chunked.together(
         NormalBlocks, sources, fastnat.fit_normal, inside, sample, batch, reduced
     )

@@ -221,6 +221,13 @@ def test_where_no_thread_can_be_started_this_one_does_all(monkeypatch):
         assert sorted(done) == list(range(n_blocks))
 
 
+@pytest.mark.parametrize("sizes", [(3,), (), (0, 2), (2, 0, 5)])
+def test_blocks_of_several_pieces_of_work(sizes):
+    done = [list[int]() for _ in sizes]
+    _blocks.run_all([(own.append, n) for own, n in zip(done, sizes, strict=True)], 2, 1)
+    assert [sorted(own) for own in done] == [list(range(n)) for n in sizes]
+
+
 def test_processors_of_a_system_without_affinity(monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(numba.config, "NUMBA_NUM_THREADS", 64)

@@ -8,14 +8,15 @@ import dask
 import dask.array as da
 import numpy as np
 import pytest
-from conftest import refused, scaled
+from conftest import assert_same_bits, refused, scaled
 from dask.callbacks import Callback
 from dask.core import flatten
 from dask.highlevelgraph import HighLevelGraph
 
 import fastnat
 import fastnat.dask
-from fastnat import _chunked, _chunked_rows, _long
+from fastnat import _blocks, _chunked, _chunked_rows, _long, _reduce
+from fastnat.kernels import columns, rows
 
 N = scaled(60, 20)
 
@@ -203,7 +204,8 @@ def test_a_chunk_is_a_task_and_so_is_the_root(n_chunks, made):
     x, done = da.from_array(np.arange(4.0 * n_chunks), chunks=4), []
     if made:
         x = da.arange(4.0 * n_chunks, chunks=4)
-    with Callback(posttask=lambda key, *_: done.append(key)), dask.config.set(scheduler="threads"):
+    how = "threads" if made else "sync"
+    with Callback(posttask=lambda key, *_: done.append(key)), dask.config.set(scheduler=how):
         fit = fastnat.dask.fit_normal(x)
     assert fit.nobs == x.size
     assert len(done) == n_chunks + (0 if n_chunks <= _chunked._FAN_IN else 3) + 1
@@ -235,6 +237,90 @@ def test_chunks_that_are_at_hand_need_no_tasks_of_their_own(kind, rng, monkeypat
     assert len(calls) == 1
     for what in ("params", "stderr", "loglik"):
         np.testing.assert_array_equal(*(getattr(each, what) for each in found))
+
+
+SHARED = {
+    "complete": {},
+    "weights": {"weights": True, "cov_type": "sandwich"},
+    "missing": {"nan_policy": "omit", "missing": True},
+    "NaN": {"missing": True},
+    "one limit": {"left": 0.5},
+    "two limits, weights": {"left": 0.0, "right": 1.5, "weights": True, "cov_type": "opg"},
+}
+
+
+@pytest.mark.parametrize("how", ["a row", "all", "columns", "Fortran", "float32"])
+@pytest.mark.parametrize("case", SHARED)
+def test_threads_share_the_observations_of_all_chunks(case, how, rng, monkeypatch):
+    """The bits that tasks give, with chunks shorter and longer than a segment, and none of them."""
+    x, options = rng.normal(1.0, 2.0, (3, 40)), dict(SHARED[case])
+    if options.pop("missing", False):
+        x[1, 7] = np.nan
+    w = rng.uniform(0.5, 2.0, x.shape)
+    if how == "float32":
+        x = x.astype(np.float32)
+    elif how == "Fortran":
+        x = np.asfortranarray(x)
+    if how == "a row":
+        x, w = x[1:2], w[1:2]
+    x.flags.writeable = False
+    axis = {"a row": -1, "columns": (1, 0)}.get(how)
+    chunks = {"columns": (3, 7)}.get(how, (2, (17, 3, 20)))
+    if options.pop("weights", False):
+        options["weights"] = da.from_array(w, chunks=chunks)
+    monkeypatch.setattr(rows, "SEGMENT", 8)
+    monkeypatch.setattr(columns, "SEGMENT", 8)
+    monkeypatch.setattr(_blocks, "DIRECT_BYTES", (1, 1 << 6))
+    monkeypatch.setattr(_reduce, "_SMALL", 4)
+    monkeypatch.setattr(_blocks, "cpu_count", lambda: 3)
+    lazy, done = da.from_array(x, chunks=chunks), []
+    with dask.config.set(scheduler="sync"):
+        want = fastnat.dask.fit_normal(lazy, axis=axis, **options)
+    with Callback(posttask=lambda key, *_: done.append(key)):
+        for n in (1, 3):
+            with dask.config.set(scheduler="threads", num_workers=n):
+                fit = fastnat.dask.fit_normal(lazy, axis=axis, **options)
+            assert_same_bits(fit, want)
+    assert done == []
+    if "weights" in options:
+        options["weights"] = w
+    assert_same(fit, fastnat.fit_normal(x, axis=axis, **options))
+
+
+def test_so_many_threads_share_as_are_asked_for(monkeypatch):
+    """Those of Dask, so many times; and none of ours where the user has a pool."""
+    x, run, asked = da.from_array(np.arange(40.0), chunks=10), _blocks.run_all, []
+
+    def watch(works, n_threads, n_bytes):
+        asked.append((len(works), n_threads, n_bytes))
+        run(works, n_threads, n_bytes)
+
+    monkeypatch.setattr(_blocks, "run_all", watch)
+    for own, want in ((None, 3), (2, 6)):
+        with dask.config.set(scheduler="threads", num_workers=3):
+            assert fastnat.dask.fit_normal(x, n_threads=own).mu == 19.5
+        assert asked.pop() == (4, want, 320)
+        assert not asked
+    with futures.ThreadPoolExecutor(2) as pool, dask.config.set(scheduler="threads", pool=pool):
+        assert fastnat.dask.fit_normal(x).mu == 19.5
+    assert {n_threads for _, n_threads, _ in asked} == {1}
+
+
+@pytest.mark.parametrize("scheduler", ["threads", "sync"])
+def test_what_a_chunk_has_is_refused_whoever_reads_it(scheduler):
+    x, w = np.arange(40.0), np.ones(40)
+    w[33] = -1.0
+    lazy, weights = da.from_array(x, chunks=10), da.from_array(w, chunks=10)
+    y = np.where(x == 17.0, np.nan, x)
+    with dask.config.set(scheduler=scheduler):
+        with refused(ValueError, "weights must be finite"):
+            fastnat.dask.fit_normal(lazy, weights=weights)
+        with refused(ValueError, "x contains NaN"):
+            fastnat.dask.fit_normal(da.from_array(y, chunks=10), nan_policy="raise")
+        with refused(ValueError, "weights has 10 along axis 0 in a chunk, where x has 9"):
+            key, short = "short", {("short", k): x[: 9 if k else 10] for k in range(4)}
+            short = da.Array(short, key, ((10,) * 4,), dtype=float)
+            fastnat.dask.fit_normal(short, weights=da.ones(40, chunks=10))
 
 
 def test_threads_take_several_chunks_that_are_at_hand():
