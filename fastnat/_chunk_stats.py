@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnat._arrays import NanPolicy, Problems, arrange
+from fastnat._arrays import Array, NanPolicy, arrange
 from fastnat._normal_stats import update_all
 from fastnat.multivariate import MvnNanPolicy
 from fastnat.streaming import LinearStats, MvnStats, NormalStats
@@ -22,31 +22,37 @@ class Normal:
     n_groups: int | None = None
 
     def __call__(self, given: dict[str, Any]) -> NormalStats:
-        codes = given.get("groups")
-        if codes is None:
-            return self.each([given], 1)[0]
-        stats = self._new(_limits(given), self.n_groups)
-        stats.update(given["x"], weights=given.get("weights"), groups=codes)
+        codes, weights = given.get("groups"), given.get("weights")
+        if codes is not None:
+            stats = self._new(_limits(given), self.n_groups)
+            stats.update(given["x"], weights=weights, groups=codes)
+        else:
+            stats, x = self._begin(given)
+            stats.update(x, weights=weights, axis=self.reduced, n_threads=1)
         return stats
 
     def each(self, chunks: list[dict[str, Any]], n_threads: int) -> list[NormalStats]:
-        """The statistics of each chunk, whose observations threads share."""
+        """The statistics of each chunk, whose observations threads share; not with groups."""
         begun = [self._begin(given) for given in chunks]
+        problems = [
+            arrange(x, given.get("weights"), self.reduced)
+            for (_, x), given in zip(begun, chunks, strict=True)
+        ]
         statistics = [stats for stats, _ in begun]
-        update_all(statistics, [problems for _, problems in begun], n_threads)
+        update_all(statistics, problems, n_threads)
         return statistics
 
-    def _begin(self, given: dict[str, Any]) -> tuple[NormalStats, Problems]:
-        limits = _limits(given)
+    def _begin(self, given: dict[str, Any]) -> tuple[NormalStats, Array]:
+        """Statistics of nothing yet, and the observations for them."""
+        x, limits = given["x"], _limits(given)
         shape = np.broadcast_shapes(*(np.shape(value) for value in given.values()))
-        x = given["x"]
         if np.shape(x) != shape:
             x = np.broadcast_to(x, shape)
         first = tuple(0 if a in self.reduced else slice(None) for a in range(-len(shape), 0))
         for name, limit in limits.items():
             if np.ndim(limit):
                 limits[name] = np.broadcast_to(limit, shape)[first]
-        return self._new(limits, None), arrange(x, given.get("weights"), self.reduced)
+        return self._new(limits, None), x
 
     def _new(self, limits: dict[str, Any], shape: int | None) -> NormalStats:
         return NormalStats(shape, moments=self.moments, nan_policy=self.nan_policy, **limits)

@@ -149,14 +149,17 @@ class Sources(NamedTuple):
         """Those of one sample, if Dask would run tasks on threads of this process, which has it.
 
         Then ours, so many for each of Dask's, share the blocks of all chunks: between two tasks a
-        thread of Dask's finds nothing in the cache that Python needs.
+        thread of Dask's finds nothing in the cache that Python needs.  None if it is for tasks.
         """
         threads = threads_of_tasks()
         chunks = self.at_hand(out, np.ndarray) if threads else {}
         if not chunks:
             return None
         call = self.by_name(gather, out)
-        parts = gather.each([call.given(*own) for own in chunks.values()], threads * n_threads)
+        given = [call.given(*own) for own in chunks.values()]
+        parts = gather.each(
+            given, threads * int(n_threads)
+        )  # which may be one of NumPy's, and short
         while len(parts) > _FAN_IN:
             parts = [_merge(parts[k : k + _FAN_IN]) for k in range(0, len(parts), _FAN_IN)]
         return _merge(parts)

@@ -46,7 +46,7 @@ class Chunks:
     def __init__(
         self, sources: _chunked.Sources, labels: tuple[int, ...], omit: bool, n_threads: int | None
     ) -> None:
-        self.n_threads, self.rooms = n_threads or 1, _long.Rooms()
+        self.n_threads, self.rooms = int(n_threads or 1), _long.Rooms()
         self.last_tasks = time.monotonic()
         held = _held_by_workers(sources, labels, omit) or _cut_by_tasks(sources, labels, omit)
         self.make, self.parts, self.chunks = held.make, held.parts, held.chunks

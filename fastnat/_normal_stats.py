@@ -148,14 +148,15 @@ class NormalStats:
         values = as_array("x", x)
         factors = None if weights is None else as_array("weights", weights)
         if groups is None:
-            (problems, use, finish), parts = self._begin(arrange(values, factors, axis))
+            (problems, use, finish), parts, shape = self._begin(arrange(values, factors, axis))
             reduce_moments(problems, use, self._limited, n_threads, finish)
-            self._end(problems, parts)
+            self._end(problems, parts, shape)
         else:
             parts = self._reduce_groups(values, factors, groups, axis, n_threads)
             self._take(parts, weights is not None)
 
     def _take(self, parts: _levels.Parts, weighted: bool) -> None:
+        """Check statistics of a chunk, and keep them."""
         stats, _ = parts
         check_weights(not np.all(_weights(*parts) < np.inf))
         if self.nan_policy == "raise":
@@ -176,11 +177,10 @@ class NormalStats:
         stats[moments.SCALE] = 1.0
         return stats, tally
 
-    def _begin(self, problems: Problems) -> tuple[Batch, _levels.Parts]:
-        """How to reduce a chunk, and what will then hold its statistics."""
+    def _begin(self, problems: Problems) -> tuple[Batch, _levels.Parts, tuple[int, ...]]:
+        """How to reduce a chunk, what will then hold its statistics, and their shape."""
         shape = problems.to_result(np.empty((0, problems.n_fits))).shape[1:]
         _levels.check_shape("x", shape, self.shape)
-        self.shape = shape
         use = self._use()
         if self._limited:
             limits = _limits.of_problems(self.left, self.right, shape)
@@ -188,14 +188,15 @@ class NormalStats:
                 limits = problems.from_result(limits.reshape(2, *shape))
             use = use._replace(limits=_limits.inside(np.ascontiguousarray(limits)))
         stats, tally = self._empty(shape)
-        return Batch(problems, use, collector(stats, tally)), (stats, tally)
+        return Batch(problems, use, collector(stats, tally)), (stats, tally), shape
 
-    def _end(self, problems: Problems, parts: _levels.Parts) -> None:
+    def _end(self, problems: Problems, parts: _levels.Parts, shape: tuple[int, ...]) -> None:
         """Take in a chunk that is reduced."""
         if problems.order is not None:
             ordered = (np.ascontiguousarray(problems.to_result(part)) for part in parts)
             parts = tuple(part.reshape(part.shape[0], problems.n_fits) for part in ordered)
         self._take(parts, problems.weights is not None)
+        self.shape = shape
 
     def _reduce_groups(
         self, x: Array, weights: Array | None, groups: Any, axis: Any, n_threads: int | None
@@ -384,9 +385,9 @@ def update_all(
     All must have been made with the same options.
     """
     begun = [own._begin(chunk) for own, chunk in zip(statistics, chunks, strict=True)]
-    reduce_batches([batch for batch, _ in begun], statistics[0]._limited, n_threads)
-    for own, (batch, parts) in zip(statistics, begun, strict=True):
-        own._end(batch.problems, parts)
+    reduce_batches([batch for batch, *_ in begun], statistics[0]._limited, n_threads)
+    for own, (batch, parts, shape) in zip(statistics, begun, strict=True):
+        own._end(batch.problems, parts, shape)
 
 
 def _weights(stats: Array, tally: Array) -> Array:

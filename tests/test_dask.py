@@ -1,7 +1,9 @@
 """Dask: the numbers of fits in memory, whatever the chunks, also when a worker is killed."""
 
+import itertools
 import operator
 import pickle
+import uuid
 from concurrent import futures
 
 import dask
@@ -9,6 +11,7 @@ import dask.array as da
 import numpy as np
 import pytest
 from conftest import assert_same_bits, refused, scaled
+from dask.array.core import normalize_chunks
 from dask.callbacks import Callback
 from dask.core import flatten
 from dask.highlevelgraph import HighLevelGraph
@@ -249,42 +252,66 @@ SHARED = {
 }
 
 
-@pytest.mark.parametrize("how", ["a row", "all", "columns", "Fortran", "float32"])
+def held(array, chunks):
+    """A Dask array that has views of this one, of which `da.from_array` makes copies."""
+    name, sizes = f"held-{uuid.uuid4().hex}", normalize_chunks(chunks, array.shape)
+    graph = {}
+    for place in itertools.product(*(range(len(own)) for own in sizes)):
+        ends = [(sum(own[:k]), sum(own[: k + 1])) for own, k in zip(sizes, place, strict=True)]
+        graph[(name, *place)] = array[tuple(slice(*end) for end in ends)]
+    return da.Array(graph, name, sizes, dtype=array.dtype)
+
+
+LAYOUTS = {
+    "a row": lambda x: x[1:2],
+    "rows": lambda x: x,
+    "columns": lambda x: np.repeat(x.T[..., None], 3, axis=2)[..., 1:2],
+    "Fortran": np.asfortranarray,
+    "float32": lambda x: x.astype(np.float32),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("case", SHARED)
-def test_threads_share_the_observations_of_all_chunks(case, how, rng, monkeypatch):
-    """The bits that tasks give, with chunks shorter and longer than a segment, and none of them."""
+def test_threads_share_the_observations_of_all_chunks(case, layout, rng, monkeypatch):
+    """The bits that tasks give, with chunks shorter and longer than a segment, and no tasks."""
     x, options = rng.normal(1.0, 2.0, (3, 40)), dict(SHARED[case])
     if options.pop("missing", False):
         x[1, 7] = np.nan
-    w = rng.uniform(0.5, 2.0, x.shape)
-    if how == "float32":
-        x = x.astype(np.float32)
-    elif how == "Fortran":
-        x = np.asfortranarray(x)
-    if how == "a row":
-        x, w = x[1:2], w[1:2]
+    x, w = (LAYOUTS[layout](a) for a in (x, rng.uniform(0.5, 2.0, x.shape)))
     x.flags.writeable = False
-    axis = {"a row": -1, "columns": (1, 0)}.get(how)
-    chunks = {"columns": (3, 7)}.get(how, (2, (17, 3, 20)))
+    axis = {"a row": -1, "columns": (0, 1)}.get(layout)
+    chunks = {"columns": ((17, 3, 20), 2, 1)}.get(layout, (2, (17, 3, 20)))
+    more = dict(options)
     if options.pop("weights", False):
-        options["weights"] = da.from_array(w, chunks=chunks)
+        more["weights"], options["weights"] = held(w, chunks), w
     monkeypatch.setattr(rows, "SEGMENT", 8)
     monkeypatch.setattr(columns, "SEGMENT", 8)
     monkeypatch.setattr(_blocks, "DIRECT_BYTES", (1, 1 << 6))
     monkeypatch.setattr(_reduce, "_SMALL", 4)
     monkeypatch.setattr(_blocks, "cpu_count", lambda: 3)
-    lazy, done = da.from_array(x, chunks=chunks), []
+    cut, turned = _reduce._column_segments, []
+    monkeypatch.setattr(_reduce, "_column_segments", lambda *a: turned.append(0) or cut(*a))
+    lazy, done = held(x, chunks), []
     with dask.config.set(scheduler="sync"):
-        want = fastnat.dask.fit_normal(lazy, axis=axis, **options)
+        want = fastnat.dask.fit_normal(lazy, axis=axis, **more)
     with Callback(posttask=lambda key, *_: done.append(key)):
         for n in (1, 3):
             with dask.config.set(scheduler="threads", num_workers=n):
-                fit = fastnat.dask.fit_normal(lazy, axis=axis, **options)
+                fit = fastnat.dask.fit_normal(lazy, axis=axis, **more)
             assert_same_bits(fit, want)
     assert done == []
-    if "weights" in options:
-        options["weights"] = w
+    assert bool(turned) == (layout == "columns" and "weights" not in more)
     assert_same(fit, fastnat.fit_normal(x, axis=axis, **options))
+
+
+@pytest.mark.parametrize("n_chunks", [9, 65, 130])
+def test_threads_that_share_chunks_merge_them_in_the_same_tree(n_chunks, rng):
+    x = da.from_array(rng.normal(1e3, 1.0, 3 * n_chunks), chunks=3)
+    with dask.config.set(scheduler="sync"):
+        want = fastnat.dask.fit_normal(x, left=999.0)
+    with dask.config.set(scheduler="threads"):
+        assert_same_bits(fastnat.dask.fit_normal(x, left=999.0), want)
 
 
 def test_so_many_threads_share_as_are_asked_for(monkeypatch):
@@ -296,14 +323,19 @@ def test_so_many_threads_share_as_are_asked_for(monkeypatch):
         run(works, n_threads, n_bytes)
 
     monkeypatch.setattr(_blocks, "run_all", watch)
-    for own, want in ((None, 3), (2, 6)):
+    for own, want in ((None, 3), (2, 6), (np.int8(100), 300)):
         with dask.config.set(scheduler="threads", num_workers=3):
             assert fastnat.dask.fit_normal(x, n_threads=own).mu == 19.5
-        assert asked.pop() == (4, want, 320)
-        assert not asked
+        assert asked == [(4, want, 320)]
+        asked.clear()
+    with dask.config.set(scheduler="threads", num_workers=3):
+        w = da.from_array(np.ones(40), chunks=10)
+        assert fastnat.dask.fit_normal(x, weights=w).mu == 19.5
+    assert asked == [(4, 3, 640)]
+    asked.clear()
     with futures.ThreadPoolExecutor(2) as pool, dask.config.set(scheduler="threads", pool=pool):
         assert fastnat.dask.fit_normal(x).mu == 19.5
-    assert {n_threads for _, n_threads, _ in asked} == {1}
+    assert asked == []
 
 
 @pytest.mark.parametrize("scheduler", ["threads", "sync"])

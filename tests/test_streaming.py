@@ -191,6 +191,12 @@ def test_nothing_is_changed_by_a_chunk_that_is_refused(rng):
     after = stats.fit()
     assert same_bits(before.params, after.params)
     assert same_bits(before.nobs, after.nobs)
+    first = NormalStats()
+    with refused(ValueError, "weights"):
+        first.update(x, weights=-np.ones_like(x))
+    assert first.shape is None
+    first.update(x[0])
+    assert first.shape == ()
 
 
 def test_statistics_of_nothing():
