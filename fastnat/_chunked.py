@@ -157,9 +157,8 @@ class Sources(NamedTuple):
             return None
         call = self.by_name(gather, out)
         given = [call.given(*own) for own in chunks.values()]
-        parts = gather.each(
-            given, threads * int(n_threads)
-        )  # which may be one of NumPy's, and short
+        threads *= int(n_threads)  # which may be one of NumPy's, and overflow
+        parts = gather.each(given, threads)
         while len(parts) > _FAN_IN:
             parts = [_merge(parts[k : k + _FAN_IN]) for k in range(0, len(parts), _FAN_IN)]
         return _merge(parts)
